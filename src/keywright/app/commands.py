@@ -1,0 +1,251 @@
+"""The commands that run on the server's side: `serve`, `dev`, `db`.
+
+Each imports what it needs when it is called, so that `keywright --help` and the commands of callers
+need neither asyncpg nor the rest of the server.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from keywright.app.config import Config
+    from keywright.domain.secret import Secret
+
+Result = TypeVar("Result")
+
+EXIT_FAILED = 1
+EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
+
+_DEFAULT_DATA_DIR = Path(".data/postgres")
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="A TOML file with settings.", show_default=False),
+]
+DataDir = Annotated[
+    Path, typer.Option(metavar="DIR", help="Where the embedded database keeps its data.")
+]
+
+db = typer.Typer(
+    help="Prepare the database that `keywright serve` runs on.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the server's commands to the `keywright` command."""
+    app.command(rich_help_panel="Server")(serve)
+    app.command(rich_help_panel="Server")(dev)
+    app.add_typer(db, name="db", rich_help_panel="Server")
+
+
+def serve(config: ConfigFile = None) -> None:
+    """Serve, on the database that KEYWRIGHT_DATABASE_URL names.
+
+    Settings come from KEYWRIGHT_... variables and a TOML file; docs/guides/configuration.md lists
+    them. A database is never started: use `keywright dev` for that.
+
+    Example: KEYWRIGHT_DATABASE_URL=postgresql://user:password@db/keywright keywright serve
+    """
+    with _told():
+        settings = _configured(config, needs_database_url=True)
+        from keywright.app.serve import serve as run  # noqa: PLC0415
+
+        _run(run(settings))
+
+
+def dev(
+    config: ConfigFile = None,
+    data_dir: DataDir = _DEFAULT_DATA_DIR,
+    new_admin_token: Annotated[  # noqa: FBT002  typer's way to say: off unless given
+        bool,
+        typer.Option(
+            "--new-admin-token", help="Print a new token of the first admin, and serve nothing."
+        ),
+    ] = False,
+) -> None:
+    """Try keywright: an embedded PostgreSQL, a first workspace and admin, and the server.
+
+    The admin's token is printed once, at the first run. Lost it? A second terminal makes another:
+    keywright dev --new-admin-token
+
+    Example: keywright dev --data-dir ~/keywright-data
+    """
+    with _told():
+        settings = _configured(config, needs_database_url=False, log_format="console")
+        from keywright.app import dev as development  # noqa: PLC0415
+        from keywright.domain.names import UserName  # noqa: PLC0415
+
+        if new_admin_token:
+            admin = UserName(development.WORKSPACE, development.ADMIN)
+            token = _run(development.new_admin_token(settings, data_dir, admin))
+            typer.echo(token.reveal())
+        else:
+            _run(development.dev(settings, data_dir, _announce))
+
+
+@db.command()
+def migrate(config: ConfigFile = None) -> None:
+    """Apply the migrations that the database lacks.
+
+    Example: KEYWRIGHT_DATABASE_URL=postgresql://owner:password@db/keywright keywright db migrate
+    """
+    with _told():
+        settings, dsn = _with_database(config)
+        from keywright.storage import migrate as migrations  # noqa: PLC0415
+
+        applied = _run(
+            migrations.migrate(dsn, migrations.load(), timeout=settings.database_connect_timeout)
+        )
+        for each in applied:
+            typer.echo(f"{each.number:04} {each.title}: applied", err=True)
+        typer.echo("The database is up to date.", err=True)
+
+
+@db.command()
+def status(config: ConfigFile = None) -> None:
+    """Say which migrations are applied and which are pending; exit with 1 if any is pending.
+
+    Example: keywright db status --config keywright.toml
+    """
+    with _told():
+        settings, dsn = _with_database(config)
+        from keywright.storage import migrate as migrations  # noqa: PLC0415
+
+        found = _run(
+            migrations.status(dsn, migrations.load(), timeout=settings.database_connect_timeout)
+        )
+        for one in found.applied:
+            typer.echo(f"{one.number:04} {one.title}: applied {one.apply_time:%Y-%m-%d %H:%M:%SZ}")
+        for each in found.pending:
+            typer.echo(f"{each.number:04} {each.title}: pending")
+    if found.pending:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@db.command()
+def bootstrap(
+    config: ConfigFile = None,
+    workspace: Annotated[str, typer.Option(help="The id of the first workspace.")] = "default",
+    admin: Annotated[str, typer.Option(help="The e-mail of its admin.")] = "admin@localhost",
+) -> None:
+    """Create a workspace with its admin, and print the admin's token; once.
+
+    Example: ADMIN=$(keywright db bootstrap --workspace acme --admin you@acme.example)
+    """
+    with _told():
+        settings, dsn = _with_database(config)
+        from keywright.app.composition import Parts  # noqa: PLC0415
+
+        async def run() -> "Secret[str] | None":
+            parts = await Parts.open(settings, dsn)
+            try:
+                return await parts.bootstrap().first_admin(workspace, admin)
+            finally:
+                await parts.close()
+
+        token = _run(run())
+    if token is None:
+        _fail(f"The workspace {workspace} is there already; see `keywright db admin-token`.")
+    typer.echo(token.reveal())
+
+
+@db.command("admin-token")
+def admin_token(
+    config: ConfigFile = None,
+    workspace: Annotated[str, typer.Option(help="The id of the workspace.")] = "default",
+    user: Annotated[str, typer.Option(help="Whose key: an id or an e-mail.")] = "admin@localhost",
+) -> None:
+    """Make a new key for a user and print its token: for when the last admin token is lost.
+
+    Example: ADMIN=$(keywright db admin-token --user you@acme.example)
+    """
+    with _told():
+        settings, dsn = _with_database(config)
+        from keywright.app.dev import admin_token as make  # noqa: PLC0415
+        from keywright.domain.names import UserName  # noqa: PLC0415
+
+        token = _run(
+            make(settings, dsn, UserName.parse(f"workspaces/{workspace}/users/{user}", "user"))
+        )
+        typer.echo(token.reveal())
+
+
+def _configured(
+    config_file: Path | None, *, needs_database_url: bool, log_format: str | None = None
+) -> "Config":
+    from keywright.app.config import load  # noqa: PLC0415
+    from keywright.app.log import configure  # noqa: PLC0415
+
+    environ = dict(os.environ)
+    if log_format is not None:
+        environ.setdefault("KEYWRIGHT_LOG_FORMAT", log_format)
+    settings = load(environ, config_file)
+    settings.verify(needs_database_url=needs_database_url)
+    configure(settings.log_level, settings.log_format, sys.stderr)
+    return settings
+
+
+def _with_database(config_file: Path | None) -> "tuple[Config, str]":
+    settings = _configured(config_file, needs_database_url=True)
+    assert settings.database_url is not None, "verify() asks for it"  # noqa: S101
+    return settings, settings.database_url.reveal()
+
+
+def _run(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    try:
+        import uvloop  # noqa: PLC0415
+    except ModuleNotFoundError:  # there is none for Windows
+        return asyncio.run(coroutine)
+    return uvloop.run(coroutine)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell what people can mend in a line, without a traceback."""
+    try:
+        from keywright.app.embedded import EmbeddedPostgresError  # noqa: PLC0415
+        from keywright.app.mistakes import ConfigurationError  # noqa: PLC0415
+        from keywright.app.server import ListenError  # noqa: PLC0415
+        from keywright.domain.errors import ServiceError  # noqa: PLC0415
+        from keywright.storage.migrate import MigrationError  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        _fail(f"{error.name} is not installed; a server needs: pip install 'keywright[server]'")
+    try:
+        yield
+    except ConfigurationError as error:
+        _fail(str(error), EXIT_CONFIGURATION)
+    except (EmbeddedPostgresError, ListenError, MigrationError, ServiceError) as error:
+        _fail(str(error))
+
+
+def _fail(message: str, code: int = EXIT_FAILED) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)
+
+
+def _announce(target: str, token: "Secret[str] | None") -> None:
+    """What a newcomer sees: on stderr, but for the token itself."""
+    typer.echo(f"\nkeywright listens on {target}, workspace `default`.\n", err=True)
+    if token is None:
+        typer.echo(
+            "The admin's token was printed at the first run. For a new one: make admin-token\n",
+            err=True,
+        )
+        return
+    typer.echo("The admin's token, shown this once:\n", err=True)
+    typer.echo(f"  {token.reveal()}\n")
+    typer.echo(
+        "Try it, in another terminal:\n\n"
+        f"  export KEYWRIGHT_API_KEY={token.reveal()}\n"
+        "  .venv/bin/keywright whoami\n",
+        err=True,
+    )

@@ -1,0 +1,72 @@
+"""The composition root: which parts there are, and what each is given."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from keywright.app.config import Config
+from keywright.domain.token import TokenFormat
+from keywright.security.entropy import system_entropy
+from keywright.security.hash_pool import HashPool
+from keywright.security.token_hasher import TokenHasher
+from keywright.service.authenticate import Authenticate
+from keywright.service.bootstrap import Bootstrap
+from keywright.service.keys import Keys
+from keywright.service.users import Users
+from keywright.storage.database import Database
+from keywright.wire.rpc import Services, Settings
+from keywright.wire.sealing import Seal
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The long-lived parts of one process."""
+
+    config: Config
+    database: Database
+    hasher: TokenHasher
+    token_format: TokenFormat
+
+    @classmethod
+    async def open(cls, config: Config, dsn: str) -> Self:
+        """Make the parts. Nothing is connected yet: the first use of the database does that."""
+        return cls(
+            config=config,
+            database=await Database.open(
+                dsn,
+                size=config.database_pool_size,
+                connect_timeout=config.database_connect_timeout,
+                statement_timeout=config.database_statement_timeout,
+            ),
+            hasher=TokenHasher(
+                HashPool(threads=config.argon2_threads, max_waiting=config.argon2_max_waiting),
+                config.peppers,
+                system_entropy,
+            ),
+            token_format=TokenFormat(config.token_brand),
+        )
+
+    async def close(self) -> None:
+        """Close what is open."""
+        await self.database.close()
+        self.hasher.pool.close()
+
+    def settings(self) -> Settings:
+        """What the operator decides about calls."""
+        return Settings(
+            authenticate_callers=self.config.authenticate_callers,
+            default_deadline=self.config.default_deadline,
+            max_deadline=self.config.max_deadline,
+        )
+
+    def services(self, signing_key: bytes) -> Services:
+        """The use cases behind the wire."""
+        return Services(
+            authenticate=Authenticate(self.database, self.hasher, self.token_format),
+            keys=Keys(self.database, self.hasher, self.token_format, system_entropy),
+            users=Users(self.database, system_entropy),
+            seal=Seal(signing_key),
+        )
+
+    def bootstrap(self) -> Bootstrap:
+        """The first workspace and admin."""
+        return Bootstrap(self.database, self.hasher, self.token_format, system_entropy)

@@ -1,0 +1,61 @@
+"""The standard health service (grpc.health.v1), which follows the database.
+
+Not the one of grpcio-health-checking: that one holds a lock while it writes to a watcher, so that
+a watcher which does not read would keep everybody from being told, and its open watches keep a
+stopping server waiting until the grace is over.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+_Request = health_pb2.HealthCheckRequest
+_Response = health_pb2.HealthCheckResponse
+_Context = grpc.aio.ServicerContext[_Request, _Response]
+
+
+class Health(health_pb2_grpc.HealthServicer):
+    """One state for all `services`; the empty name stands for the whole server."""
+
+    def __init__(self, services: Iterable[str]) -> None:
+        self._services = frozenset(services) | {""}
+        self._status: health_pb2.HealthCheckResponse.ServingStatus = _Response.NOT_SERVING
+        self._closing = False
+        self._changed = asyncio.Event()
+
+    def tell(self, *, serving: bool) -> None:
+        """Say whether calls can be answered."""
+        self._status = _Response.SERVING if serving else _Response.NOT_SERVING
+        self._announce()
+
+    def close(self) -> None:
+        """Say NOT_SERVING for the last time, and end every watch."""
+        self._status = _Response.NOT_SERVING
+        self._closing = True
+        self._announce()
+
+    async def Check(self, request: _Request, context: _Context) -> _Response:  # noqa: N802
+        """Say the state now; NOT_FOUND for a service that is not here."""
+        if request.service not in self._services:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "there is no such service here")
+        return _Response(status=self._status)
+
+    async def Watch(self, request: _Request, context: _Context) -> None:  # noqa: N802
+        """Say the state now and at every change, until the server stops."""
+        known = request.service in self._services
+        told = None
+        while True:
+            changed, closing = self._changed, self._closing
+            status = self._status if known else _Response.SERVICE_UNKNOWN
+            if status != told:
+                await context.write(_Response(status=status))
+                told = status
+            if closing:
+                return
+            await changed.wait()
+
+    def _announce(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()

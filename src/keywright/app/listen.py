@@ -1,0 +1,120 @@
+"""Addresses to listen on: `127.0.0.1:7700`, `[::1]:7700`, `localhost:7700`, `unix:/run/kw.sock`."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+
+UNIX_PATH_MAX_BYTES = 107
+"""`sun_path` of unix(7) on Linux, less the byte that ends it."""
+
+_UNIX_SCHEME = "unix:"
+_TCP = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^\[\]:]+)):(?P<port>[0-9]{1,5})")
+_PORT_MAX = 65535
+_IPV6_CHARACTERS = re.compile(r"[0-9A-Fa-f:.]+")
+_LABEL = r"[0-9a-z](?:[0-9a-z-]{0,61}[0-9a-z])?"
+# A name that ends in a number is an IPv4 address with a mistake in it (WHATWG URL, section 3.5).
+_HOST_NAME = re.compile(rf"(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL}", re.IGNORECASE)
+_HOST_NAME_MAX_LENGTH = 253
+_LOOPBACK_NAME = "localhost"  # RFC 6761, section 6.3
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """A host, an IP address or a name, and a port; port 0 is any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """As gRPC, and `parse_listen_address`, take it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback_or_unix(self) -> bool:
+        """Whether only this machine can connect, so that plain text crosses no network."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:  # any other name may come to mean any address
+            return self.host.lower() == _LOOPBACK_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A UNIX socket's absolute path; the directory's permissions say who can connect."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        """As gRPC, and `parse_listen_address`, take it."""
+        return f"{_UNIX_SCHEME}{self.path}"
+
+    @property
+    def is_loopback_or_unix(self) -> bool:
+        """Whether only this machine can connect: always."""
+        return True
+
+
+ListenAddress = TcpAddress | UnixAddress
+
+
+def parse_listen_address(text: str) -> ListenAddress:
+    """The address that `text` says.
+
+    Raises:
+        ValueError: it says none; the message says what would be right.
+    """
+    if text.startswith(_UNIX_SCHEME):
+        return _parse_unix(text.removeprefix(_UNIX_SCHEME))
+    return parse_tcp_address(text)
+
+
+def parse_tcp_address(text: str) -> TcpAddress:
+    """The address that `text` says, where a UNIX socket would be of no use.
+
+    Raises:
+        ValueError: it says none; the message says what would be right.
+    """
+    match = _TCP.fullmatch(text)
+    if match is None:
+        raise ValueError(_what_is_wrong(text))
+    host, port = match["v6"] or match["host"], int(match["port"])
+    if port > _PORT_MAX:
+        raise ValueError(f"has a port above {_PORT_MAX}")
+    if match["v6"] and not _is_ipv6(host):
+        raise ValueError("has no IPv6 address between its brackets, as [::1]:7700 has")
+    if match["host"] and not _is_ipv4_or_name(host):
+        raise ValueError("has a host that is neither an IP address nor a name")
+    return TcpAddress(host, port)
+
+
+def _parse_unix(path: str) -> UnixAddress:
+    if not path.startswith("/") or "\0" in path or path.endswith("/"):
+        raise ValueError("must give the socket's absolute path, as in unix:/run/keywright.sock")
+    if len(path.encode()) > UNIX_PATH_MAX_BYTES:
+        raise ValueError(f"has a socket path of more than {UNIX_PATH_MAX_BYTES} bytes")
+    return UnixAddress(Path(path))
+
+
+def _what_is_wrong(text: str) -> str:
+    if text.count(":") > 1 and _IPV6_CHARACTERS.fullmatch(text):
+        return "must have an IPv6 address in brackets, as in [::1]:7700"
+    if text.startswith(":"):
+        return "needs a host: 127.0.0.1 for this machine only, 0.0.0.0 or [::] for all networks"
+    return "must be <host>:<port>, as in 127.0.0.1:7700 or [::1]:7700"
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        IPv6Address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_ipv4_or_name(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return len(host) <= _HOST_NAME_MAX_LENGTH and _HOST_NAME.fullmatch(host) is not None
+    return True

@@ -1,0 +1,164 @@
+"""The server: listens, follows the database, and stops without dropping a call."""
+
+import asyncio
+import math
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import cast
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME as HEALTH
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import start_http_server
+
+from keywright import __version__
+from keywright.app.composition import Parts
+from keywright.app.config import Config
+from keywright.app.health import Health
+from keywright.app.listen import TcpAddress
+from keywright.app.readiness import Readiness
+from keywright.wire.grpc import Transport
+from keywright.wire.methods import services
+from keywright.wire.rpc import Backend
+
+_log = structlog.get_logger("keywright.server")
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class ListenError(Exception):
+    """An address cannot be listened on; the message names it and says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A server that listens; `target` is what a client on this machine connects to."""
+
+    target: str
+    stopped: asyncio.Event
+
+
+@asynccontextmanager
+async def listening(config: Config, dsn: str) -> AsyncIterator[Listening]:
+    """Serve for as long as the block runs, or until `stopped` is set by a signal.
+
+    1. Listen, with health NOT_SERVING. 2. Follow the database. At the end: 3. health NOT_SERVING,
+    so that nobody sends more. 4. Finish the calls in flight, within `shutdown_grace`. 5. Close.
+
+    Raises:
+        ListenError: an address is in use or is not one of this machine.
+        MigrationError: the database and this program do not fit.
+    """
+    parts = await Parts.open(config, dsn)
+    backend = Backend(parts.settings())
+    names = [service.full_name for service in services()]
+    health = Health(names)
+    server = grpc.aio.server(options=_options(config))
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    if config.reflection:
+        reflection.enable_server_reflection(
+            [*names, HEALTH, reflection.SERVICE_NAME], cast("grpc.Server", server)
+        )
+    # Last, because it answers for every method that no other handler knows.
+    server.add_generic_rpc_handlers((Transport(backend),))
+    target = _bind(server, config)
+    stop_metrics = _serve_metrics(config.metrics_listen)
+    await server.start()
+    _log.info("listening", listen=target, version=__version__)
+    readiness = asyncio.create_task(Readiness(parts, dsn, backend, health).watch())
+    stopped = asyncio.Event()
+    readiness.add_done_callback(lambda _task: stopped.set())
+    try:
+        yield Listening(target, stopped)
+    finally:
+        readiness.cancel()
+        (outcome,) = await asyncio.gather(readiness, return_exceptions=True)
+        health.close()
+        await server.stop(config.shutdown_grace.total_seconds())
+        stop_metrics()
+        await parts.close()
+        _log.info("stopped")
+    if isinstance(outcome, Exception):
+        raise outcome
+
+
+async def until_signalled(stopped: asyncio.Event) -> None:
+    """Wait for SIGTERM or SIGINT. A second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def stop(which: signal.Signals) -> None:
+        _log.info("stopping", signal=which.name)
+        stopped.set()
+        for each in _STOP_SIGNALS:
+            loop.remove_signal_handler(each)
+
+    for each in _STOP_SIGNALS:
+        loop.add_signal_handler(each, stop, each)
+    await stopped.wait()
+
+
+def _bind(server: grpc.aio.Server, config: Config) -> str:
+    credentials = config.tls.server_credentials() if config.tls else None
+    try:
+        port = (
+            server.add_secure_port(str(config.listen), credentials)
+            if credentials
+            else server.add_insecure_port(str(config.listen))
+        )
+    except RuntimeError as error:
+        raise ListenError(
+            f"{config.listen} cannot be listened on: it is in use, or not an address of this "
+            "machine; choose another with KEYWRIGHT_LISTEN"
+        ) from error
+    if isinstance(config.listen, TcpAddress):
+        return str(TcpAddress(config.listen.host, port))
+    return str(config.listen)
+
+
+def _serve_metrics(address: TcpAddress | None) -> Callable[[], None]:
+    if address is None:
+        return lambda: None
+    try:
+        server, thread = start_http_server(address.port, address.host)
+    except OSError as error:
+        raise ListenError(
+            f"{address} cannot be listened on for metrics ({error.strerror}); choose another with "
+            "KEYWRIGHT_METRICS_LISTEN, or leave it empty"
+        ) from error
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return stop
+
+
+def _options(config: Config) -> list[tuple[str, int]]:
+    """Channel arguments of gRPC (grpc/impl/channel_arg_names.h); times in milliseconds."""
+    return [
+        # Two servers on one port would share it silently: a port in use is a mistake to be told.
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", config.max_request_bytes),
+        ("grpc.max_send_message_length", config.max_response_bytes),
+        ("grpc.max_metadata_size", config.max_metadata_bytes),
+        ("grpc.absolute_max_metadata_size", config.max_metadata_bytes),
+        ("grpc.max_concurrent_streams", config.max_concurrent_streams),
+        ("grpc.keepalive_time_ms", _milliseconds(config.keepalive_time)),
+        ("grpc.keepalive_timeout_ms", _milliseconds(config.keepalive_timeout)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        (
+            "grpc.http2.min_ping_interval_without_data_ms",
+            _milliseconds(config.keepalive_min_ping_interval),
+        ),
+        ("grpc.max_connection_age_ms", _milliseconds(config.max_connection_age)),
+        ("grpc.max_connection_age_grace_ms", _milliseconds(config.max_connection_age_grace)),
+    ]
+
+
+def _milliseconds(value: timedelta) -> int:
+    return math.ceil(value / timedelta(milliseconds=1))

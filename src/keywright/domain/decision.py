@@ -1,0 +1,130 @@
+"""The decision: does this credential stand now, and may it do what is asked?
+
+Pure, and the only place where it is made: `Authenticate`, the check of every caller and the check
+inside every transaction come here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NoReturn
+
+from keywright.domain.authority import Authority
+from keywright.domain.directory import State, User
+from keywright.domain.errors import Denied, Reason
+from keywright.domain.keys import Address, Key, KeyState
+from keywright.domain.permissions import AUTHENTICATE_ANY, PermissionSet
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """All that a decision about a key needs, as one snapshot of the database shows it."""
+
+    key: Key
+    user: User
+    workspace_state: State
+    authority: Authority
+    secret_not_after: datetime | None = None
+
+    @property
+    def workspace_id(self) -> str:
+        """The id of the workspace of the key and its user."""
+        return self.key.workspace_id
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the presented token is to be good for. Empty is: stands, nothing more."""
+
+    resource: str = ""
+    required_permissions: Sequence[str] = ()
+    required_environment: str = ""
+    client_address: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The answer: who this is, with which credential and permissions.
+
+    `decided_at` is the moment of the decision on the database's clock.
+    """
+
+    credential: Credential
+    permissions: PermissionSet
+    decided_at: datetime
+
+    @property
+    def user(self) -> User:
+        """Whose authority it is."""
+        return self.credential.user
+
+    @property
+    def workspace_id(self) -> str:
+        """In which workspace."""
+        return self.credential.workspace_id
+
+    def may(self, permission: str) -> bool:
+        """Whether `permission` is among this principal's."""
+        return not self.credential.authority.lacking([permission], self.permissions)
+
+    def may_see(self, workspace_id: str) -> bool:
+        """Whether tokens of `workspace_id` are any of this principal's business."""
+        return workspace_id == self.workspace_id or self.may(AUTHENTICATE_ANY)
+
+
+def stands(credential: Credential, now: datetime) -> None:
+    """Whether the credential stands at `now`, on the database's clock.
+
+    Raises:
+        Denied: it does not; the reason is told only to whoever proved the right secret.
+    """
+    match credential.key.state(now):
+        case KeyState.REVOKED:
+            _deny(Reason.KEY_REVOKED, "the key was revoked")
+        case KeyState.EXPIRED:
+            _deny(Reason.KEY_EXPIRED, "the key has expired")
+        case KeyState.DISABLED:
+            _deny(Reason.KEY_DISABLED, "the key is disabled")
+        case KeyState.ACTIVE:
+            pass
+    if credential.secret_not_after is not None and now >= credential.secret_not_after:
+        _deny(Reason.TOKEN_RETIRED, "a rotation of the key replaced this token")
+    if credential.workspace_state is not State.ACTIVE:
+        _deny(Reason.WORKSPACE_DISABLED, "the workspace is disabled")
+    if credential.user.state is not State.ACTIVE:
+        _deny(Reason.USER_DISABLED, "the user is disabled")
+    if not credential.user.role.may_hold_keys:
+        _deny(Reason.KEYS_NOT_ALLOWED, f"the role {credential.user.role.role_id} may not use keys")
+
+
+def decide(credential: Credential, asked: Asked, now: datetime) -> Principal:
+    """The principal, if the credential stands and is good for what is asked.
+
+    Raises:
+        Denied: it is not; no constraint is skipped because the caller left something out.
+    """
+    stands(credential, now)
+    key = credential.key
+    if asked.required_environment and asked.required_environment != key.environment:
+        _deny(
+            Reason.ENVIRONMENT_MISMATCH,
+            f"the key is for the environment {key.environment}, not {asked.required_environment}",
+        )
+    if key.narrowing.allowed_networks:
+        if asked.client_address is None:
+            _deny(Reason.ADDRESS_REQUIRED, "the key is bound to networks: say client_address")
+        address = asked.client_address
+        if not any(address in network for network in key.narrowing.allowed_networks):
+            _deny(Reason.ADDRESS_NOT_ALLOWED, "the key may not be used from this address")
+    permissions = credential.authority.at(asked.resource)
+    if missing := credential.authority.lacking(asked.required_permissions, permissions):
+        raise Denied(
+            Reason.PERMISSION_MISSING,
+            f"lacks {', '.join(missing)}",
+            details={"missing": ",".join(missing)},
+        )
+    return Principal(credential, permissions, now)
+
+
+def _deny(reason: Reason, message: str) -> NoReturn:
+    raise Denied(reason, message)

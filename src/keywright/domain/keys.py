@@ -1,0 +1,173 @@
+"""Keys: the record of an API key, its state, and how long one may live."""
+
+import ipaddress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from keywright.domain.directory import KeyPolicy
+from keywright.domain.errors import Reason, invalid_field
+from keywright.domain.names import KeyName
+from keywright.domain.roles import Role
+
+MIN_LIFETIME = timedelta(minutes=1)
+MAX_LIFETIME_WHERE_EXPIRY_IS_REQUIRED = timedelta(weeks=25)
+SCOPES_MAX_COUNT = 100
+NETWORKS_MAX_COUNT = 100
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class KeyState(StrEnum):
+    """The states of a key. `EXPIRED` follows from the clock; `REVOKED` is final."""
+
+    ACTIVE = "ACTIVE"
+    DISABLED = "DISABLED"
+    EXPIRED = "EXPIRED"
+    REVOKED = "REVOKED"
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """How often a key may be used; stored here, enforced by sidecars and SDK."""
+
+    requests: int
+    period: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """What a key takes away from its user's authority. Nothing, by default."""
+
+    role: Role | None = None
+    scopes: tuple[str, ...] = ()
+    resource: str = ""
+    allowed_networks: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user as a key's record remembers it: the e-mail stays when the user is gone."""
+
+    user_id: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The record of an API key; the secret is elsewhere. Times are UTC."""
+
+    workspace_id: str
+    key_id: str
+    owner: Person
+    creator: Person
+    creator_credential: str
+    display_name: str
+    narrowing: Narrowing
+    environment: str
+    prefix: str
+    stored_state: KeyState
+    create_time: datetime
+    update_time: datetime
+    rotate_time: datetime
+    expire_time: datetime | None = None
+    revoke_time: datetime | None = None
+    last_used_time: datetime | None = None
+    last_used_address: str = ""
+    rate_limit: RateLimit | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    version: int = 1
+    internal_id: int = 0
+    owner_internal_id: int | None = None
+
+    @property
+    def name(self) -> KeyName:
+        """The resource name."""
+        return KeyName(self.workspace_id, self.key_id)
+
+    def state(self, now: datetime) -> KeyState:
+        """The state at `now`: revocation outlasts expiry, expiry outlasts being disabled."""
+        return state_at(self.stored_state, self.expire_time, now)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAt:
+    """A key and the moment, on the database's clock, at which it was read."""
+
+    key: Key
+    now: datetime
+
+    @property
+    def state(self) -> KeyState:
+        """The key's state at that moment."""
+        return self.key.state(self.now)
+
+
+def state_at(stored: KeyState, expire_time: datetime | None, now: datetime) -> KeyState:
+    """The state at `now` of a key stored as `stored`. Expired *at* `expire_time` already (G6)."""
+    if stored is not KeyState.REVOKED and expire_time is not None and now >= expire_time:
+        return KeyState.EXPIRED
+    return stored
+
+
+def expiry(
+    policy: KeyPolicy,
+    now: datetime,
+    *,
+    ttl: timedelta | None,
+    expire_time: datetime | None,
+    never: bool,
+) -> datetime | None:
+    """When a key created at `now` expires; None is never. At most one of the three is asked for.
+
+    Raises:
+        InvalidFields: more than one is given, or the lifetime breaks the policy; names the bound.
+    """
+    if (ttl is not None) + (expire_time is not None) + never > 1:
+        raise invalid_field("ttl", "give one of ttl, key.expire_time and never_expires")
+    field_name = "key.expire_time" if expire_time is not None else "ttl"
+    lifetime = expire_time - now if expire_time is not None else ttl
+    if lifetime is None and not never:
+        lifetime = policy.default_ttl
+    maximum = policy.max_ttl
+    if maximum is None and policy.expiry_required:
+        maximum = MAX_LIFETIME_WHERE_EXPIRY_IS_REQUIRED
+    if lifetime is None:
+        if policy.expiry_required:
+            raise invalid_field(
+                "never_expires" if never else "ttl",
+                f"the workspace requires keys to expire: give a lifetime of at most {maximum}",
+                reason=Reason.POLICY_EXPIRY_REQUIRED,
+            )
+        return None
+    if lifetime < MIN_LIFETIME:
+        raise invalid_field(
+            field_name,
+            "a lifetime must be at least 1 minute from now",
+            reason=Reason.POLICY_LIFETIME_TOO_SHORT,
+        )
+    if maximum is not None and lifetime > maximum:
+        raise invalid_field(
+            field_name,
+            f"a lifetime in this workspace is at most {maximum}",
+            reason=Reason.POLICY_LIFETIME_TOO_LONG,
+        )
+    try:
+        return now + lifetime
+    except OverflowError:
+        raise invalid_field(
+            field_name,
+            "a key must expire before the year 10000; leave it out for a key that never does",
+            reason=Reason.POLICY_LIFETIME_TOO_LONG,
+        ) from None
+
+
+def parse_address(text: str) -> Address:
+    """An IP address, IPv4-mapped IPv6 (`::ffff:192.0.2.1`) taken as the IPv4 address it is.
+
+    Raises:
+        ValueError: `text` is not an address.
+    """
+    address = ipaddress.ip_address(text)
+    return getattr(address, "ipv4_mapped", None) or address

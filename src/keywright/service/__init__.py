@@ -1,0 +1,1 @@
+"""The use cases. Knows storage and security; knows no gRPC, no clock and no random generator."""

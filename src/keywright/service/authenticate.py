@@ -1,0 +1,108 @@
+"""From a token to a principal: the path that every request of every application takes.
+
+Read it from top to bottom:
+
+1. Parse. What is no token costs microseconds and never reaches the database.
+2. Look up by prefix: one query, one snapshot, which also says the position and the time.
+3. Prove. A wrong secret is told by its verifier tag; Argon2 runs for the right one only.
+4. Decide: states, expiry, environment, address, resource, permissions, in that order.
+
+A reply says why a key does not stand only after step 3; before it, everything that is well-formed
+is `TOKEN_UNKNOWN` (promise G12).
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from keywright.domain.decision import Asked, Principal, decide
+from keywright.domain.errors import Denied, Reason, ServiceError
+from keywright.domain.position import Position
+from keywright.domain.token import Token, TokenFormat, TokenMalformedError
+from keywright.security.hash_pool import HashPoolFullError
+from keywright.security.token_hasher import TokenHasher, Verdict
+from keywright.storage.credentials import FoundSecret
+from keywright.storage.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """A principal, and the position of the history at which that was decided."""
+
+    principal: Principal
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """Turns tokens into principals."""
+
+    database: Database
+    hasher: TokenHasher
+    token_format: TokenFormat
+
+    async def __call__(
+        self, text: str, asked: Asked, *, on_behalf_of: Principal | None = None
+    ) -> Authenticated:
+        """Who presents `text`, and may they do what is `asked`?
+
+        `on_behalf_of` is the caller that wants to know: tokens of workspaces that are none of its
+        business are unknown to it. None knows all.
+
+        Raises:
+            Denied: the token does not stand, or is not good for what is asked.
+            ServiceError: OVERLOADED, too many hashes wait already.
+            Unavailable: the database cannot be reached.
+        """
+        token = self._parse(text)
+        async with self.database.reading() as reads:
+            seen = await reads.credentials.look_up([token.prefix])
+        found = seen.found.get(token.prefix)
+        # The environment is part of the token: its checksum covers it, the key's record decides.
+        if found is None or found.credential.key.environment != token.environment:
+            raise _unknown()
+        await self._prove(token, found)
+        if on_behalf_of is not None and not on_behalf_of.may_see(found.credential.workspace_id):
+            raise _unknown()
+        return Authenticated(decide(found.credential, asked, seen.now), seen.position)
+
+    def _parse(self, text: str) -> Token:
+        try:
+            return self.token_format.parse(text)
+        except TokenMalformedError as error:
+            raise Denied(
+                Reason.TOKEN_MALFORMED,
+                f"this is not a {self.token_format.brand} token ({error.defect.value})",
+                details={"defect": error.defect.value},
+            ) from None
+
+    async def _prove(self, token: Token, found: FoundSecret) -> None:
+        try:
+            verdict = await self.hasher.verify(token.secret, found.hashed)
+        except HashPoolFullError as error:
+            raise overloaded() from error
+        if not verdict.is_right:
+            raise _unknown()
+        if verdict is Verdict.RIGHT_NEEDS_REHASH:
+            await self._renew_hash(token, found)
+
+    async def _renew_hash(self, token: Token, found: FoundSecret) -> None:
+        """Store the secret under today's parameters and pepper; the old one stays good."""
+        try:
+            renewed = await self.hasher.hash(token.secret)
+            await self.database.writing(
+                lambda writes: writes.keys.renew_hash(found.internal_id, found.hashed.phc, renewed),
+                within=timedelta(seconds=1),
+            )
+        except (HashPoolFullError, ServiceError):
+            return
+
+
+def _unknown() -> Denied:
+    return Denied(Reason.TOKEN_UNKNOWN, "no key goes with this token")
+
+
+def overloaded() -> ServiceError:
+    """Too many hashes wait already; nothing was done."""
+    return ServiceError(
+        Reason.OVERLOADED, "too many tokens are being verified at the moment; try again"
+    )

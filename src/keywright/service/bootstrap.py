@@ -1,0 +1,110 @@
+"""The first workspace with its first admin, and a new key for an admin who lost every key.
+
+Not reachable over the network: whoever can run this has the database's own credentials.
+"""
+
+from dataclasses import dataclass
+
+from keywright.domain.directory import User, UserKind
+from keywright.domain.errors import NotFound, invalid_field
+from keywright.domain.identity import mint_id
+from keywright.domain.keys import Narrowing
+from keywright.domain.names import UserName, is_email, is_id
+from keywright.domain.secret import Secret
+from keywright.domain.token import Entropy, TokenFormat
+from keywright.security.token_hasher import TokenHasher
+from keywright.storage.audit import AuditEvent
+from keywright.storage.database import Database, Writes
+from keywright.storage.keys import NewKey
+from keywright.storage.users import NewUser
+
+_ACTOR = "bootstrap"
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """Works on a migrated database."""
+
+    database: Database
+    hasher: TokenHasher
+    token_format: TokenFormat
+    entropy: Entropy
+
+    async def first_admin(self, workspace_id: str, email: str) -> Secret[str] | None:
+        """Create a workspace and its admin; returns the admin's token, once.
+
+        None, and nothing is changed, if the workspace exists.
+
+        Raises:
+            InvalidFields: an id or e-mail that cannot be one.
+        """
+        if not is_id(workspace_id):
+            raise invalid_field("workspace", "must be an id such as default")
+        if not is_email(email):
+            raise invalid_field("admin", "must be an e-mail address such as a@b.example")
+
+        async def transaction(writes: Writes) -> bool:
+            workspace = await writes.workspaces.insert(workspace_id, display_name="")
+            if workspace is None:
+                return False
+            admin = await writes.read.roles.get(workspace, "admin")
+            assert admin is not None, "the migrations insert the built-in roles"  # noqa: S101
+            await writes.users.insert(
+                workspace,
+                NewUser("admin", UserKind.HUMAN, admin, email, "Administrator", "", {}),
+            )
+            await writes.audit.insert(
+                AuditEvent(
+                    workspace_id, "CreateWorkspace", f"workspaces/{workspace_id}", _ACTOR, ""
+                )
+            )
+            return True
+
+        if not await self.database.writing(transaction):
+            return None
+        return await self.admin_key(UserName(workspace_id, "admin"))
+
+    async def admin_key(self, name: UserName) -> Secret[str]:
+        """Create one more key for a user, and return its token.
+
+        Raises:
+            NotFound: there is no such user.
+        """
+        token = self.token_format.mint("live", self.entropy)
+        hashed = await self.hasher.hash(token.secret)
+        key_id = mint_id(self.entropy)
+
+        async def transaction(writes: Writes) -> None:
+            user: User | None = await writes.read.users.get(name.workspace, name.user)
+            if user is None:
+                raise NotFound(str(name))
+            await writes.keys.insert(
+                NewKey(
+                    key_id=key_id,
+                    owner=user,
+                    creator=user,
+                    creator_credential="",
+                    display_name="made on the server",
+                    environment=token.environment,
+                    narrowing=Narrowing(),
+                    labels={},
+                    rate_limit=None,
+                    expire_time=None,
+                    prefix=token.prefix,
+                    hashed=hashed,
+                )
+            )
+            key = f"workspaces/{name.workspace}/keys/{key_id}"
+            await writes.audit.insert(
+                AuditEvent(
+                    name.workspace,
+                    "CreateKey",
+                    key,
+                    _ACTOR,
+                    "",
+                    change={"after": {"user": user.user_id, "prefix": token.prefix}},
+                )
+            )
+
+        await self.database.writing(transaction)
+        return self.token_format.render(token)

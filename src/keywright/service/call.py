@@ -1,0 +1,90 @@
+"""What every use case is told of the call it serves."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from keywright.domain.decision import Asked, Principal, decide
+from keywright.domain.errors import Denied, NotFound, Reason, ServiceError, permission_missing
+from keywright.domain.keys import Address
+from keywright.storage.audit import AuditEvent
+from keywright.storage.database import Writes
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One management call.
+
+    Attributes:
+        caller: who calls: only ever what the credential in the metadata proves (promise G7).
+        call_id: the id under which the call stands in logs and in the audit trail.
+        address: the caller's address; None over a UNIX socket.
+        remaining: what is left of the deadline, now; None without one.
+    """
+
+    caller: Principal
+    call_id: str
+    address: Address | None
+    remaining: Callable[[], timedelta | None]
+
+    def in_workspace(self, workspace_id: str, name: object) -> None:
+        """Answer for what is in another workspace as for what does not exist (promise G8).
+
+        Raises:
+            NotFound: `workspace_id` is not the caller's own.
+        """
+        if workspace_id != self.caller.workspace_id:
+            raise NotFound(str(name))
+
+    def require(self, permission: str) -> None:
+        """Raise CALLER_PERMISSION_MISSING unless the caller has `permission`."""
+        if not self.caller.may(permission):
+            raise permission_missing(permission)
+
+    async def confirm(self, writes: Writes) -> "Call":
+        """The same call, with the caller as the database sees it inside this transaction.
+
+        Between the check of the caller and the transaction, its key may have been revoked or its
+        role lowered.
+
+        Raises:
+            Denied: the caller's credential does not stand any more.
+        """
+        key = self.caller.credential.key
+        seen = await writes.read.credentials.look_up([key.prefix])
+        found = seen.found.get(key.prefix)
+        if found is None:
+            raise Denied(Reason.TOKEN_UNKNOWN, "the key that calls was deleted")
+        caller = decide(found.credential, Asked(client_address=self.address), seen.now)
+        return Call(caller, self.call_id, self.address, self.remaining)
+
+    def event(self, action: str, resource: object, **change: object) -> AuditEvent:
+        """The audit event of what this call does to `resource`."""
+        return AuditEvent(
+            workspace_id=self.caller.workspace_id,
+            action=action,
+            resource=str(resource),
+            actor=str(self.caller.user.name),
+            credential=str(self.caller.credential.key.name),
+            client_address="" if self.address is None else str(self.address),
+            call_id=self.call_id,
+            change=dict(change),
+        )
+
+
+def check_etag(etag: str, version: int) -> None:
+    """The resource is still the one that the caller saw (AIP-154); an empty etag asks nothing.
+
+    Raises:
+        ServiceError: ETAG_MISMATCH.
+    """
+    if etag and etag != etag_of(version):
+        raise ServiceError(
+            Reason.ETAG_MISMATCH,
+            "the resource was changed since you read it: read it again and decide anew",
+        )
+
+
+def etag_of(version: int) -> str:
+    """The etag of a resource at a version."""
+    return f"v{version}"

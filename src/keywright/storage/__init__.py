@@ -1,0 +1,1 @@
+"""PostgreSQL: the only place with SQL. Readers have a connection, writers a transaction."""

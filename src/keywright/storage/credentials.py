@@ -1,0 +1,102 @@
+"""The one query of `Authenticate`: everything a decision needs, in one snapshot."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from keywright.domain.authority import Authority
+from keywright.domain.decision import Credential
+from keywright.domain.directory import Grant, State
+from keywright.domain.permissions import PermissionSet
+from keywright.domain.position import Position
+from keywright.domain.secret import HashedSecret
+from keywright.storage.connection import Connection
+from keywright.storage.keys import COLUMNS, key_of
+from keywright.storage.users import user_of
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSecret:
+    """A stored secret and the credential that it proves."""
+
+    internal_id: int
+    hashed: HashedSecret
+    credential: Credential
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """What a look-up saw, at which position and moment of the database."""
+
+    position: Position
+    now: datetime
+    found: Mapping[str, FoundSecret]
+
+
+_FROM_SECRET = f"""
+    SELECT {COLUMNS},
+           s.id AS secret, s.verifier_tag, s.hash, s.pepper_version, s.not_after,
+           w.state AS workspace_state,
+           o.id, o.user_id, o.kind, o.state, o.email, o.display_name, o.external_id, o.labels,
+           o.version, o.create_time, o.update_time, r.id AS role, r.role_id,
+           r.permissions AS role_permissions, r.may_hold_keys, r.workspace IS NULL AS role_built_in,
+           -- The user's grants with their roles' permissions; null where there are none.
+           (SELECT jsonb_agg(jsonb_build_array(g.resource, gr.permissions))
+            FROM keywright.grant g JOIN keywright.role gr ON gr.id = g.role
+            WHERE g."user" = o.id) AS grants
+    FROM keywright.key_secret s
+    JOIN keywright.key k ON k.id = s.key
+    JOIN keywright.workspace w ON w.id = k.workspace
+    JOIN keywright.user o ON o.id = k.owner         -- the key of a deleted user proves nothing
+    JOIN keywright.role r ON r.id = o.role          -- the user's role, live
+    LEFT JOIN keywright.role n ON n.id = k.role     -- the role the key is narrowed to, if any
+"""  # noqa: S608
+
+# The outer row is the history's position, so that it comes with the same snapshot even when no
+# prefix is found; the inner part goes through the unique index on `prefix`.
+BY_PREFIX = f"""
+    SELECT p.revision, p.tag, clock_timestamp() AS now, f.*
+    FROM keywright.authority_revision p
+    LEFT JOIN ({_FROM_SECRET} WHERE s.prefix = ANY($1::text[])) f ON true
+"""  # noqa: S608
+
+
+class CredentialReader:
+    """Reads credentials by what a token shows of itself."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def look_up(self, prefixes: Sequence[str]) -> LookUp:
+        """The secrets with these prefixes, whatever the state of their keys."""
+        rows = await self._connection.fetch(BY_PREFIX, prefixes)
+        return LookUp(
+            position=Position(rows[0]["revision"], rows[0]["tag"]),
+            now=rows[0]["now"],
+            found={row["prefix"]: _found(row) for row in rows if row["prefix"] is not None},
+        )
+
+
+def _found(row: asyncpg.Record) -> FoundSecret:
+    key, user = key_of(row), user_of(row)
+    return FoundSecret(
+        internal_id=row["secret"],
+        hashed=HashedSecret(row["verifier_tag"], row["hash"], row["pepper_version"]),
+        credential=Credential(
+            key=key,
+            user=user,
+            workspace_state=State(row["workspace_state"]),
+            authority=Authority(
+                workspace_id=key.workspace_id,
+                role=user.role,
+                grants=tuple(
+                    Grant(resource, PermissionSet(permissions))
+                    for resource, permissions in row["grants"] or ()
+                ),
+                narrowing=key.narrowing,
+            ),
+            secret_not_after=row["not_after"],
+        ),
+    )

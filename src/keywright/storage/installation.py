@@ -1,0 +1,39 @@
+"""What all processes of an installation share: the signing key and the peppers' fingerprints."""
+
+from collections.abc import Mapping
+
+from keywright.storage.connection import Connection
+
+
+class InstallationReader:
+    """Reads the one row of settings, and fingerprints."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def signing_key(self) -> bytes:
+        """The key that authenticates page tokens and revisions (it protects no secret)."""
+        key: bytes = await self._connection.fetchval(
+            "SELECT signing_key FROM keywright.installation"
+        )
+        return key
+
+    async def pepper_fingerprints(self) -> dict[int, bytes]:
+        """Fingerprint by version, of each pepper that secrets were hashed with."""
+        rows = await self._connection.fetch("SELECT version, fingerprint FROM keywright.pepper")
+        return {row["version"]: row["fingerprint"] for row in rows}
+
+
+class InstallationWriter:
+    """Records fingerprints."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def record_peppers(self, fingerprints: Mapping[int, bytes]) -> None:
+        """Remember `fingerprints` that are not known yet; a known version keeps its own."""
+        await self._connection.executemany(
+            "INSERT INTO keywright.pepper (version, fingerprint) VALUES ($1, $2) "
+            "ON CONFLICT DO NOTHING",
+            list(fingerprints.items()),
+        )

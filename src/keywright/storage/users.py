@@ -1,0 +1,167 @@
+"""Users."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import asyncpg
+
+from keywright.domain.directory import State, User, UserFilter, UserKind
+from keywright.domain.roles import Role
+from keywright.domain.text import normalise_email
+from keywright.storage.connection import Connection
+from keywright.storage.roles import role
+
+_SELECT = """
+    SELECT u.id, w.workspace_id, u.user_id, u.kind, u.state, u.email, u.display_name,
+           u.external_id, u.labels, u.version, u.create_time, u.update_time,
+           r.id AS role, r.role_id, r.permissions AS role_permissions, r.may_hold_keys,
+           r.workspace IS NULL AS role_built_in
+    FROM keywright.user u
+    JOIN keywright.workspace w ON w.id = u.workspace
+    JOIN keywright.role r ON r.id = u.role
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    """A user to insert."""
+
+    user_id: str
+    kind: UserKind
+    role: Role
+    email: str | None
+    display_name: str
+    external_id: str
+    labels: Mapping[str, str]
+
+
+class UserReader:
+    """Reads users of one workspace."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def get(self, workspace_id: str, user: str) -> User | None:
+        """The user of that id or e-mail."""
+        column, value = (
+            ("u.email_key", normalise_email(user)) if "@" in user else ("u.user_id", user)
+        )
+        row = await self._connection.fetchrow(
+            f"{_SELECT} WHERE w.workspace_id = $1 AND {column} = $2",
+            workspace_id,
+            value,
+        )
+        return None if row is None else user_of(row)
+
+    async def list(
+        self, workspace_id: str, only: UserFilter, *, after: int | None, limit: int
+    ) -> list[User]:
+        """Users newest first, at most `limit`, older than the internal id `after`."""
+        rows = await self._connection.fetch(
+            f"""
+            {_SELECT}
+            WHERE w.workspace_id = $1
+              AND u.id < coalesce($2, {2**63 - 1})
+              AND (cardinality($3::text[]) = 0 OR u.state = ANY($3))
+              AND (cardinality($4::text[]) = 0 OR u.kind = ANY($4))
+              AND ($5 = '' OR r.role_id = $5)
+              AND ($6 = '' OR u.external_id = $6)
+              AND u.labels @> $7
+              -- strpos() and not LIKE: in what a person types, % and _ stand for themselves.
+              AND ($8 = '' OR strpos(lower(u.display_name), lower($8)) > 0
+                   OR strpos(lower(coalesce(u.email, '')), lower($8)) > 0)
+            ORDER BY u.id DESC
+            LIMIT $9
+            """,
+            workspace_id,
+            after,
+            sorted(only.states),
+            sorted(only.kinds),
+            only.role_id,
+            only.external_id,
+            dict(only.labels),
+            only.search,
+            limit,
+        )
+        return [user_of(row) for row in rows]
+
+    async def other_admin_exists(self, workspace_id: str, user: int) -> bool:
+        """Whether an active user other than `user` has all permissions in the workspace."""
+        found: bool = await self._connection.fetchval(
+            """
+            SELECT EXISTS (
+                SELECT FROM keywright.user u
+                JOIN keywright.workspace w ON w.id = u.workspace
+                JOIN keywright.role r ON r.id = u.role
+                WHERE w.workspace_id = $1 AND u.id <> $2
+                  AND u.state = 'ACTIVE' AND '*' = ANY(r.permissions)
+            )
+            """,
+            workspace_id,
+            user,
+        )
+        return found
+
+
+class UserWriter:
+    """Creates and changes users."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def insert(self, workspace: int, user: NewUser) -> int:
+        """Insert a user into a workspace (by internal id); returns its internal id."""
+        internal_id: int = await self._connection.fetchval(
+            """
+            INSERT INTO keywright.user
+                (workspace, user_id, kind, email, email_key, display_name, external_id, labels,
+                 role, role_scope)
+            SELECT $1, $2, $3, $4, $5, $6, $7, $8, r.id, r.scope
+            FROM keywright.role r WHERE r.id = $9
+            RETURNING id
+            """,
+            workspace,
+            user.user_id,
+            user.kind,
+            user.email,
+            None if user.email is None else normalise_email(user.email),
+            user.display_name,
+            user.external_id,
+            dict(user.labels),
+            user.role.internal_id,
+        )
+        return internal_id
+
+    async def set_state(self, user: int, state: State) -> None:
+        """Disable or enable a user."""
+        await self._connection.execute(
+            "UPDATE keywright.user SET state = $2, version = version + 1, update_time = now() "
+            "WHERE id = $1",
+            user,
+            state,
+        )
+
+
+def user_of(row: asyncpg.Record) -> User:
+    """A user from the columns that `_SELECT` names."""
+    return User(
+        workspace_id=row["workspace_id"],
+        user_id=row["user_id"],
+        kind=UserKind(row["kind"]),
+        state=State(row["state"]),
+        role=role(
+            row["role"],
+            row["role_id"],
+            row["role_permissions"],
+            row["may_hold_keys"],
+            row["role_built_in"],
+        ),
+        email=row["email"],
+        display_name=row["display_name"],
+        external_id=row["external_id"],
+        labels=row["labels"],
+        create_time=row["create_time"],
+        update_time=row["update_time"],
+        version=row["version"],
+        internal_id=row["id"],
+    )

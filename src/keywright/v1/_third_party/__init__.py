@@ -1,0 +1,1 @@
+"""Generated code that ours needs, kept off everybody's top level."""

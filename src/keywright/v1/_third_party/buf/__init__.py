@@ -1,0 +1,1 @@
+"""Generated from protos/third_party/buf; see the README there."""

@@ -1,0 +1,93 @@
+"""From a failure to a status: the one table and the one place where details are written.
+
+Every error carries `ErrorInfo` (domain `keywright.dev`); a denial of the presented token a
+`Denial`; broken fields a `BadRequest`; a missing resource a `ResourceInfo`; all of them the id of
+the call. What we do not know is `INTERNAL`, without a word about its cause: that is in the log.
+"""
+
+from dataclasses import dataclass
+
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from keywright.domain.errors import Denied, InvalidFields, NotFound, Reason, ServiceError
+from keywright.v1 import denial_pb2, error_reason_pb2
+
+DOMAIN = "keywright.dev"
+
+# Details travel in a trailer, of which clients take 8 KiB by default, together with all others.
+_MESSAGE_MAX_LENGTH = 600
+_VIOLATIONS_MAX_COUNT = 8
+_VIOLATION_MAX_LENGTH = 200
+
+
+@dataclass(slots=True)
+class Failure(Exception):
+    """A call that failed, ready for any transport: gRPC code, message, details, reason."""
+
+    status: status_pb2.Status
+    reason: Reason
+
+    @property
+    def code(self) -> str:
+        """The name of the canonical code, `NOT_FOUND`."""
+        return str(code_pb2.Code.Name(self.status.code))
+
+
+def failure(error: ServiceError, call_id: str) -> Failure:
+    """What a caller is told of `error`."""
+    details: list[Message] = [
+        error_details_pb2.ErrorInfo(
+            reason=error.reason.value,
+            domain=DOMAIN,
+            metadata={key: _short(value) for key, value in error.details.items()},
+        )
+    ]
+    code = code_pb2.Code.Value(error.status.value)
+    if isinstance(error, Denied):
+        details.append(denial(error))
+    if isinstance(error, InvalidFields) or error.violations:
+        details.append(
+            error_details_pb2.BadRequest(
+                field_violations=[
+                    error_details_pb2.BadRequest.FieldViolation(
+                        field=_short(violation.field),
+                        description=_short(violation.description),
+                        reason=error.reason.value,
+                    )
+                    for violation in error.violations[:_VIOLATIONS_MAX_COUNT]
+                ]
+            )
+        )
+    if isinstance(error, NotFound):
+        details.append(
+            error_details_pb2.ResourceInfo(resource_name=_short(error.details["resource"]))
+        )
+    details.append(error_details_pb2.RequestInfo(request_id=call_id))
+    status = status_pb2.Status(code=code, message=error.message[:_MESSAGE_MAX_LENGTH])
+    for detail in details:
+        packed = Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return Failure(status, error.reason)
+
+
+def denial(error: ServiceError) -> denial_pb2.Denial:
+    """The message that says why a token was denied: the same in an error and beside an item."""
+    missing = error.details.get("missing", "")
+    return denial_pb2.Denial(
+        reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{error.reason}"),
+        message=error.message[:_MESSAGE_MAX_LENGTH],
+        code=code_pb2.Code.Value(error.status.value),
+        missing_permissions=[each for each in missing.split(",") if each][:_VIOLATIONS_MAX_COUNT],
+    )
+
+
+def internal_error() -> ServiceError:
+    """A defect of ours. What it was is in the log, under the id of the call."""
+    return ServiceError(Reason.INTERNAL, "internal error; the server's log has it under request_id")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _VIOLATION_MAX_LENGTH else text[: _VIOLATION_MAX_LENGTH - 3] + "..."

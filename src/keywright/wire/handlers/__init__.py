@@ -1,0 +1,1 @@
+"""One module a service; a handler converts, calls, converts back and returns."""

@@ -1,0 +1,78 @@
+"""AuthService."""
+
+from keywright.domain.decision import Asked
+from keywright.domain.errors import Denied, Reason, ServiceError, Status, invalid_field
+from keywright.domain.permissions import AUTHENTICATE, is_permission
+from keywright.service.authenticate import Authenticated
+from keywright.v1 import auth_service_pb2 as pb
+from keywright.wire import convert
+from keywright.wire.interceptors.caller import bearer_token
+from keywright.wire.rpc import Rpc
+
+_REQUIRED_MAX_COUNT = 100
+
+
+async def authenticate(rpc: Rpc, request: pb.AuthenticateRequest) -> pb.AuthenticateResponse:
+    """Authenticate."""
+    convert.refuse_unimplemented(request, "signed_request")
+    _check_caller(rpc, request.token)
+    seal = rpc.services.seal
+    if request.min_revision:
+        # Every answer is read from the one primary, so it is never older than any revision of it.
+        seal.position(request.min_revision, "min_revision")
+    found = await rpc.services.authenticate(request.token, _asked(request), on_behalf_of=rpc.caller)
+    return _response(found, seal.revision(found.position))
+
+
+def _check_caller(rpc: Rpc, presented: str) -> None:
+    """Whoever presents its own credential needs no permission; others `auth.authenticate`."""
+    if rpc.caller is None or rpc.caller.may(AUTHENTICATE) or presented == bearer_token(rpc):
+        return
+    raise ServiceError(
+        Reason.CALLER_PERMISSION_MISSING,
+        f"the caller's credential lacks the permission {AUTHENTICATE}",
+        details={"permission": AUTHENTICATE},
+        status=Status.FAILED_PRECONDITION,
+    )
+
+
+def _asked(request: pb.AuthenticateRequest) -> Asked:
+    if not request.token:
+        raise Denied(Reason.TOKEN_MALFORMED, "no token was presented")
+    if len(request.required_permissions) > _REQUIRED_MAX_COUNT:
+        raise invalid_field("required_permissions", f"must be at most {_REQUIRED_MAX_COUNT}")
+    for index, permission in enumerate(request.required_permissions):
+        if not is_permission(permission):
+            raise invalid_field(
+                f"required_permissions[{index}]",
+                "must be a permission such as datasets.read, not a pattern",
+            )
+    return Asked(
+        resource=request.resource,
+        required_permissions=request.required_permissions,
+        required_environment=request.required_environment,
+        client_address=convert.address(request.client_address, "client_address"),
+    )
+
+
+def _response(found: Authenticated, revision: str) -> pb.AuthenticateResponse:
+    principal = found.principal
+    key = principal.credential.key
+    workspace = f"workspaces/{principal.workspace_id}"
+    return pb.AuthenticateResponse(
+        workspace=workspace,
+        user=convert.principal_user(principal),
+        credential=convert.credential(principal),
+        environment=key.environment,
+        role=f"{workspace}/roles/{principal.user.role.role_id}",
+        permissions=sorted(principal.permissions.patterns),
+        scopes=key.narrowing.scopes,
+        resource=key.narrowing.resource,
+        rate_limit=convert.rate_limit(key.rate_limit),
+        expire_time=convert.timestamp(key.expire_time),
+        revision=revision,
+        allowed_networks=map(str, key.narrowing.allowed_networks),
+    )
+
+
+HANDLERS = {"Authenticate": authenticate}

@@ -1,0 +1,47 @@
+"""The request is well-formed before a handler sees it: parsed, and, in management, by its rules.
+
+The rules stand in the contract (protovalidate). `AuthService` has none: it answers in its own
+words, and must not spend microseconds on them.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import protovalidate
+from google.protobuf.message import DecodeError, Message
+
+from keywright.domain.errors import FieldViolation, InvalidFields, Reason, ServiceError
+from keywright.wire.rpc import Rpc
+
+_validator = protovalidate.Validator()
+
+
+async def validation(rpc: Rpc, proceed: Callable[[Rpc], Awaitable[Message]]) -> Message:
+    """Parse and check the request, naming every field that breaks a rule."""
+    request = rpc.method.request_type()
+    try:
+        request.ParseFromString(rpc.body)
+    except (DecodeError, UnicodeDecodeError):
+        raise ServiceError(
+            Reason.REQUEST_MALFORMED,
+            f"the body is not a {request.DESCRIPTOR.full_name}, or has text that is not UTF-8",
+        ) from None
+    if not rpc.method.is_authentication:
+        violations = _validator.collect_violations(request)
+        if violations:
+            raise InvalidFields(*map(_violation, violations))
+    rpc.request = request
+    return await proceed(rpc)
+
+
+def _violation(violation: protovalidate.Violation) -> FieldViolation:
+    found = violation.proto
+    steps = () if found.field is None else found.field.elements
+    path = ".".join(step.field_name + _subscript(step) for step in steps)
+    return FieldViolation(path or "request", found.message)
+
+
+def _subscript(step: protovalidate.FieldPathElementPb) -> str:
+    if step.subscript is None:
+        return ""
+    value = step.subscript.value
+    return f'["{value}"]' if isinstance(value, str) else f"[{value}]"

@@ -1,0 +1,47 @@
+"""Every method of the contract, from its descriptors, with its handler where there is one."""
+
+import pkgutil
+from collections.abc import Mapping
+from importlib import import_module
+from types import ModuleType
+
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message_factory import GetMessageClass
+
+from keywright import v1
+from keywright.wire.handlers import auth, keys, users
+from keywright.wire.rpc import Handler, Method
+
+_HANDLERS: Mapping[str, ModuleType] = {
+    "AuthService": auth,
+    "KeyService": keys,
+    "UserService": users,
+}
+
+
+def services() -> list[ServiceDescriptor]:
+    """The services of `keywright.v1`."""
+    return [
+        service
+        for module in pkgutil.iter_modules(v1.__path__)
+        if module.name.endswith("_service_pb2")
+        for service in import_module(
+            f"{v1.__name__}.{module.name}"
+        ).DESCRIPTOR.services_by_name.values()
+    ]
+
+
+def methods() -> list[Method]:
+    """All methods of all services."""
+    return [_method(service, method) for service in services() for method in service.methods]
+
+
+def _method(service: ServiceDescriptor, method: MethodDescriptor) -> Method:
+    handlers: Mapping[str, Handler] = getattr(_HANDLERS.get(service.name), "HANDLERS", {})
+    return Method(
+        service=service.name,
+        name=method.name,
+        request_type=GetMessageClass(method.input_type),
+        handler=handlers.get(method.name),
+        streaming=method.client_streaming or method.server_streaming,
+    )

@@ -1,0 +1,30 @@
+"""The parts that tests of several kinds need. A database is never shared between test modules."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.database import Cluster, cluster
+from tests.support.service import Service, service
+from tests.support.unprivileged import directory_others_may_enter
+
+
+@pytest.fixture(scope="session", name="cluster")
+async def _cluster() -> AsyncIterator[Cluster]:
+    """A PostgreSQL server for this test process."""
+    with directory_others_may_enter() as directory:
+        async with cluster(directory / "postgres") as running:
+            yield running
+
+
+@pytest.fixture(name="database")
+async def _database(cluster: Cluster) -> str:
+    """The DSN of a migrated database of this test's own."""
+    return await cluster.migrated()
+
+
+@pytest.fixture(scope="module", name="service")
+async def _service(cluster: Cluster) -> AsyncIterator[Service]:
+    """A `keywright serve` process on a database of this module's own."""
+    async with service(await cluster.migrated()) as running:
+        yield running

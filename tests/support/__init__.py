@@ -1,0 +1,1 @@
+"""What tests of several kinds share: real databases, real servers, and ways to speak to them."""

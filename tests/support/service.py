@@ -1,0 +1,304 @@
+"""A real server process, and a client that speaks to it as a foreign one would."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from keywright.app.composition import Parts
+from keywright.app.config import Config
+from keywright.v1 import (
+    auth_service_pb2,
+    auth_service_pb2_grpc,
+    denial_pb2,
+    key_pb2,
+    key_service_pb2,
+    key_service_pb2_grpc,
+    user_pb2,
+    user_service_pb2,
+    user_service_pb2_grpc,
+)
+
+WORKSPACE = "default"
+PARENT = f"workspaces/{WORKSPACE}"
+ADMIN = f"{PARENT}/users/admin"
+
+
+@dataclass
+class Process:
+    """A `keywright` process; its log is kept, line by line."""
+
+    process: asyncio.subprocess.Process
+    log: list[dict[str, Any]] = field(default_factory=list)
+    raw: list[str] = field(default_factory=list)
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def read(self) -> None:
+        """Collect the log until the process ends."""
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            text = line.decode().rstrip("\n")
+            async with self._changed:
+                self.raw.append(text)
+                if text.startswith("{"):
+                    self.log.append(json.loads(text))
+                self._changed.notify_all()
+        await self.process.wait()
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def logged(self, event: str, after: int = 0) -> dict[str, Any]:
+        """Wait until the process has logged `event`; returns that line."""
+
+        def found() -> dict[str, Any] | None:
+            return next((line for line in self.log[after:] if line["event"] == event), None)
+
+        async with asyncio.timeout(30), self._changed:
+            await self._changed.wait_for(lambda: found() or self.process.returncode is not None)
+            line = found()
+            assert line is not None, f"ended without logging {event!r}: {self.raw[-20:]}"
+            return line
+
+    async def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; returns the exit status."""
+        if self.process.returncode is None:
+            self.process.send_signal(how)
+        return await asyncio.wait_for(self.process.wait(), 30)
+
+
+@asynccontextmanager
+async def serve(dsn: str, **settings: str) -> AsyncIterator[Process]:
+    """Run `keywright serve` on a database; settings as in KEYWRIGHT_... variables, lower-case."""
+    given = {
+        "database_url": dsn,
+        "listen": "127.0.0.1:0",
+        "metrics_listen": "",
+        "argon2_threads": "1",
+        **settings,
+    }
+    environ = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("KEYWRIGHT_")},
+        **{f"KEYWRIGHT_{key.upper()}": value for key, value in given.items()},
+    }
+    async with running([sys.executable, "-m", "keywright", "serve"], environ) as process:
+        yield process
+
+
+@asynccontextmanager
+async def running(argv: list[str], environ: Mapping[str, str]) -> AsyncIterator[Process]:
+    """Run a program for as long as the block, reading its log."""
+    process = Process(
+        await asyncio.create_subprocess_exec(
+            *argv, env=environ, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+        )
+    )
+    reader = asyncio.create_task(process.read())
+    try:
+        yield process
+    finally:
+        if process.process.returncode is None:
+            await process.stop()
+        await reader
+
+
+class RefusedError(Exception):
+    """A call that failed, as a foreign client sees it."""
+
+    def __init__(self, error: grpc.aio.AioRpcError) -> None:
+        super().__init__(f"{error.code()}: {error.details()}")
+        self.code = error.code()
+        self.message = error.details() or ""
+        self.status = status_pb2.Status()
+        for key, value in error.trailing_metadata() or ():
+            if key == "grpc-status-details-bin":
+                self.status.ParseFromString(value)
+
+    def detail(self, kind: Any) -> Any:
+        """The detail of a type; None if there is none."""
+        for packed in self.status.details:
+            found = kind()
+            if packed.Unpack(found):
+                return found
+        return None
+
+    @property
+    def info(self) -> error_details_pb2.ErrorInfo:
+        """The ErrorInfo that every error carries."""
+        info = self.detail(error_details_pb2.ErrorInfo)
+        assert info is not None, f"no ErrorInfo in {self}"
+        assert info.domain == "keywright.dev"
+        return info
+
+    @property
+    def reason(self) -> str:
+        """The reason in ErrorInfo."""
+        return self.info.reason
+
+    @property
+    def denial(self) -> denial_pb2.Denial | None:
+        """The Denial, if this is one."""
+        return self.detail(denial_pb2.Denial)
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields that a BadRequest names."""
+        bad = self.detail(error_details_pb2.BadRequest)
+        return [] if bad is None else [violation.field for violation in bad.field_violations]
+
+
+@dataclass
+class Caller:
+    """One credential on one channel; what fails raises `RefusedError`."""
+
+    channel: grpc.aio.Channel
+    token: str | None
+    metadata: tuple[tuple[str, str], ...] = ()
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        own = () if self.token is None else (("authorization", f"Bearer {self.token}"),)
+        return (*own, *self.metadata)
+
+    async def _call(self, stub: Any, method: str, request: Any, timeout: float = 20) -> Any:
+        try:
+            return await getattr(stub(self.channel), method)(
+                request, metadata=self._metadata(), timeout=timeout
+            )
+        except grpc.aio.AioRpcError as error:
+            raise RefusedError(error) from None
+
+    async def auth(self, method: str, request: Any) -> Any:
+        """A method of AuthService."""
+        return await self._call(auth_service_pb2_grpc.AuthServiceStub, method, request)
+
+    async def keys(self, method: str, request: Any) -> Any:
+        """A method of KeyService."""
+        return await self._call(key_service_pb2_grpc.KeyServiceStub, method, request)
+
+    async def users(self, method: str, request: Any) -> Any:
+        """A method of UserService."""
+        return await self._call(user_service_pb2_grpc.UserServiceStub, method, request)
+
+    async def authenticate(self, token: str, **asked: Any) -> auth_service_pb2.AuthenticateResponse:
+        """Authenticate."""
+        request = auth_service_pb2.AuthenticateRequest(token=token, **asked)
+        return await self.auth("Authenticate", request)
+
+    async def create_key(
+        self, *, key_id: str = "", ttl: Any = None, never_expires: bool = False, **key: Any
+    ) -> key_service_pb2.CreateKeyResponse:
+        """CreateKey in the default workspace."""
+        request = key_service_pb2.CreateKeyRequest(
+            parent=PARENT,
+            key_id=key_id,
+            key=key_pb2.Key(**key),
+            ttl=ttl,
+            never_expires=never_expires,
+        )
+        return await self.keys("CreateKey", request)
+
+    async def get_key(self, name: str) -> key_pb2.Key:
+        """GetKey."""
+        response = await self.keys("GetKey", key_service_pb2.GetKeyRequest(name=name))
+        return response.key
+
+    async def list_keys(self, **request: Any) -> key_service_pb2.ListKeysResponse:
+        """ListKeys in the default workspace."""
+        request = {"parent": PARENT, **request}
+        return await self.keys("ListKeys", key_service_pb2.ListKeysRequest(**request))
+
+    async def revoke_key(self, name: str) -> key_service_pb2.RevokeKeyResponse:
+        """RevokeKey."""
+        return await self.keys("RevokeKey", key_service_pb2.RevokeKeyRequest(name=name))
+
+    async def delete_key(self, name: str) -> key_service_pb2.DeleteKeyResponse:
+        """DeleteKey."""
+        return await self.keys("DeleteKey", key_service_pb2.DeleteKeyRequest(name=name))
+
+    async def create_user(self, user_id: str, role: str = "member", **user: Any) -> user_pb2.User:
+        """CreateUser in the default workspace, with an e-mail of the same name."""
+        given = {"email": f"{user_id}@example.com", "role": f"{PARENT}/roles/{role}", **user}
+        request = user_service_pb2.CreateUserRequest(
+            parent=PARENT, user_id=user_id, user=user_pb2.User(**given)
+        )
+        response = await self.users("CreateUser", request)
+        return response.user
+
+    async def disable_user(self, name: str) -> user_service_pb2.DisableUserResponse:
+        """DisableUser."""
+        return await self.users("DisableUser", user_service_pb2.DisableUserRequest(name=name))
+
+    async def enable_user(self, name: str) -> user_service_pb2.EnableUserResponse:
+        """EnableUser."""
+        return await self.users("EnableUser", user_service_pb2.EnableUserRequest(name=name))
+
+
+@dataclass
+class Service:
+    """A server on a database of its own, with its first admin."""
+
+    process: Process
+    dsn: str
+    uri: str
+    admin_token: str
+    channel: grpc.aio.Channel
+    workspace: str = WORKSPACE
+
+    @property
+    def admin(self) -> Caller:
+        """The first admin."""
+        return Caller(self.channel, self.admin_token)
+
+    def as_caller(self, token: str | None, *metadata: tuple[str, str]) -> Caller:
+        """Somebody else, or nobody."""
+        return Caller(self.channel, token, metadata)
+
+    async def person(self, user_id: str, role: str = "member") -> Caller:
+        """A new user with a key of its own."""
+        user = await self.admin.create_user(user_id, role)
+        created = await self.admin.create_key(user=user.name)
+        return self.as_caller(created.token)
+
+    async def health(self) -> int:
+        """The health of the whole server."""
+        stub = health_pb2_grpc.HealthStub(self.channel)
+        return (await stub.Check(health_pb2.HealthCheckRequest())).status
+
+    async def becomes(self, status: int) -> None:
+        """Wait until the health is `status`, which the server announces by itself."""
+        stub = health_pb2_grpc.HealthStub(self.channel)
+        async with asyncio.timeout(30):
+            async for update in stub.Watch(health_pb2.HealthCheckRequest()):
+                if update.status == status:
+                    return
+
+
+async def first_admin(dsn: str, workspace: str = WORKSPACE) -> str:
+    """Make a workspace and its admin; returns the admin's token."""
+    parts = await Parts.open(Config(argon2_threads=1), dsn)
+    try:
+        token = await parts.bootstrap().first_admin(workspace, "admin@localhost")
+    finally:
+        await parts.close()
+    assert token is not None
+    return token.reveal()
+
+
+@asynccontextmanager
+async def service(dsn: str, **settings: str) -> AsyncIterator[Service]:
+    """A server on a migrated database, ready to serve."""
+    token = await first_admin(dsn)
+    async with serve(dsn, **settings) as process:
+        target = (await process.logged("listening"))["listen"]
+        async with grpc.aio.insecure_channel(target) as channel:
+            running = Service(process, dsn, target, token, channel)
+            await running.becomes(health_pb2.HealthCheckResponse.SERVING)
+            yield running
