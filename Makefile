@@ -6,6 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA_DIR ?= .data/postgres
+LOCKS := deploy/requirements
+# With hashes, for every platform and Python, and without the address of any package index.
+COMPILE := pip compile ../../pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
 .PHONY: help run admin-token test test-all lint format proto bench soak lock system-deps audit clean
@@ -44,22 +48,24 @@ proto: $(READY) ## Generate src/keywright/v1 from protos/
 bench: $(READY) ## Measure, each figure beside its baseline
 	"$(BIN)/python" -m bench
 
-lock: $(READY) ## Renew requirements/*.lock from pyproject.toml
-	"$(BIN)/python" requirements/lock.py
+lock: $(READY) ## Renew the locks in deploy/requirements from pyproject.toml
+	cd $(LOCKS) && "$(abspath $(BIN)/uv)" $(COMPILE) --extra server -c constraints.txt -o server.lock
+	cd $(LOCKS) && "$(abspath $(BIN)/uv)" $(COMPILE) --extra server --extra embedded --group ../../pyproject.toml:dev \
+		-c server.lock -o dev.lock
 
 audit: $(READY) ## Look for known vulnerabilities in what the server needs
-	"$(BIN)/pip-audit" --require-hashes --disable-pip -r requirements/server.lock
+	"$(BIN)/pip-audit" --require-hashes --disable-pip -r $(LOCKS)/server.lock
 
 system-deps: ## Install the Debian packages that the slow suites need (none yet)
 
 clean: ## Remove the virtual environment, caches and the embedded database
 	rm -rf $(VENV) .data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
 
-$(READY): requirements/dev.lock pyproject.toml
+$(READY): $(LOCKS)/dev.lock pyproject.toml
 	@echo "Setting up $(VENV) (once; about a minute) ..." >&2
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "keywright needs Python 3.11 or newer: set PYTHON=..." >&2; exit 1; }
 	@"$(PYTHON)" -m venv $(VENV)
-	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCKS)/dev.lock
 	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@

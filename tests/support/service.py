@@ -269,12 +269,12 @@ class Service:
 
     async def health(self) -> int:
         """The health of the whole server."""
-        stub = health_pb2_grpc.HealthStub(self.channel)
+        stub: Any = health_pb2_grpc.HealthStub(self.channel)
         return (await stub.Check(health_pb2.HealthCheckRequest())).status
 
     async def becomes(self, status: int) -> None:
         """Wait until the health is `status`, which the server announces by itself."""
-        stub = health_pb2_grpc.HealthStub(self.channel)
+        stub: Any = health_pb2_grpc.HealthStub(self.channel)
         async with asyncio.timeout(30):
             async for update in stub.Watch(health_pb2.HealthCheckRequest()):
                 if update.status == status:
