@@ -21,18 +21,18 @@ class Health(health_pb2_grpc.HealthServicer):
 
     def __init__(self, services: Iterable[str]) -> None:
         self._services = frozenset(services) | {""}
-        self._status: health_pb2.HealthCheckResponse.ServingStatus = _Response.NOT_SERVING
+        self._serving = False
         self._closing = False
         self._changed = asyncio.Event()
 
     def tell(self, *, serving: bool) -> None:
         """Say whether calls can be answered."""
-        self._status = _Response.SERVING if serving else _Response.NOT_SERVING
+        self._serving = serving
         self._announce()
 
     def close(self) -> None:
         """Say NOT_SERVING for the last time, and end every watch."""
-        self._status = _Response.NOT_SERVING
+        self._serving = False
         self._closing = True
         self._announce()
 
@@ -40,7 +40,7 @@ class Health(health_pb2_grpc.HealthServicer):
         """Say the state now; NOT_FOUND for a service that is not here."""
         if request.service not in self._services:
             await context.abort(grpc.StatusCode.NOT_FOUND, "there is no such service here")
-        return _Response(status=self._status)
+        return _Response(status=self._status())
 
     async def Watch(self, request: _Request, context: _Context) -> None:  # noqa: N802
         """Say the state now and at every change, until the server stops."""
@@ -48,13 +48,16 @@ class Health(health_pb2_grpc.HealthServicer):
         told = None
         while True:
             changed, closing = self._changed, self._closing
-            status = self._status if known else _Response.SERVICE_UNKNOWN
+            status = self._status() if known else _Response.SERVICE_UNKNOWN
             if status != told:
                 await context.write(_Response(status=status))
                 told = status
             if closing:
                 return
             await changed.wait()
+
+    def _status(self) -> int:
+        return _Response.SERVING if self._serving else _Response.NOT_SERVING
 
     def _announce(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
