@@ -5,9 +5,10 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -35,26 +36,38 @@ ADMIN = f"{PARENT}/users/admin"
 
 @dataclass
 class Process:
-    """A `keywright` process; its log is kept, line by line."""
+    """A `keywright` process; what it writes is kept, line by line.
+
+    `raw` is stderr, `log` those of its lines that are JSON, `printed` is stdout.
+    """
 
     process: asyncio.subprocess.Process
     log: list[dict[str, Any]] = field(default_factory=list)
     raw: list[str] = field(default_factory=list)
+    printed: list[str] = field(default_factory=list)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _over: bool = False
 
     async def read(self) -> None:
-        """Collect the log until the process ends."""
-        assert self.process.stderr is not None
-        async for line in self.process.stderr:
-            text = line.decode().rstrip("\n")
-            async with self._changed:
-                self.raw.append(text)
-                if text.startswith("{"):
-                    self.log.append(json.loads(text))
-                self._changed.notify_all()
+        """Collect stdout and stderr until the process ends."""
+        await asyncio.gather(
+            self._collect(self.process.stdout, self.printed),
+            self._collect(self.process.stderr, self.raw),
+        )
         await self.process.wait()
         async with self._changed:
+            self._over = True
             self._changed.notify_all()
+
+    async def _collect(self, stream: asyncio.StreamReader | None, into: list[str]) -> None:
+        assert stream is not None
+        async for line in stream:
+            text = line.decode().rstrip("\n")
+            async with self._changed:
+                into.append(text)
+                if into is self.raw and text.startswith("{"):
+                    self.log.append(json.loads(text))
+                self._changed.notify_all()
 
     async def logged(self, event: str, after: int = 0) -> dict[str, Any]:
         """Wait until the process has logged `event`; returns that line."""
@@ -63,10 +76,33 @@ class Process:
             return next((line for line in self.log[after:] if line["event"] == event), None)
 
         async with asyncio.timeout(30), self._changed:
-            await self._changed.wait_for(lambda: found() or self.process.returncode is not None)
+            await self._changed.wait_for(lambda: found() or self._over)
             line = found()
             assert line is not None, f"ended without logging {event!r}: {self.raw[-20:]}"
             return line
+
+    async def told(self, text: str) -> str:
+        """Wait until a line with `text` has been written to stderr; returns it."""
+        return await self._line(self.raw, text)
+
+    async def shown(self) -> str:
+        """Wait until a token is on stdout; returns it."""
+        return (await self._line(self.printed, "kw_")).strip()
+
+    async def _line(self, lines: list[str], text: str) -> str:
+        def found() -> str | None:
+            return next((line for line in lines if text in line), None)
+
+        async with asyncio.timeout(30), self._changed:
+            await self._changed.wait_for(lambda: found() or self._over)
+            line = found()
+            assert line is not None, f"ended without saying {text!r}: {self.raw[-20:]}"
+            return line
+
+    async def ended(self) -> None:
+        """Wait until the process has ended and all it wrote was read."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._over)
 
     async def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and wait for the end; returns the exit status."""
@@ -94,11 +130,18 @@ async def serve(dsn: str, **settings: str) -> AsyncIterator[Process]:
 
 
 @asynccontextmanager
-async def running(argv: list[str], environ: Mapping[str, str]) -> AsyncIterator[Process]:
-    """Run a program for as long as the block, reading its log."""
+async def running(
+    argv: Sequence[str], environ: Mapping[str, str], cwd: Path | None = None
+) -> AsyncIterator[Process]:
+    """Run a program for as long as the block, reading what it writes."""
     process = Process(
         await asyncio.create_subprocess_exec(
-            *argv, env=environ, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+            *argv,
+            env=environ,
+            cwd=cwd,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
         )
     )
     reader = asyncio.create_task(process.read())

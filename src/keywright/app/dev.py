@@ -1,5 +1,6 @@
 """`keywright dev`: everything for a first run, on this machine and for this machine only."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -8,7 +9,7 @@ from pathlib import Path
 from keywright.app.composition import Parts
 from keywright.app.config import Config
 from keywright.app.embedded import EmbeddedPostgres, locate_binaries, running_dsn
-from keywright.app.server import listening, until_signalled
+from keywright.app.server import Listening, listening, until_signalled
 from keywright.domain.names import UserName
 from keywright.domain.secret import Secret
 from keywright.storage import migrate
@@ -22,7 +23,7 @@ Announce = Callable[[str, Secret[str] | None], None]
 async def dev(config: Config, data_dir: Path, announce: Announce) -> None:
     """Start a database (or use the configured one), migrate, bootstrap, serve.
 
-    `announce` is called once the server listens, with its address and, at the first run only, the
+    `announce` is called once the server is ready, with its address and, at the first run only, the
     admin's token.
     """
     async with _database(config, data_dir) as dsn:
@@ -33,8 +34,9 @@ async def dev(config: Config, data_dir: Path, announce: Announce) -> None:
         finally:
             await parts.close()
         async with listening(config, dsn) as server:
-            announce(server.target, token)
+            announcing = asyncio.create_task(_announce(server, announce, token))
             await until_signalled(server.stopped)
+            announcing.cancel()
 
 
 async def new_admin_token(config: Config, data_dir: Path, user: UserName) -> Secret[str]:
@@ -61,6 +63,11 @@ async def admin_token(config: Config, dsn: str, user: UserName) -> Secret[str]:
         return await parts.bootstrap().admin_key(user)
     finally:
         await parts.close()
+
+
+async def _announce(server: Listening, announce: Announce, token: Secret[str] | None) -> None:
+    await server.ready.wait()
+    announce(server.target, token)
 
 
 @asynccontextmanager

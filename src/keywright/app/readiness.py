@@ -37,6 +37,7 @@ class Readiness:
     dsn: str
     backend: Backend
     health: Health
+    ready: asyncio.Event
 
     async def watch(self) -> None:
         """Become ready, then follow the database, until cancelled.
@@ -71,6 +72,7 @@ class Readiness:
                 )
             else:
                 self.health.tell(serving=True)
+                self.ready.set()
                 return
             await asyncio.sleep(wait.total_seconds())
             wait, attempt = min(wait * 2, _RETRY_MOST), attempt + 1

@@ -36,9 +36,13 @@ class ListenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """A server that listens; `target` is what a client on this machine connects to."""
+    """A server that listens; `target` is what a client on this machine connects to.
+
+    `ready` is set once calls can be answered, `stopped` when the server is to stop.
+    """
 
     target: str
+    ready: asyncio.Event
     stopped: asyncio.Event
 
 
@@ -69,11 +73,11 @@ async def listening(config: Config, dsn: str) -> AsyncIterator[Listening]:
     stop_metrics = _serve_metrics(config.metrics_listen)
     await server.start()
     _log.info("listening", listen=target, version=__version__)
-    readiness = asyncio.create_task(Readiness(parts, dsn, backend, health).watch())
-    stopped = asyncio.Event()
+    ready, stopped = asyncio.Event(), asyncio.Event()
+    readiness = asyncio.create_task(Readiness(parts, dsn, backend, health, ready).watch())
     readiness.add_done_callback(lambda _task: stopped.set())
     try:
-        yield Listening(target, stopped)
+        yield Listening(target, ready, stopped)
     finally:
         readiness.cancel()
         (outcome,) = await asyncio.gather(readiness, return_exceptions=True)
