@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from keywright.domain.names import UserName
+from keywright.domain.names import RoleName, UserName
 from keywright.domain.permissions import PermissionSet
 from keywright.domain.roles import Role
 
@@ -88,7 +88,7 @@ class UserFilter:
 
     states: frozenset[State] = frozenset()
     kinds: frozenset[UserKind] = frozenset()
-    role_id: str = ""
+    role: RoleName | None = None
     external_id: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     search: str = ""

@@ -2,7 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from keywright.domain.directory import KeyPolicy
@@ -11,9 +11,12 @@ from keywright.domain.names import KeyName
 from keywright.domain.roles import Role
 
 MIN_LIFETIME = timedelta(minutes=1)
+# Well before the last moment that a datetime can be, which databases read as infinity.
+EXPIRE_BEFORE = datetime(9999, 1, 1, tzinfo=UTC)
 MAX_LIFETIME_WHERE_EXPIRY_IS_REQUIRED = timedelta(weeks=25)
 SCOPES_MAX_COUNT = 100
 NETWORKS_MAX_COUNT = 100
+_MAPPED_PREFIX_LENGTH = 96  # ::ffff:0:0/96 (RFC 4291 section 2.5.5.2)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -153,21 +156,41 @@ def expiry(
             f"a lifetime in this workspace is at most {maximum}",
             reason=Reason.POLICY_LIFETIME_TOO_LONG,
         )
-    try:
-        return now + lifetime
-    except OverflowError:
+    if lifetime >= EXPIRE_BEFORE - now:
         raise invalid_field(
             field_name,
-            "a key must expire before the year 10000; leave it out for a key that never does",
+            "a key must expire before the year 9999; leave it out for a key that never does",
             reason=Reason.POLICY_LIFETIME_TOO_LONG,
-        ) from None
+        )
+    return now + lifetime
 
 
 def parse_address(text: str) -> Address:
     """An IP address, IPv4-mapped IPv6 (`::ffff:192.0.2.1`) taken as the IPv4 address it is.
 
     Raises:
-        ValueError: `text` is not an address.
+        ValueError: `text` is not an address, or has a zone (`fe80::1%eth0`, RFC 4007), which means
+            something on one machine only.
     """
+    _refuse_zone(text)
     address = ipaddress.ip_address(text)
     return getattr(address, "ipv4_mapped", None) or address
+
+
+def parse_network(text: str) -> Network:
+    """An IP network; an address alone is a network of one. IPv4-mapped IPv6 as in an address.
+
+    Raises:
+        ValueError: `text` is not a network, has host bits, or has a zone.
+    """
+    _refuse_zone(text)
+    network = ipaddress.ip_network(text)
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < _MAPPED_PREFIX_LENGTH:
+        return network
+    return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_PREFIX_LENGTH))
+
+
+def _refuse_zone(text: str) -> None:
+    if "%" in text:
+        raise ValueError("a zone means nothing on another machine")

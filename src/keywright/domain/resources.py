@@ -1,15 +1,15 @@
 """Resources: what applications protect, named by them, opaque to us."""
 
-import unicodedata
+import re
 
 RESOURCE_MAX_LENGTH = 512
+_SEGMENT = r"[^/\x00-\x1f\x7f-\x9f]+"
+_RESOURCE = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
 
 
 def is_resource(text: str) -> bool:
-    """Whether `text` can name a resource: segments of visible characters joined by `/`."""
-    if not 0 < len(text) <= RESOURCE_MAX_LENGTH or not all(text.split("/")):
-        return False
-    return not any(unicodedata.category(character)[0] in "CZ" for character in text)
+    """Whether `text` can name a resource: segments without control characters joined by `/`."""
+    return len(text) <= RESOURCE_MAX_LENGTH and _RESOURCE.fullmatch(text) is not None
 
 
 def covers(resource: str, other: str) -> bool:

@@ -46,8 +46,11 @@ def check_external_id(text: str, field: str) -> str:
 
 
 def check_email(text: str, field: str) -> str:
-    """`text`, if it has the shape of an e-mail address."""
-    if not is_email(text):
+    """`text`, if it has the shape of an e-mail address, also in the form it is compared in.
+
+    Normalising can make an `@`, a space, or eighteen characters out of one.
+    """
+    if not (is_email(text) and is_email(normalise_email(text))):
         raise invalid_field(field, "must be an e-mail address such as a@b.example")
     return text
 

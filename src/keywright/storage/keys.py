@@ -8,6 +8,7 @@ import asyncpg
 from keywright.domain.directory import User
 from keywright.domain.keys import Key, KeyAt, KeyState, Narrowing, Person, RateLimit
 from keywright.domain.secret import HashedSecret
+from keywright.storage.conditions import Conditions
 from keywright.storage.connection import Connection
 from keywright.storage.roles import role
 
@@ -37,6 +38,14 @@ _SELECT = f"""
         WHERE key = k.id ORDER BY id DESC LIMIT 1
     ) s ON true
 """  # noqa: S608
+_STATE = """
+    CASE WHEN k.state <> 'REVOKED' AND k.expire_time <= now() THEN 'EXPIRED' ELSE k.state END
+"""
+# strpos() and not LIKE: in what a person types, % and _ stand for themselves.
+_SEARCH = """
+    (strpos(lower(k.display_name), lower({0})) > 0 OR s.prefix = {0}
+     OR strpos(lower(coalesce(o.email, k.owner_email)), lower({0})) > 0)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,42 +101,24 @@ class KeyReader:
         self, workspace_id: str, only: KeyFilter, *, after: int | None, limit: int
     ) -> list[KeyAt]:
         """Keys newest first, at most `limit`, older than the internal id `after`."""
-        rows = await self._connection.fetch(
-            f"""
-            {_SELECT}
-            WHERE w.workspace_id = $1
-              AND k.id < coalesce($2, {2**63 - 1})
-              AND ($3::bigint IS NULL OR k.owner = $3)
-              AND ($4 = '' OR k.creator_user_id = $4)
-              AND ($5 = '' OR k.resource = $5)
-              AND ($6 = '' OR n.role_id = $6)
-              AND ($7 = '' OR k.environment = $7)
-              AND k.labels @> $8
-              AND ($9::timestamptz IS NULL OR k.expire_time < $9)
-              AND ($10::timestamptz IS NULL OR s.create_time < $10)
-              -- strpos() and not LIKE: in what a person types, % and _ stand for themselves.
-              AND ($11 = '' OR strpos(lower(k.display_name), lower($11)) > 0 OR s.prefix = $11
-                   OR strpos(lower(coalesce(o.email, k.owner_email)), lower($11)) > 0)
-              AND (cardinality($12::text[]) = 0 OR $12 @> ARRAY[
-                  CASE WHEN k.state <> 'REVOKED' AND k.expire_time <= now() THEN 'EXPIRED'
-                       ELSE k.state END])
-            ORDER BY k.id DESC
-            LIMIT $13
-            """,
-            workspace_id,
-            after,
-            only.owner,
-            only.creator_user_id,
-            only.resource,
-            only.role_id,
-            only.environment,
-            dict(only.labels),
-            only.expires_before,
-            only.unrotated_since,
-            only.search,
-            sorted(only.states),
-            limit,
+        where = Conditions(
+            [
+                ("w.workspace_id = {0}", workspace_id),
+                ("k.id < {0}", after),
+                (f"{_STATE} = ANY({{0}})", sorted(only.states)),
+                ("k.owner = {0}", only.owner),
+                ("k.creator_user_id = {0}", only.creator_user_id),
+                ("k.resource = {0}", only.resource),
+                ("n.role_id = {0}", only.role_id),
+                ("k.environment = {0}", only.environment),
+                ("k.labels @> {0}", dict(only.labels)),
+                ("k.expire_time < {0}", only.expires_before),
+                ("s.create_time < {0}", only.unrotated_since),
+                (_SEARCH, only.search),
+            ]
         )
+        newest = f"ORDER BY k.id DESC LIMIT {where.placeholder(limit)}"
+        rows = await self._connection.fetch(f"{_SELECT} WHERE {where.sql} {newest}", *where.values)
         return [KeyAt(key_of(row), row["now"]) for row in rows]
 
     async def count_live(self, owner: int) -> int:

@@ -8,6 +8,7 @@ import asyncpg
 from keywright.domain.directory import State, User, UserFilter, UserKind
 from keywright.domain.roles import Role
 from keywright.domain.text import normalise_email
+from keywright.storage.conditions import Conditions
 from keywright.storage.connection import Connection
 from keywright.storage.roles import role
 
@@ -19,6 +20,11 @@ _SELECT = """
     FROM keywright.user u
     JOIN keywright.workspace w ON w.id = u.workspace
     JOIN keywright.role r ON r.id = u.role
+"""
+# strpos() and not LIKE: in what a person types, % and _ stand for themselves.
+_SEARCH = """
+    (strpos(lower(u.display_name), lower({0})) > 0
+     OR strpos(lower(coalesce(u.email, '')), lower({0})) > 0)
 """
 
 
@@ -57,32 +63,20 @@ class UserReader:
         self, workspace_id: str, only: UserFilter, *, after: int | None, limit: int
     ) -> list[User]:
         """Users newest first, at most `limit`, older than the internal id `after`."""
-        rows = await self._connection.fetch(
-            f"""
-            {_SELECT}
-            WHERE w.workspace_id = $1
-              AND u.id < coalesce($2, {2**63 - 1})
-              AND (cardinality($3::text[]) = 0 OR u.state = ANY($3))
-              AND (cardinality($4::text[]) = 0 OR u.kind = ANY($4))
-              AND ($5 = '' OR r.role_id = $5)
-              AND ($6 = '' OR u.external_id = $6)
-              AND u.labels @> $7
-              -- strpos() and not LIKE: in what a person types, % and _ stand for themselves.
-              AND ($8 = '' OR strpos(lower(u.display_name), lower($8)) > 0
-                   OR strpos(lower(coalesce(u.email, '')), lower($8)) > 0)
-            ORDER BY u.id DESC
-            LIMIT $9
-            """,
-            workspace_id,
-            after,
-            sorted(only.states),
-            sorted(only.kinds),
-            only.role_id,
-            only.external_id,
-            dict(only.labels),
-            only.search,
-            limit,
+        where = Conditions(
+            [
+                ("w.workspace_id = {0}", workspace_id),
+                ("u.id < {0}", after),
+                ("u.state = ANY({0})", sorted(only.states)),
+                ("u.kind = ANY({0})", sorted(only.kinds)),
+                ("r.role_id = {0}", only.role_id),
+                ("u.external_id = {0}", only.external_id),
+                ("u.labels @> {0}", dict(only.labels)),
+                (_SEARCH, only.search),
+            ]
         )
+        newest = f"ORDER BY u.id DESC LIMIT {where.placeholder(limit)}"
+        rows = await self._connection.fetch(f"{_SELECT} WHERE {where.sql} {newest}", *where.values)
         return [user_of(row) for row in rows]
 
     async def other_admin_exists(self, workspace_id: str, user: int) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_network
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
@@ -12,7 +11,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from keywright.domain.decision import Principal
 from keywright.domain.directory import State, User, UserKind
 from keywright.domain.errors import Reason, ServiceError, invalid_field
-from keywright.domain.keys import Address, KeyAt, KeyState, Network, RateLimit, parse_address
+from keywright.domain.keys import (
+    Address,
+    KeyAt,
+    KeyState,
+    Network,
+    RateLimit,
+    parse_address,
+    parse_network,
+)
 from keywright.domain.names import RoleName, UserName
 from keywright.domain.roles import Role
 from keywright.service.call import etag_of
@@ -20,6 +27,7 @@ from keywright.v1 import key_pb2, principal_pb2, rate_limit_pb2, user_pb2
 
 _DEFAULT_PAGE_SIZE = 50
 _MAX_PAGE_SIZE = 1000
+_NANOS_PER_SECOND = 10**9
 
 # Every answer is read from the database itself: there is no replica's cache to wait for.
 NOT_WAITED = Duration()
@@ -64,6 +72,8 @@ def lifetime(message: Message, field: str, path: str) -> timedelta | None:
     if not message.HasField(field):
         return None
     value: Duration = getattr(message, field)
+    if abs(value.nanos) >= _NANOS_PER_SECOND or value.seconds * value.nanos < 0:
+        raise invalid_field(path, "must have nanos of less than a second, of the seconds' sign")
     try:
         return value.ToTimedelta()
     except (ValueError, OverflowError):
@@ -91,7 +101,7 @@ def networks(texts: Iterable[str]) -> tuple[Network, ...]:
     parsed = []
     for index, text in enumerate(texts):
         try:
-            network = ip_network(text)
+            network = parse_network(text)
         except ValueError:
             raise invalid_field(
                 f"key.allowed_networks[{index}]",

@@ -16,10 +16,11 @@ from keywright.v1 import denial_pb2, error_reason_pb2
 
 DOMAIN = "keywright.dev"
 
-# Details travel in a trailer, of which clients take 8 KiB by default, together with all others.
-_MESSAGE_MAX_LENGTH = 600
+# Message and details travel in trailers, of which clients take 8 KiB by default: a longer reply
+# reaches them without any. Bytes, not characters; in the message each can become three ("%F0").
+_MESSAGE_MAX_BYTES = 600
 _VIOLATIONS_MAX_COUNT = 8
-_VIOLATION_MAX_LENGTH = 200
+_DETAIL_MAX_BYTES = 200
 
 
 @dataclass(slots=True)
@@ -65,7 +66,7 @@ def failure(error: ServiceError, call_id: str) -> Failure:
             error_details_pb2.ResourceInfo(resource_name=_short(error.details["resource"]))
         )
     details.append(error_details_pb2.RequestInfo(request_id=call_id))
-    status = status_pb2.Status(code=code, message=error.message[:_MESSAGE_MAX_LENGTH])
+    status = status_pb2.Status(code=code, message=_short(error.message, _MESSAGE_MAX_BYTES))
     for detail in details:
         packed = Any()
         packed.Pack(detail)
@@ -78,7 +79,7 @@ def denial(error: ServiceError) -> denial_pb2.Denial:
     missing = error.details.get("missing", "")
     return denial_pb2.Denial(
         reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{error.reason}"),
-        message=error.message[:_MESSAGE_MAX_LENGTH],
+        message=_short(error.message, _MESSAGE_MAX_BYTES),
         code=code_pb2.Code.Value(error.status.value),
         missing_permissions=[each for each in missing.split(",") if each][:_VIOLATIONS_MAX_COUNT],
     )
@@ -89,5 +90,8 @@ def internal_error() -> ServiceError:
     return ServiceError(Reason.INTERNAL, "internal error; the server's log has it under request_id")
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _VIOLATION_MAX_LENGTH else text[: _VIOLATION_MAX_LENGTH - 3] + "..."
+def _short(text: str, most: int = _DETAIL_MAX_BYTES) -> str:
+    """`text`, cut between two characters where it is longer than `most` bytes of UTF-8."""
+    # Each character is a byte at least: what a caller sent may be long, and is encoded in part.
+    encoded = text[: most + 1].encode()
+    return text if len(encoded) <= most else encoded[: most - 3].decode(errors="ignore") + "..."

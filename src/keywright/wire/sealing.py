@@ -68,8 +68,7 @@ class Seal:
         return Position(struct.unpack(">q", content[:8])[0], UUID(bytes=content[8:]))
 
     def _seal(self, kind: bytes, content: bytes, binding: bytes) -> str:
-        sealed = content + self._mac(kind, content, binding)
-        return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+        return _text(content + self._mac(kind, content, binding))
 
     def _open(self, kind: bytes, text: str, binding: bytes) -> bytes | None:
         try:
@@ -81,17 +80,26 @@ class Seal:
         content, mac = sealed[:-_MAC_BYTES], sealed[-_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac(kind, content, binding)):
             return None
-        return content
+        # base64 has several spellings of the same bytes; what we gave out has one.
+        return content if _text(sealed) == text else None
 
     def _mac(self, kind: bytes, content: bytes, binding: bytes) -> bytes:
         parts = b"".join(struct.pack(">I", len(part)) + part for part in (kind, content, binding))
         return hmac.digest(self.signing_key, parts, hashlib.sha256)[:_MAC_BYTES]
 
 
+def _text(sealed: bytes) -> str:
+    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+
+
 def _binding(caller: str, query: Message) -> bytes:
-    """The caller and the query without its paging: what may not change between two pages."""
+    """The caller and the query without its paging: what may not change between two pages.
+
+    The query's type is part of it: two lists' requests can be the same bytes.
+    """
     same = type(query)()
     same.CopyFrom(query)
     for paging in ("page_token", "page_size"):
         same.ClearField(paging)
-    return caller.encode() + b"\0" + same.SerializeToString(deterministic=True)
+    content = same.SerializeToString(deterministic=True)
+    return b"\0".join((caller.encode(), query.DESCRIPTOR.full_name.encode(), content))
