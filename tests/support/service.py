@@ -5,18 +5,20 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from keywright.app.composition import Parts
 from keywright.app.config import Config
+from keywright.storage.connection import set_codecs
 from keywright.v1 import (
     auth_service_pb2,
     auth_service_pb2_grpc,
@@ -198,6 +200,15 @@ class RefusedError(Exception):
         return [] if bad is None else [violation.field for violation in bad.field_violations]
 
 
+async def refusal(call: Awaitable[Any]) -> RefusedError:
+    """The error that `call` fails with, as it has to."""
+    try:
+        await call
+    except RefusedError as refused:
+        return refused
+    raise AssertionError("the call was not refused")
+
+
 @dataclass
 class Caller:
     """One credential on one channel; what fails raises `RefusedError`."""
@@ -214,6 +225,15 @@ class Caller:
         try:
             return await getattr(stub(self.channel), method)(
                 request, metadata=self._metadata(), timeout=timeout
+            )
+        except grpc.aio.AioRpcError as error:
+            raise RefusedError(error) from None
+
+    async def send(self, path: str, body: bytes) -> bytes:
+        """Any bytes to any path, `/keywright.v1.KeyService/GetKey`; returns the reply's."""
+        try:
+            return await self.channel.unary_unary(path)(
+                body, metadata=self._metadata(), timeout=20
             )
         except grpc.aio.AioRpcError as error:
             raise RefusedError(error) from None
@@ -275,6 +295,16 @@ class Caller:
         response = await self.users("CreateUser", request)
         return response.user
 
+    async def get_user(self, name: str) -> user_pb2.User:
+        """GetUser."""
+        response = await self.users("GetUser", user_service_pb2.GetUserRequest(name=name))
+        return response.user
+
+    async def list_users(self, **request: Any) -> user_service_pb2.ListUsersResponse:
+        """ListUsers in the default workspace."""
+        request = {"parent": PARENT, **request}
+        return await self.users("ListUsers", user_service_pb2.ListUsersRequest(**request))
+
     async def disable_user(self, name: str) -> user_service_pb2.DisableUserResponse:
         """DisableUser."""
         return await self.users("DisableUser", user_service_pb2.DisableUserRequest(name=name))
@@ -310,6 +340,21 @@ class Service:
         created = await self.admin.create_key(user=user.name)
         return self.as_caller(created.token)
 
+    @asynccontextmanager
+    async def connection(self) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+        """A connection to the server's database, in nobody's way; jsonb are Python values."""
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            await set_codecs(connection)
+            yield connection
+        finally:
+            await connection.close()
+
+    async def sql(self, statement: str, *values: object) -> list[asyncpg.Record]:
+        """Run a statement behind the server's back."""
+        async with self.connection() as connection:
+            return await connection.fetch(statement, *values)
+
     async def health(self) -> int:
         """The health of the whole server."""
         stub: Any = health_pb2_grpc.HealthStub(self.channel)
@@ -328,7 +373,7 @@ async def first_admin(dsn: str, workspace: str = WORKSPACE) -> str:
     """Make a workspace and its admin; returns the admin's token."""
     parts = await Parts.open(Config(argon2_threads=1), dsn)
     try:
-        token = await parts.bootstrap().first_admin(workspace, "admin@localhost")
+        token = await (await parts.bootstrap()).first_admin(workspace, "admin@localhost")
     finally:
         await parts.close()
     assert token is not None

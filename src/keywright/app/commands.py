@@ -148,7 +148,8 @@ def bootstrap(
         async def run() -> "Secret[str] | None":
             parts = await Parts.open(settings, dsn)
             try:
-                return await parts.bootstrap().first_admin(workspace, admin)
+                bootstrap = await parts.bootstrap()
+                return await bootstrap.first_admin(workspace, admin)
             finally:
                 await parts.close()
 
@@ -216,6 +217,7 @@ def _told() -> Iterator[None]:
         from keywright.app.mistakes import ConfigurationError  # noqa: PLC0415
         from keywright.app.server import ListenError  # noqa: PLC0415
         from keywright.domain.errors import ServiceError  # noqa: PLC0415
+        from keywright.security.pepper import PepperMismatchError  # noqa: PLC0415
         from keywright.storage.migrate import MigrationError  # noqa: PLC0415
     except ModuleNotFoundError as error:
         _fail(f"{error.name} is not installed; a server needs: pip install 'keywright[server]'")
@@ -223,7 +225,13 @@ def _told() -> Iterator[None]:
         yield
     except ConfigurationError as error:
         _fail(str(error), EXIT_CONFIGURATION)
-    except (EmbeddedPostgresError, ListenError, MigrationError, ServiceError) as error:
+    except (
+        EmbeddedPostgresError,
+        ListenError,
+        MigrationError,
+        PepperMismatchError,
+        ServiceError,
+    ) as error:
         _fail(str(error))
 
 

@@ -10,6 +10,7 @@ from keywright.security.hash_pool import HashPool
 from keywright.security.token_hasher import TokenHasher
 from keywright.service.authenticate import Authenticate
 from keywright.service.bootstrap import Bootstrap
+from keywright.service.installation import Installation
 from keywright.service.keys import Keys
 from keywright.service.users import Users
 from keywright.storage.database import Database
@@ -56,6 +57,7 @@ class Parts:
             authenticate_callers=self.config.authenticate_callers,
             default_deadline=self.config.default_deadline,
             max_deadline=self.config.max_deadline,
+            max_request_bytes=self.config.max_request_bytes,
         )
 
     def services(self, signing_key: bytes) -> Services:
@@ -67,6 +69,11 @@ class Parts:
             seal=Seal(signing_key),
         )
 
-    def bootstrap(self) -> Bootstrap:
-        """The first workspace and admin."""
+    async def bootstrap(self) -> Bootstrap:
+        """The first workspace and admin.
+
+        Raises:
+            PepperMismatchError: the database was written with other peppers than are configured.
+        """
+        await Installation(self.database).agree_on_peppers(self.config.peppers)
         return Bootstrap(self.database, self.hasher, self.token_format, system_entropy)

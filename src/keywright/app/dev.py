@@ -30,7 +30,8 @@ async def dev(config: Config, data_dir: Path, announce: Announce) -> None:
         await migrate.migrate(dsn, migrate.load(), timeout=config.database_connect_timeout)
         parts = await Parts.open(config, dsn)
         try:
-            token = await parts.bootstrap().first_admin(WORKSPACE, ADMIN)
+            bootstrap = await parts.bootstrap()
+            token = await bootstrap.first_admin(WORKSPACE, ADMIN)
         finally:
             await parts.close()
         async with listening(config, dsn) as server:
@@ -60,7 +61,8 @@ async def admin_token(config: Config, dsn: str, user: UserName) -> Secret[str]:
     """
     parts = await Parts.open(config, dsn)
     try:
-        return await parts.bootstrap().admin_key(user)
+        bootstrap = await parts.bootstrap()
+        return await bootstrap.admin_key(user)
     finally:
         await parts.close()
 

@@ -14,6 +14,7 @@ from keywright.app.composition import Parts
 from keywright.app.health import Health
 from keywright.domain.errors import ServiceError
 from keywright.security.pepper import PepperMismatchError
+from keywright.service.installation import Installation
 from keywright.storage import migrate
 from keywright.wire.rpc import Backend
 
@@ -85,18 +86,9 @@ class Readiness:
             raise NotReadyError(
                 f"the database lacks {len(status.pending)} migrations: run `keywright db migrate`"
             )
-        peppers = self.parts.config.peppers
-        async with self.parts.database.reading() as reads:
-            peppers.check(await reads.installation.pepper_fingerprints())
-            signing_key = await reads.installation.signing_key()
-        # Before the first secret is hashed with one: then every other server is held to the same.
-        fingerprints = {version: peppers.fingerprint(version) for version in peppers.peppers}
-        await self.parts.database.writing(
-            lambda writes: writes.installation.record_peppers(fingerprints)
-        )
-        async with self.parts.database.reading() as reads:
-            peppers.check(await reads.installation.pepper_fingerprints())
-        self.backend.services = self.parts.services(signing_key)
+        installation = Installation(self.parts.database)
+        await installation.agree_on_peppers(self.parts.config.peppers)
+        self.backend.services = self.parts.services(await installation.signing_key())
 
     async def _reachable(self) -> bool:
         try:

@@ -147,7 +147,8 @@ def _options(config: Config) -> list[tuple[str, int]]:
     return [
         # Two servers on one port would share it silently: a port in use is a mistake to be told.
         ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", config.max_request_bytes),
+        # gRPC refuses what is longer without a word of ours, so `validation` has the real limit.
+        ("grpc.max_receive_message_length", 2 * config.max_request_bytes),
         ("grpc.max_send_message_length", config.max_response_bytes),
         ("grpc.max_metadata_size", config.max_metadata_bytes),
         ("grpc.absolute_max_metadata_size", config.max_metadata_bytes),

@@ -1,5 +1,5 @@
-"""The command line."""
+"""The command line: what people and scripts do with keys and users, on the SDK alone."""
 
-import typer
+from keywright.cli.main import app
 
-app = typer.Typer()
+__all__ = ["app"]

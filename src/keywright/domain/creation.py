@@ -4,11 +4,13 @@ Checked at creation only; what becomes of the creator later changes nothing (pro
 key never exceeds its owner follows from `Authority`, which starts from the owner's role each time.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from keywright.domain import permissions as p
+from keywright.domain.authority import Authority
 from keywright.domain.decision import Principal
-from keywright.domain.directory import State, User, Workspace
+from keywright.domain.directory import Grant, State, User, Workspace
 from keywright.domain.errors import (
     Reason,
     ServiceError,
@@ -21,8 +23,7 @@ from keywright.domain.keys import (
     Narrowing,
     Network,
 )
-from keywright.domain.permissions import PermissionSet
-from keywright.domain.resources import is_resource
+from keywright.domain.resources import covers, is_resource
 
 
 def check_form(narrowing: Narrowing) -> None:
@@ -79,9 +80,13 @@ def check_environment(workspace: Workspace, environment: str) -> str:
 
 
 def check_creation(
-    caller: Principal, owner: User, narrowing: Narrowing, expire_time: datetime | None
+    caller: Principal,
+    owner: User,
+    grants: Sequence[Grant],
+    narrowing: Narrowing,
+    expire_time: datetime | None,
 ) -> None:
-    """The calling credential may create this key for this owner.
+    """The calling credential may create this key for this owner, who has these grants.
 
     Raises:
         ServiceError: CALLER_PERMISSION_MISSING, or AUTHORITY_EXCEEDED naming what exceeds.
@@ -93,7 +98,7 @@ def check_creation(
         there = caller.credential.authority.at(narrowing.resource)
         if not there.allows(p.KEYS_BOUND):
             raise permission_missing(p.KEYS_BOUND)
-    _check_permissions(caller, owner, narrowing, own=own)
+    _check_permissions(caller, Authority(owner.workspace_id, owner.role, grants, narrowing))
     calling = caller.credential.key
     if calling.expire_time is not None and (
         expire_time is None or expire_time > calling.expire_time
@@ -113,42 +118,25 @@ def check_creation(
         )
 
 
-def _check_permissions(caller: Principal, owner: User, narrowing: Narrowing, *, own: bool) -> None:
-    if own:
-        # The owner's own role and grants bound both keys alike; only the calling key's narrowing
-        # could be escaped.
-        ceiling = PermissionSet([p.EVERYTHING])
-        if caller.credential.key.narrowing.role is not None:
-            ceiling &= caller.credential.key.narrowing.role.permissions
-        if caller.credential.key.narrowing.scopes:
-            ceiling &= PermissionSet(caller.credential.key.narrowing.scopes)
-    else:
-        ceiling = caller.permissions
-    wanted = owner.role.permissions if not own else _everything_of(caller)
-    if narrowing.role is not None:
-        above = caller.permissions.lacking(narrowing.role.permissions.patterns)
-        if above:
+def _check_permissions(caller: Principal, wanted: Authority) -> None:
+    """Wherever the key reaches, it may do at most what the calling credential may do there.
+
+    Authority rises at the resources of grants and nowhere else, so these are all that there is to
+    look at, besides the resource that the key is bound to, or the workspace as such.
+    """
+    having = caller.credential.authority
+    role, bound = wanted.narrowing.role, wanted.narrowing.resource
+    if role is not None and (above := having.at(bound).lacking(role.permissions.patterns)):
+        raise _exceeded(f"the role {role.role_id} has {', '.join(above)}, which you lack", "role")
+    granted = {each.resource for each in wanted.grants if not bound or covers(bound, each.resource)}
+    for resource in sorted({bound, *granted}):
+        if excess := having.at(resource).lacking(wanted.at(resource).patterns):
             raise _exceeded(
-                f"the role {narrowing.role.role_id} has {', '.join(above)}, which you lack",
-                "role",
+                f"the key would have {', '.join(excess)}"
+                + (f" on {resource}" if resource else "")
+                + ", which your credential lacks: narrow it with scopes or a role",
+                "scopes",
             )
-        wanted &= narrowing.role.permissions
-    if narrowing.scopes:
-        wanted &= PermissionSet(narrowing.scopes)
-    if excess := ceiling.lacking(wanted.patterns):
-        raise _exceeded(
-            f"the key would have {', '.join(excess)}, which your credential lacks: narrow it with "
-            "scopes or a role",
-            "scopes",
-        )
-
-
-def _everything_of(caller: Principal) -> PermissionSet:
-    """What the caller's user may do anywhere: role and all grants together."""
-    everything = caller.user.role.permissions
-    for grant in caller.credential.authority.grants:
-        everything |= grant.permissions
-    return everything
 
 
 def _within(network: Network, bounds: tuple[Network, ...]) -> bool:

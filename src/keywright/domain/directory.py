@@ -92,3 +92,8 @@ class UserFilter:
     external_id: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     search: str = ""
+
+    @property
+    def role_id(self) -> str:
+        """The id of the role that is asked for."""
+        return "" if self.role is None else self.role.role

@@ -10,3 +10,7 @@ class Position:
 
     revision: int
     tag: UUID
+
+    def has_reached(self, other: "Position") -> bool:
+        """Whether `other` is this point or, as far as can be told from here, lies before it."""
+        return self.revision > other.revision or self == other

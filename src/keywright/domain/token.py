@@ -177,6 +177,11 @@ def redact(text: str) -> str:
     return _TOKEN_LIKE.sub(r"\1...", text)
 
 
+def is_environment(text: str) -> bool:
+    """Whether `text` can be the environment of a token."""
+    return re.fullmatch(_WORD, text) is not None
+
+
 def verifier_tag(secret: Secret[bytes]) -> bytes:
     """The 8 bytes that tell a wrong secret in microseconds: truncated SHA-256 of the 32 bytes.
 

@@ -9,9 +9,9 @@ from keywright.domain.directory import User, UserKind
 from keywright.domain.errors import NotFound, invalid_field
 from keywright.domain.identity import mint_id
 from keywright.domain.keys import Narrowing
-from keywright.domain.names import UserName, is_email, is_id
-from keywright.domain.secret import Secret
-from keywright.domain.token import Entropy, TokenFormat
+from keywright.domain.names import KeyName, UserName, WorkspaceName, is_email, is_id
+from keywright.domain.secret import HashedSecret, Secret
+from keywright.domain.token import Entropy, Token, TokenFormat
 from keywright.security.token_hasher import TokenHasher
 from keywright.storage.audit import AuditEvent
 from keywright.storage.database import Database, Writes
@@ -19,6 +19,7 @@ from keywright.storage.keys import NewKey
 from keywright.storage.users import NewUser
 
 _ACTOR = "bootstrap"
+_ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Bootstrap:
     entropy: Entropy
 
     async def first_admin(self, workspace_id: str, email: str) -> Secret[str] | None:
-        """Create a workspace and its admin; returns the admin's token, once.
+        """Create a workspace and its admin with a key; returns the key's token, once.
 
         None, and nothing is changed, if the workspace exists.
 
@@ -43,26 +44,24 @@ class Bootstrap:
         if not is_email(email):
             raise invalid_field("admin", "must be an e-mail address such as a@b.example")
 
-        async def transaction(writes: Writes) -> bool:
+        async def transaction(writes: Writes) -> Secret[str] | None:
             workspace = await writes.workspaces.insert(workspace_id, display_name="")
             if workspace is None:
-                return False
-            admin = await writes.read.roles.get(workspace, "admin")
-            assert admin is not None, "the migrations insert the built-in roles"  # noqa: S101
+                return None
+            role = await writes.read.roles.get(workspace, "admin")
+            assert role is not None, "the migrations insert the built-in roles"  # noqa: S101
             await writes.users.insert(
                 workspace,
-                NewUser("admin", UserKind.HUMAN, admin, email, "Administrator", "", {}),
+                NewUser(_ADMIN, UserKind.HUMAN, role, email, "Administrator", "", {}),
             )
             await writes.audit.insert(
-                AuditEvent(
-                    workspace_id, "CreateWorkspace", f"workspaces/{workspace_id}", _ACTOR, ""
-                )
+                _event(workspace_id, "CreateWorkspace", WorkspaceName(workspace_id))
             )
-            return True
+            return await self._insert_key(writes, UserName(workspace_id, _ADMIN), token, hashed)
 
-        if not await self.database.writing(transaction):
-            return None
-        return await self.admin_key(UserName(workspace_id, "admin"))
+        token = self._mint()
+        hashed = await self.hasher.hash(token.secret)
+        return await self.database.writing(transaction)
 
     async def admin_key(self, name: UserName) -> Secret[str]:
         """Create one more key for a user, and return its token.
@@ -70,41 +69,44 @@ class Bootstrap:
         Raises:
             NotFound: there is no such user.
         """
-        token = self.token_format.mint("live", self.entropy)
+        token = self._mint()
         hashed = await self.hasher.hash(token.secret)
+        return await self.database.writing(
+            lambda writes: self._insert_key(writes, name, token, hashed)
+        )
+
+    def _mint(self) -> Token:
+        return self.token_format.mint("live", self.entropy)
+
+    async def _insert_key(
+        self, writes: Writes, name: UserName, token: Token, hashed: HashedSecret
+    ) -> Secret[str]:
+        user: User | None = await writes.read.users.get(name.workspace, name.user)
+        if user is None:
+            raise NotFound(str(name))
         key_id = mint_id(self.entropy)
-
-        async def transaction(writes: Writes) -> None:
-            user: User | None = await writes.read.users.get(name.workspace, name.user)
-            if user is None:
-                raise NotFound(str(name))
-            await writes.keys.insert(
-                NewKey(
-                    key_id=key_id,
-                    owner=user,
-                    creator=user,
-                    creator_credential="",
-                    display_name="made on the server",
-                    environment=token.environment,
-                    narrowing=Narrowing(),
-                    labels={},
-                    rate_limit=None,
-                    expire_time=None,
-                    prefix=token.prefix,
-                    hashed=hashed,
-                )
+        await writes.keys.insert(
+            NewKey(
+                key_id=key_id,
+                owner=user,
+                creator=user,
+                creator_credential="",
+                display_name="made on the server",
+                environment=token.environment,
+                narrowing=Narrowing(),
+                labels={},
+                rate_limit=None,
+                expire_time=None,
+                prefix=token.prefix,
+                hashed=hashed,
             )
-            key = f"workspaces/{name.workspace}/keys/{key_id}"
-            await writes.audit.insert(
-                AuditEvent(
-                    name.workspace,
-                    "CreateKey",
-                    key,
-                    _ACTOR,
-                    "",
-                    change={"after": {"user": user.user_id, "prefix": token.prefix}},
-                )
-            )
-
-        await self.database.writing(transaction)
+        )
+        after = {"user": user.user_id, "prefix": token.prefix}
+        await writes.audit.insert(
+            _event(name.workspace, "CreateKey", KeyName(name.workspace, key_id), after=after)
+        )
         return self.token_format.render(token)
+
+
+def _event(workspace_id: str, action: str, resource: object, **change: object) -> AuditEvent:
+    return AuditEvent(workspace_id, action, str(resource), _ACTOR, "", change=change)

@@ -24,7 +24,7 @@ from keywright.domain.token import Entropy, TokenFormat
 from keywright.security.hash_pool import HashPoolFullError
 from keywright.security.token_hasher import TokenHasher
 from keywright.service.authenticate import overloaded
-from keywright.service.call import Call, check_etag
+from keywright.service.call import Call, check_etag, existing_role
 from keywright.storage.authority import Change, ChangeKind
 from keywright.storage.database import Database, Reads, Writes
 from keywright.storage.keys import KeyFilter, NewKey
@@ -124,8 +124,9 @@ class Keys:
                 expire_time=spec.expire_time,
                 never=spec.never_expires,
             )
-            creation.check_creation(seen_by, owner, narrowing, expire_time)
-            await _check_count(writes.read, workspace.key_policy.max_keys_per_user, owner)
+            grants = await writes.read.users.grants(owner.internal_id)
+            creation.check_creation(seen_by, owner, grants, narrowing, expire_time)
+            await _check_count(writes, workspace.key_policy.max_keys_per_user, owner)
             await writes.keys.insert(
                 NewKey(
                     key_id=key_id,
@@ -273,8 +274,12 @@ async def _narrowing(
     return Narrowing(role, spec.scopes, spec.resource, spec.allowed_networks)
 
 
-async def _check_count(reads: Reads, most: int | None, owner: User) -> None:
-    if most is not None and await reads.keys.count_live(owner.internal_id) >= most:
+async def _check_count(writes: Writes, most: int | None, owner: User) -> None:
+    if most is None:
+        return
+    # One after the other: creations at the same time would all count the same keys.
+    await writes.authority.lock(users=[owner.internal_id])
+    if await writes.read.keys.count_live(owner.internal_id) >= most:
         raise ServiceError(
             Reason.POLICY_KEY_LIMIT_REACHED,
             f"{owner.name} has {most} keys already, which is all that the workspace allows",
@@ -304,7 +309,7 @@ async def _filter(reads: Reads, call: Call, query: KeyQuery) -> KeyFilter:
         raise permission_missing(p.KEYS_ANY)
     creator = None if query.creator is None else await _user(reads, call, query.creator)
     if query.role is not None:
-        call.in_workspace(query.role.workspace, query.role)
+        await existing_role(reads, call, query.role)
     return KeyFilter(
         states=query.states or frozenset({KeyState.ACTIVE}),
         owner=None if owner is None else owner.internal_id,

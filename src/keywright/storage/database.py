@@ -82,7 +82,7 @@ class Database:
 
         `statement_timeout` bounds each statement of a call that came without a nearer deadline.
         """
-        milliseconds = str(math.ceil(statement_timeout / timedelta(milliseconds=1)))
+        milliseconds = math.ceil(statement_timeout / timedelta(milliseconds=1))
         with translated():
             pool = await asyncpg.create_pool(
                 dsn,
@@ -94,9 +94,11 @@ class Database:
                 reset=only_roll_back,
                 server_settings={
                     "application_name": "keywright",
-                    "statement_timeout": milliseconds,
-                    "lock_timeout": milliseconds,
-                    "idle_in_transaction_session_timeout": milliseconds,
+                    "statement_timeout": str(milliseconds),
+                    # The shorter of the two is the one that is told: waiting for others is no
+                    # failure of the database.
+                    "lock_timeout": str(milliseconds // 2),
+                    "idle_in_transaction_session_timeout": str(milliseconds),
                     "timezone": "UTC",
                     # Planning the look-up anew takes several times as long as running it, and
                     # PostgreSQL would: it takes `prefix = ANY($1)` for a search of ten.

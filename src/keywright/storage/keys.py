@@ -43,7 +43,7 @@ _STATE = """
 """
 # strpos() and not LIKE: in what a person types, % and _ stand for themselves.
 _SEARCH = """
-    (strpos(lower(k.display_name), lower({0})) > 0 OR s.prefix = {0}
+    (strpos(lower(k.display_name), lower({0})) > 0 OR strpos(lower(s.prefix), lower({0})) > 0
      OR strpos(lower(coalesce(o.email, k.owner_email)), lower({0})) > 0)
 """
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from keywright.domain.directory import State, User, UserFilter, UserKind
+from keywright.domain.directory import Grant, State, User, UserFilter, UserKind
+from keywright.domain.permissions import PermissionSet
 from keywright.domain.roles import Role
 from keywright.domain.text import normalise_email
 from keywright.storage.conditions import Conditions
@@ -58,6 +59,15 @@ class UserReader:
             value,
         )
         return None if row is None else user_of(row)
+
+    async def grants(self, user: int) -> list[Grant]:
+        """What a user (by internal id) was given on resources."""
+        rows = await self._connection.fetch(
+            "SELECT g.resource, r.permissions FROM keywright.grant g "
+            'JOIN keywright.role r ON r.id = g.role WHERE g."user" = $1',
+            user,
+        )
+        return [Grant(row["resource"], PermissionSet(row["permissions"])) for row in rows]
 
     async def list(
         self, workspace_id: str, only: UserFilter, *, after: int | None, limit: int

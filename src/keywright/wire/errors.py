@@ -42,7 +42,7 @@ def failure(error: ServiceError, call_id: str) -> Failure:
         error_details_pb2.ErrorInfo(
             reason=error.reason.value,
             domain=DOMAIN,
-            metadata={key: _short(value) for key, value in error.details.items()},
+            metadata=_metadata(error),
         )
     ]
     code = code_pb2.Code.Value(error.status.value)
@@ -82,12 +82,17 @@ def denial(error: ServiceError) -> denial_pb2.Denial:
         message=_short(error.message, _MESSAGE_MAX_BYTES),
         code=code_pb2.Code.Value(error.status.value),
         missing_permissions=[each for each in missing.split(",") if each][:_VIOLATIONS_MAX_COUNT],
+        metadata=_metadata(error),
     )
 
 
 def internal_error() -> ServiceError:
     """A defect of ours. What it was is in the log, under the id of the call."""
     return ServiceError(Reason.INTERNAL, "internal error; the server's log has it under request_id")
+
+
+def _metadata(error: ServiceError) -> dict[str, str]:
+    return {key: _short(value) for key, value in error.details.items()}
 
 
 def _short(text: str, most: int = _DETAIL_MAX_BYTES) -> str:

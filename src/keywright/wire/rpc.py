@@ -36,6 +36,7 @@ class Settings:
     authenticate_callers: str = "credentialed"
     default_deadline: timedelta = timedelta(seconds=10)
     max_deadline: timedelta = timedelta(seconds=60)
+    max_request_bytes: int = 4 * 2**20
 
 
 @dataclass(slots=True)

@@ -1,8 +1,10 @@
 """AuthService."""
 
 from keywright.domain.decision import Asked
-from keywright.domain.errors import Denied, Reason, ServiceError, Status, invalid_field
+from keywright.domain.errors import Denied, Reason, ServiceError, Status, Unavailable, invalid_field
 from keywright.domain.permissions import AUTHENTICATE, is_permission
+from keywright.domain.resources import RESOURCE_MAX_LENGTH, is_resource
+from keywright.domain.token import is_environment
 from keywright.service.authenticate import Authenticated
 from keywright.v1 import auth_service_pb2 as pb
 from keywright.wire import convert
@@ -17,10 +19,10 @@ async def authenticate(rpc: Rpc, request: pb.AuthenticateRequest) -> pb.Authenti
     convert.refuse_unimplemented(request, "signed_request")
     _check_caller(rpc, request.token)
     seal = rpc.services.seal
-    if request.min_revision:
-        # Every answer is read from the one primary, so it is never older than any revision of it.
-        seal.position(request.min_revision, "min_revision")
+    least = seal.position(request.min_revision, "min_revision") if request.min_revision else None
     found = await rpc.services.authenticate(request.token, _asked(request), on_behalf_of=rpc.caller)
+    if least is not None and not found.position.has_reached(least):
+        raise Unavailable(Reason.REVISION_UNAVAILABLE, "min_revision is not known here (yet)")
     return _response(found, seal.revision(found.position))
 
 
@@ -47,6 +49,14 @@ def _asked(request: pb.AuthenticateRequest) -> Asked:
                 f"required_permissions[{index}]",
                 "must be a permission such as datasets.read, not a pattern",
             )
+    if request.resource and not is_resource(request.resource):
+        raise invalid_field(
+            "resource",
+            f"must be a path such as projects/abc, of at most {RESOURCE_MAX_LENGTH} characters, "
+            "without empty segments or control characters",
+        )
+    if request.required_environment and not is_environment(request.required_environment):
+        raise invalid_field("required_environment", "must be an environment such as live")
     return Asked(
         resource=request.resource,
         required_permissions=request.required_permissions,

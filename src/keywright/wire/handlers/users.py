@@ -75,11 +75,10 @@ async def enable_user(rpc: Rpc, request: pb.EnableUserRequest) -> pb.EnableUserR
 
 
 def _filter(request: pb.ListUsersRequest) -> UserFilter:
-    role = convert.role_name(request.filter.role, "filter.role")
     return UserFilter(
         states=convert.user_states(request.filter.states),
         kinds=frozenset(map(convert.user_kind, request.filter.kinds)),
-        role_id="" if role is None else role.role,
+        role=convert.role_name(request.filter.role, "filter.role"),
         external_id=request.filter.external_id,
         labels=convert.labels(request.filter.labels),
         search=request.filter.search,

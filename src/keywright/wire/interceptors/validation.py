@@ -17,6 +17,13 @@ _validator = protovalidate.Validator()
 
 async def validation(rpc: Rpc, proceed: Callable[[Rpc], Awaitable[Message]]) -> Message:
     """Parse and check the request, naming every field that breaks a rule."""
+    limit = rpc.backend.settings.max_request_bytes
+    if len(rpc.body) > limit:
+        raise ServiceError(
+            Reason.REQUEST_TOO_LARGE,
+            f"the request has {len(rpc.body)} bytes, and may have {limit}",
+            details={"limit_bytes": str(limit)},
+        )
     request = rpc.method.request_type()
     try:
         request.ParseFromString(rpc.body)

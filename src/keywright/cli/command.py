@@ -1,0 +1,149 @@
+"""What all commands share: options, the client, and how errors end."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
+
+import typer
+
+from keywright.cli.exits import ExitCode, exit_code
+from keywright.cli.output import Output, OutputFormat
+from keywright.sdk.errors import ConfigurationError, KeywrightError
+
+if TYPE_CHECKING:
+    from keywright.sdk import Client
+
+Parameters = ParamSpec("Parameters")
+
+_PANEL = "Options of every command"
+
+
+def shared_options(
+    ctx: typer.Context,
+    uri: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI",
+            help="The server: 127.0.0.1:7700, grpcs://host:port (TLS), unix:/path. Else "
+            "KEYWRIGHT_URI, else 127.0.0.1:7700.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    output: Annotated[
+        OutputFormat | None,
+        typer.Option(
+            "--output", "-o", help="For people (the default) or programs.", rich_help_panel=_PANEL
+        ),
+    ] = None,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A file with the key to call with. Else KEYWRIGHT_API_KEY.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    workspace: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Another workspace than yours.", rich_help_panel=_PANEL),
+    ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="PEM: who may have signed the server's certificate.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    allow_plaintext: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-plaintext",
+            help="Send the key over the network without TLS.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+) -> None:
+    """API keys as a service: create, list and revoke keys, and ask who presents one.
+
+    Example: export KEYWRIGHT_API_KEY=$(cat admin.token); keywright whoami
+    """
+
+
+_SHARED = inspect.signature(shared_options).parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run of a command."""
+
+    ctx: typer.Context
+
+    @property
+    def out(self) -> Output:
+        """Where results go."""
+        return Output(self._option("output") or OutputFormat.TABLE)
+
+    def client(self) -> "Client":
+        """A client as the options and the environment say."""
+        from keywright.sdk import Client  # noqa: PLC0415  imports gRPC
+
+        api_key_file: Path | None = self._option("api_key_file")
+        return Client(
+            self._option("uri"),
+            None if api_key_file is None else _read(api_key_file),
+            workspace=self._option("workspace"),
+            ca_file=self._option("ca_file"),
+            allow_plaintext=bool(self._option("allow_plaintext")),
+        )
+
+    def _option(self, name: str) -> Any:
+        """A shared option: as given after the command, else before it."""
+        own = self.ctx.params.get(name)
+        return self.ctx.find_root().params.get(name) if own is None else own
+
+
+def command(
+    function: Callable[Concatenate[Session, Parameters], None],
+) -> Callable[..., None]:
+    """Make a function a command: it gets a session, and the shared options besides its own."""
+    own = list(inspect.signature(function).parameters.values())[1:]
+
+    @wraps(function)
+    def run(ctx: typer.Context, **arguments: Any) -> None:
+        session = Session(ctx)
+        with _told(session.out):
+            function(session, **{each.name: arguments[each.name] for each in own})  # type: ignore[call-arg]
+
+    parameters = [
+        each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *_SHARED.values())
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
+
+
+@contextmanager
+def _told(out: Output) -> Iterator[None]:
+    """Tell what goes wrong in a line, and end with its code."""
+    try:
+        yield
+    except KeywrightError as error:
+        out.error(error)
+        raise typer.Exit(exit_code(error)) from None
+    except (KeyboardInterrupt, typer.Abort):
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _read(api_key_file: Path) -> str:
+    try:
+        return api_key_file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ConfigurationError(
+            f"the file {api_key_file} cannot be read: {why}", reason="API_KEY_MISSING"
+        ) from None

@@ -1,0 +1,112 @@
+"""The `keywright` command, as far as callers need it; gRPC is imported with the first call."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from keywright import __version__
+from keywright.cli import keys, users
+from keywright.cli.command import Session, command, shared_options
+from keywright.cli.exits import ExitCode, epilog
+from keywright.sdk.errors import PermissionDenied, Unauthenticated
+
+# Beyond 8 KiB nothing is a token; the server says so.
+_TOKEN_MAX_BYTES = 16 * 1024
+
+app = typer.Typer(
+    epilog=epilog(),
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,  # they can show local variables, secrets among them
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.callback()(shared_options)
+app.add_typer(keys.app, name="keys")
+app.add_typer(users.app, name="users")
+
+
+@app.command(context_settings={"allow_extra_args": True})
+@command
+def authenticate(
+    session: Session,
+    resource: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH", help="What it is to act on: projects/abc.", show_default=False
+        ),
+    ] = "",
+    required_permission: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PERMISSION", help="What it must be allowed to do; repeatable."),
+    ] = None,
+    required_environment: Annotated[
+        str, typer.Option(metavar="ID", help="What it must be a key of.", show_default=False)
+    ] = "",
+    client_address: Annotated[
+        str,
+        typer.Option(metavar="ADDRESS", help="Where it was presented from.", show_default=False),
+    ] = "",
+) -> None:
+    """Say who presents a token and what it may do; exit with 9 if it is denied.
+
+    The token is read from stdin, or asked for on a terminal: never from the command line, where
+    others can see it.
+
+    Example: keywright authenticate --required-permission datasets.read < token.txt
+    """
+    if session.ctx.args:
+        raise typer.BadParameter(
+            "a token is not taken from the command line, where others can see it: pipe it in, or "
+            "wait to be asked",
+            param_hint="token",
+        )
+    token = _presented_token()
+    with session.client() as client:
+        try:
+            principal = client.authenticate(
+                token,
+                resource=resource,
+                required_permissions=required_permission or (),
+                required_environment=required_environment,
+                client_address=client_address,
+            )
+        except (Unauthenticated, PermissionDenied) as denied:
+            session.out.error(denied)
+            raise typer.Exit(ExitCode.TOKEN_DENIED) from None
+    session.out.record(principal)
+
+
+@app.command()
+@command
+def whoami(session: Session) -> None:
+    """Say who your own key proves, and what it may do.
+
+    Example: keywright whoami -o json
+    """
+    with session.client() as client:
+        session.out.record(client.whoami())
+
+
+@app.command()
+@command
+def version(session: Session) -> None:
+    """Say the version of this program.
+
+    Example: keywright version -o json
+    """
+    if session.out.is_json:
+        session.out.document({"version": __version__})
+    else:
+        session.out.line(f"keywright {__version__}")
+
+
+def _presented_token() -> str:
+    if sys.stdin is not None and sys.stdin.isatty():
+        asked: str = typer.prompt("Token", hide_input=True, err=True)
+        return asked.strip()
+    piped = b"" if sys.stdin is None else sys.stdin.buffer.read(_TOKEN_MAX_BYTES)
+    token = piped.decode(errors="replace").strip()
+    if not token:
+        raise typer.BadParameter("there is none on stdin", param_hint="token")
+    return token

@@ -1,0 +1,164 @@
+"""What is printed: results on stdout, everything else on stderr, and nothing that a terminal obeys.
+
+Names come from whoever made them: control characters, direction marks and rich's markup among them.
+"""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import IO, Any, TypeVar
+
+import typer
+
+from keywright.sdk.errors import KeywrightError
+
+Item = TypeVar("Item")
+
+# Wide enough for any row where no terminal would fold it: a line is a row then.
+_UNFOLDED = 100_000
+
+
+class OutputFormat(StrEnum):
+    """How results are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Prints in one format."""
+
+    format: OutputFormat
+
+    @property
+    def is_json(self) -> bool:
+        """Whether a program reads it."""
+        return self.format is OutputFormat.JSON
+
+    def document(self, value: object) -> None:
+        """One JSON document on stdout."""
+        # ASCII only, so that no control or direction character reaches a terminal.
+        self.line(json.dumps(_plain(value), indent=2))
+
+    def line(self, text: str) -> None:
+        """A line on stdout, as it is."""
+        typer.echo(text)
+        sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        """A sentence for people, on stderr; programs do not need it."""
+        if not self.is_json:
+            typer.echo(visible(text), err=True)
+
+    def record(self, value: object, *, aside: bool = False) -> None:
+        """One result with all its fields that are not empty; `aside`: on stderr."""
+        if self.is_json:
+            self.document(value)
+        else:
+            _print_table(None, _fields(value), sys.stderr if aside else sys.stdout)
+
+    def changed(self, value: object, told: str) -> None:
+        """A result that a person need only be told of."""
+        if self.is_json:
+            self.document(value)
+        else:
+            self.note(told)
+
+    def records(
+        self, plural: str, values: Iterable[Item], columns: Mapping[str, Callable[[Item], object]]
+    ) -> None:
+        """A list: a table, or the document `{plural: [...]}`."""
+        if self.is_json:
+            self.document({plural: list(values)})
+            return
+        rows = [[_text(column(value)) for column in columns.values()] for value in values]
+        if rows:
+            _print_table(list(columns), rows, sys.stdout)
+        else:
+            self.note(f"No {plural}.")
+
+    def error(self, error: KeywrightError) -> None:
+        """An error, on stderr."""
+        if self.is_json:
+            told = {
+                "code": error.code,
+                "reason": error.reason,
+                "message": error.message,
+                "metadata": error.metadata,
+                "violations": error.violations,
+                "request_id": error.request_id,
+            }
+            typer.echo(json.dumps({"error": _plain(told)}, indent=2), err=True)
+            return
+        typer.echo(visible(f"error: {error.reason}: {error.message}"), err=True)
+        for violation in error.violations:
+            typer.echo(visible(f"  {violation.field}: {violation.description}"), err=True)
+
+
+def visible(text: str) -> str:
+    r"""`text` with every character that is not printable written as an escape, `\x1b`."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
+def _plain(value: object) -> Any:
+    """As JSON has it: times as RFC 3339, durations in seconds."""
+    match value:
+        case datetime():
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case timedelta():
+            seconds = value.total_seconds()
+            return int(seconds) if seconds.is_integer() else seconds
+        case Mapping():
+            return {str(key): _plain(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_plain(each) for each in value]
+        case str() | int() | None:
+            return value
+    return {
+        field.name: _plain(getattr(value, field.name))
+        for field in dataclasses.fields(value)  # type: ignore[arg-type]
+    }
+
+
+def _fields(value: Any, of: str = "") -> list[list[str]]:
+    rows = []
+    for field in dataclasses.fields(value):
+        each = getattr(value, field.name)
+        label = f"{of} {field.name.replace('_', ' ')}".lstrip()
+        if dataclasses.is_dataclass(each):
+            rows += _fields(each, label)
+        elif text := _text(each):
+            rows.append([label, text])
+    return rows
+
+
+def _text(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case datetime():
+            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M}Z"
+        case Mapping():
+            return ", ".join(f"{key}={each}" for key, each in value.items())
+        case tuple():
+            return ", ".join(map(str, value))
+    return str(value)
+
+
+def _print_table(header: list[str] | None, rows: Iterable[list[str]], file: IO[str]) -> None:
+    from rich.console import Console  # noqa: PLC0415  not needed for JSON
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console(file=file, width=None if file.isatty() else _UNFOLDED, highlight=False)
+    table = Table(*(header or ()), box=None, show_header=header is not None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(visible(text), overflow="fold") for text in row))
+    console.print(table)

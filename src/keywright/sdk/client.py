@@ -1,0 +1,162 @@
+"""The synchronous client."""
+
+import os
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+
+from keywright.sdk.authentication import authenticate
+from keywright.sdk.connection import open_channel
+from keywright.sdk.credentials import Secret, find_api_key, find_uri
+from keywright.sdk.flow import Call, Flow, Listing, Surface, operation
+from keywright.sdk.keys import Keys
+from keywright.sdk.names import Names
+from keywright.sdk.results import Principal
+from keywright.sdk.status import from_call
+from keywright.sdk.users import Users
+
+Result = TypeVar("Result")
+
+
+class Client(Surface):
+    """A client of a keywright server; use it as a context manager, or call `close`.
+
+    Every call has a deadline and raises `KeywrightError` (keywright.sdk.errors draws the tree).
+    Threads may share a client. It connects with the first call.
+
+    Args:
+        uri: `127.0.0.1:7700`, `grpc://host:port`, `grpcs://host:port` (TLS) or `unix:/path`; else
+            the environment's KEYWRIGHT_URI, else 127.0.0.1:7700.
+        api_key: the token to call with; else the environment's KEYWRIGHT_API_KEY.
+        workspace: where ids and e-mail addresses are looked up and things are created; the
+            caller's own if not given.
+        ca_file: certificates, as PEM, that may have signed the server's; else gRPC's own list.
+        allow_plaintext: send the key without TLS beyond this machine.
+        timeout: the deadline of each call.
+
+    Raises:
+        ConfigurationError: one of these is missing or wrong.
+    """
+
+    keys: Keys
+    users: Users
+
+    def __init__(
+        self,
+        uri: str | None = None,
+        api_key: str | Secret | None = None,
+        *,
+        workspace: str | None = None,
+        ca_file: Path | None = None,
+        allow_plaintext: bool = False,
+        timeout: timedelta = timedelta(seconds=10),
+    ) -> None:
+        uri = find_uri(uri, os.environ)
+        self._api_key = find_api_key(api_key, os.environ)
+        channel = open_channel(uri, ca_file=ca_file, allow_plaintext=allow_plaintext)
+        self._channel = _Channel(channel, uri, self._api_key, timeout)
+        super().__init__(self._channel)
+        names = Names(self._api_key, workspace)
+        self.keys = Keys(self._channel, names)
+        self.users = Users(self._channel, names)
+
+    @operation
+    def authenticate(
+        self,
+        token: str | Secret,
+        *,
+        resource: str = "",
+        required_permissions: Sequence[str] = (),
+        required_environment: str = "",
+        client_address: str = "",
+    ) -> Flow[Principal]:
+        """Who presents `token`, if it stands and everything asked for holds.
+
+        Args:
+            token: what the client presented.
+            resource: what the client wants to act on, `projects/abc`; required for a key that is
+                bound to a resource.
+            required_permissions: all are needed; no patterns.
+            required_environment: the environment that the key must be of.
+            client_address: where the client is; required for a key that is bound to networks.
+
+        Raises:
+            Unauthenticated: the token does not stand; `reason` says why.
+            PermissionDenied: it stands, but something asked for does not hold.
+            KeywrightError: it was not decided: this client's own credential, if `about_caller`.
+        """
+        return authenticate(
+            token.reveal() if isinstance(token, Secret) else token,
+            resource=resource,
+            required_permissions=required_permissions,
+            required_environment=required_environment,
+            client_address=client_address,
+        )
+
+    @operation
+    def whoami(self) -> Flow[Principal]:
+        """Who this client's own key proves; needs no permission."""
+        return authenticate(self._api_key.reveal())
+
+    def close(self) -> None:
+        """Close the connection; calls under way are cancelled."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Channel:
+    """Runs flows on a blocking channel."""
+
+    def __init__(
+        self, channel: grpc.Channel, uri: str, api_key: Secret, timeout: timedelta
+    ) -> None:
+        self._channel = channel
+        self._uri = uri
+        self._metadata = (("authorization", f"Bearer {api_key.reveal()}"),)
+        self._timeout = timeout
+        self.close = channel.close
+
+    def run(self, flow: Flow[Result]) -> Result:
+        try:
+            call = next(flow)
+            while True:
+                call = flow.send(self._call(call))
+        except StopIteration as returned:
+            result: Result = returned.value
+            return result
+
+    def pages(self, flow: Flow[Listing[Result]]) -> Iterator[Result]:
+        listing = self.run(flow)
+        while True:
+            reply = self._call(Call(listing.method, listing.request))
+            yield from listing.items(reply)
+            if not reply.next_page_token:
+                return
+            listing.request.page_token = reply.next_page_token
+
+    def _call(self, call: Call) -> Any:
+        invoke = self._channel.unary_unary(
+            call.method.path,
+            request_serializer=type(call.request).SerializeToString,
+            response_deserializer=call.method.reply.FromString,
+        )
+        try:
+            return invoke(
+                call.request, timeout=self._timeout.total_seconds(), metadata=self._metadata
+            )
+        except grpc.RpcError as error:
+            raise from_call(error, self._uri) from None
