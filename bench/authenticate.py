@@ -1,6 +1,6 @@
 """`Authenticate` through gRPC, beside a method that does nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -50,7 +50,9 @@ def requests(tokens: Sequence[str]) -> list[bytes]:
     return [pb.AuthenticateRequest(token=token).SerializeToString() for token in tokens]
 
 
-def authenticate_call(to: Server, tokens: Sequence[str], caller: Metadata = ()) -> Call:
+def authenticate_call(
+    to: Server, tokens: Sequence[str], caller: Metadata = ()
+) -> Callable[[], Awaitable[bytes]]:
     """A call of `Authenticate` with the next of `tokens`."""
     return in_turn(to.channel, AUTHENTICATE, requests(tokens), caller)
 
@@ -110,7 +112,7 @@ async def run(postgres: Postgres, effort: Effort) -> None:
         own = tokens[0]
         sidecar = await admin.key(await admin.service_user("sidecar", "authenticator"))
         request = requests([own])[0]
-        reply = await trusting.channel.unary_unary(AUTHENTICATE)(request)
+        reply = await authenticate_call(trusting, tokens)()
         echo = await running.enter_async_context(server.echo(len(reply)))
         calls = (
             ("no-op echo", echo, in_turn(echo.channel, ECHO, [request], bearer(sidecar))),

@@ -23,12 +23,15 @@ class Echo(grpc.GenericRpcHandler):
     """Answers every call with the same bytes."""
 
     def __init__(self, reply: bytes) -> None:
-        self._handler = grpc.unary_unary_rpc_method_handler(self._answer)
+        self._handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(
+            self._answer
+        )
         self._reply = reply
 
     def service(
         self, _handler_call_details: grpc.HandlerCallDetails
     ) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        """Every method there is."""
         return self._handler
 
     async def _answer(self, _body: bytes, _context: object) -> bytes:

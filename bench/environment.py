@@ -1,6 +1,6 @@
 """On what and when: a figure without it says nothing."""
 
-import datetime
+import datetime as dt
 import os
 import platform
 from importlib.metadata import version
@@ -19,7 +19,7 @@ async def describe(dsn: str) -> str:
     finally:
         await connection.close()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    today = datetime.datetime.now(tz=datetime.UTC).date()
+    today = dt.datetime.now(tz=dt.UTC).date()
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     return (
         f"{today}; {len(os.sched_getaffinity(0))} cores ({_processor()}), {memory:.0f} GiB, "

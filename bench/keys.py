@@ -27,7 +27,7 @@ class Admin:
 
     async def service_user(self, user_id: str, role: str) -> str:
         """A new user; returns its name."""
-        user = user_pb2.User(kind=user_pb2.User.KIND_SERVICE, role=f"{PARENT}/roles/{role}")
+        user = user_pb2.User(kind=user_pb2.USER_KIND_SERVICE, role=f"{PARENT}/roles/{role}")
         stub: Any = user_grpc.UserServiceStub(self.channel)
         response = await stub.CreateUser(
             user_service_pb2.CreateUserRequest(parent=PARENT, user_id=user_id, user=user),

@@ -63,15 +63,15 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 def in_turn(
     channel: grpc.aio.Channel, path: str, requests: Sequence[bytes], metadata: Metadata = ()
-) -> Call:
+) -> Callable[[], Awaitable[bytes]]:
     """A call of `path` with the next request; bytes both ways, so that no client parses anything.
 
     A call that fails raises: a benchmark of errors would be a benchmark of something else.
     """
-    method = channel.unary_unary(path)
+    method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
     bodies = itertools.cycle(requests)
 
-    async def call() -> object:
+    async def call() -> bytes:
         return await method(next(bodies), metadata=tuple(metadata), timeout=30)
 
     return call

@@ -5,12 +5,12 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -44,7 +44,7 @@ class Postgres:
         await migrate.migrate(dsn, migrate.load(), timeout=_PATIENCE)
         parts = await Parts.open(Config(), dsn)
         try:
-            token = await parts.bootstrap().first_admin(WORKSPACE, "admin@localhost")
+            token = await (await parts.bootstrap()).first_admin(WORKSPACE, "admin@localhost")
         finally:
             await parts.close()
         assert token is not None, "the database is new"
@@ -54,11 +54,9 @@ class Postgres:
 @asynccontextmanager
 async def postgres() -> AsyncIterator[Postgres]:
     """Run PostgreSQL on an empty directory, durable and with the settings that `dev` gives it."""
-    with tempfile.TemporaryDirectory(prefix="keywright-bench-") as directory:
-        Path(directory).chmod(0o711)  # as root, the server runs under another account
-        async with EmbeddedPostgres(
-            Path(directory, "postgres"), locate_binaries(os.environ)
-        ) as dsn:
+    with _directory_others_may_enter() as directory:
+        postgresql = EmbeddedPostgres(directory / "postgres", locate_binaries(os.environ))
+        async with postgresql as dsn:
             yield Postgres(dsn)
 
 
@@ -107,6 +105,15 @@ async def echo(reply_bytes: int) -> AsyncIterator[Server]:
             yield Server(process.pid, channel)
 
 
+@contextmanager
+def _directory_others_may_enter() -> Iterator[Path]:
+    """Where PostgreSQL can run for root, too, which it does under another account."""
+    with tempfile.TemporaryDirectory(prefix="keywright-bench-") as name:
+        directory = Path(name)
+        directory.chmod(0o711)
+        yield directory
+
+
 @asynccontextmanager
 async def _running(
     argv: list[str],
@@ -116,7 +123,7 @@ async def _running(
     stderr: IO[bytes] | None = None,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        *argv, env=environ, stdin=asyncio.subprocess.DEVNULL, stdout=stdout, stderr=stderr
+        *argv, env=dict(environ), stdin=asyncio.subprocess.DEVNULL, stdout=stdout, stderr=stderr
     )
     try:
         yield process
@@ -141,7 +148,7 @@ async def _listens(process: asyncio.subprocess.Process, log: IO[bytes]) -> str:
 
 
 async def _serves(channel: grpc.aio.Channel) -> None:
-    stub = health_pb2_grpc.HealthStub(channel)
+    stub: Any = health_pb2_grpc.HealthStub(channel)
     async with asyncio.timeout(_PATIENCE.total_seconds()):
         async for update in stub.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True):
             if update.status == health_pb2.HealthCheckResponse.SERVING:

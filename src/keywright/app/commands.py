@@ -253,7 +253,7 @@ def _announce(target: str, token: "Secret[str] | None") -> None:
     typer.echo(f"  {token.reveal()}\n")
     typer.echo(
         "Try it, in another terminal:\n\n"
-        f"  export KEYWRIGHT_API_KEY={token.reveal()}\n"
+        "  export KEYWRIGHT_API_KEY=...   # the token above\n"
         "  .venv/bin/keywright whoami\n",
         err=True,
     )

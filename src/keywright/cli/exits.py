@@ -59,4 +59,4 @@ def exit_code(error: errors.KeywrightError) -> ExitCode:
 
 def epilog() -> str:
     """All codes, for `--help`."""
-    return "\n\n".join(["Exit codes:", *(f"{code.value}: {code.meaning}" for code in ExitCode)])
+    return "\n".join(["Exit codes:", *(f"{code.value}: {code.meaning}" for code in ExitCode)])

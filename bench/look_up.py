@@ -1,0 +1,112 @@
+"""The look-up by prefix with few keys in the database, and with many."""
+
+import random
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bench import server
+from bench.authenticate import IN_FLIGHT, Target, authenticate_call, show_targets, take_turns
+from bench.effort import Effort
+from bench.keys import Admin, bearer
+from bench.load import quantile, time_in_turn
+from bench.loader import load_keys, loaded_prefix
+from bench.server import Postgres
+from bench.table import microseconds, show
+from keywright.storage.database import Database
+
+_TOKENS = 64
+_TIMEOUT = timedelta(seconds=20)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A database with that many keys."""
+
+    keys: int
+    dsn: str
+    admin_token: str
+    load_seconds: float
+
+    @property
+    def name(self) -> str:
+        """What a row is called."""
+        return f"{self.keys:,} keys"
+
+
+async def run(postgres: Postgres, effort: Effort) -> None:
+    """Print both tables: the look-up alone, and `Authenticate` on top of it."""
+    few = await _loaded(postgres, effort.few)
+    many = await _loaded(postgres, effort.many)
+    await _look_ups(few, many, effort)
+    await _through_grpc(few, many, effort)
+
+
+async def _loaded(postgres: Postgres, keys: int) -> Loaded:
+    dsn, admin_token = await postgres.database(f"keys_{keys}")
+    began = time.perf_counter()
+    await load_keys(dsn, keys)
+    return Loaded(keys, dsn, admin_token, time.perf_counter() - began)
+
+
+async def _look_ups(few: Loaded, many: Loaded, effort: Effort) -> None:
+    async with AsyncExitStack() as open_:
+        calls = [await _look_up(open_, each) for each in (few, many)]
+        timings = await time_in_turn(calls, samples=effort.samples)
+    baseline = statistics.median(timings[0])
+    show(
+        "Look-up by prefix, by the number of keys",
+        "`storage.credentials` on one connection: one query, and the credential made of its row. "
+        "Prefixes are drawn at random from all; both databases take turns.",
+        ("", "p50 us", "p99 us", "p50 / baseline", "loaded in s"),
+        [
+            (
+                each.name,
+                microseconds(statistics.median(times)),
+                microseconds(quantile(times, 0.99)),
+                f"{statistics.median(times) / baseline:.2f}",
+                f"{each.load_seconds:.1f}",
+            )
+            for each, times in zip((few, many), timings, strict=True)
+        ],
+    )
+
+
+async def _look_up(open_: AsyncExitStack, loaded: Loaded) -> Callable[[], Awaitable[object]]:
+    database = await Database.open(
+        loaded.dsn, size=1, connect_timeout=_TIMEOUT, statement_timeout=_TIMEOUT
+    )
+    open_.push_async_callback(database.close)
+    reads = await open_.enter_async_context(database.reading())
+    draw = random.Random(loaded.keys)  # the same prefixes in every run
+
+    async def look_up() -> None:
+        prefix = loaded_prefix(draw.randrange(loaded.keys))
+        seen = await reads.credentials.look_up([prefix])
+        assert prefix in seen.found, "the loader made it"
+
+    return look_up
+
+
+async def _through_grpc(few: Loaded, many: Loaded, effort: Effort) -> None:
+    targets: list[Target] = []
+    async with AsyncExitStack() as running:
+        for in_flight in IN_FLIGHT:
+            for loaded in (few, many):
+                at = await running.enter_async_context(server.keywright(loaded.dsn))
+                admin = Admin(at.channel, loaded.admin_token)
+                caller = await admin.service_user(f"sidecar-{in_flight}", "authenticator")
+                member = await admin.service_user(f"member-{in_flight}", "member")
+                tokens = [await admin.key(member) for _ in range(_TOKENS)]
+                call = authenticate_call(at, tokens, bearer(await admin.key(caller)))
+                targets.append(Target(loaded.name, at, call, in_flight))
+        await take_turns(targets, effort)
+    show_targets(
+        "Authenticate, cold, by the number of keys",
+        "Another's token, created through `CreateKey` after the others were loaded.",
+        few.name,
+        targets,
+    )

@@ -1,0 +1,43 @@
+"""Whatever a test here provokes, no error and no log line may tell what they must not."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import grpc
+import pytest
+
+from tests.security.leaks import assert_no_secret_in, assert_tells_nothing_of_the_inside
+from tests.support.database import Cluster
+from tests.support.service import RefusedError, Service, service
+
+
+@pytest.fixture(scope="module", name="service")
+async def _service(cluster: Cluster) -> AsyncIterator[Service]:
+    """A server for a module; when it has ended, its whole log is looked through."""
+    async with service(await cluster.migrated(), log_level="debug") as running:
+        yield running
+    assert running.process.raw
+    assert_no_secret_in(running.process.raw)
+
+
+@pytest.fixture(autouse=True)
+def _every_error_is_fit_to_be_seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    seen: list[RefusedError] = []
+    initialise = RefusedError.__init__
+
+    def remember(self: RefusedError, error: grpc.aio.AioRpcError) -> None:
+        initialise(self, error)
+        seen.append(self)
+
+    monkeypatch.setattr(RefusedError, "__init__", remember)
+    yield
+    for refused in seen:
+        assert_tells_nothing_of_the_inside(refused)
+
+
+@pytest.fixture(autouse=True)
+async def _the_server_is_still_healthy(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    yield
+    if "service" in request.fixturenames:
+        running: Service = request.getfixturevalue("service")
+        assert await running.health() == 1
+        await running.admin.authenticate(running.admin_token)

@@ -1,0 +1,29 @@
+"""A build of the server with a planted bug: in this process, where a test can patch it.
+
+A test of a guard is only as good as its failing where the guard is missing (DESIGN section 9).
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import grpc
+from grpc_health.v1 import health_pb2
+
+from keywright.app.config import Config
+from keywright.app.listen import TcpAddress
+from keywright.app.server import listening
+from tests.support.service import Service
+
+
+@asynccontextmanager
+async def in_process(service: Service) -> AsyncIterator[Service]:
+    """The same database and admin, served by this process as it is patched now."""
+    config = Config(listen=TcpAddress("127.0.0.1", 0), metrics_listen=None, argon2_threads=1)
+    async with (
+        listening(config, service.dsn) as server,
+        grpc.aio.insecure_channel(server.target) as channel,
+    ):
+        patched = replace(service, uri=server.target, channel=channel)
+        await patched.becomes(health_pb2.HealthCheckResponse.SERVING)
+        yield patched

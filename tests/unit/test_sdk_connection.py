@@ -1,0 +1,86 @@
+"""Where a client connects to, and what it refuses to send a key over."""
+
+from pathlib import Path
+
+import pytest
+
+from keywright.sdk import Client, ConfigurationError
+from keywright.sdk.connection import Address
+
+
+@pytest.mark.parametrize(
+    ("uri", "target", "tls", "stays_here"),
+    [
+        ("127.0.0.1:7700", "dns:///127.0.0.1:7700", False, True),
+        ("127.8.9.1:1", "dns:///127.8.9.1:1", False, True),
+        ("localhost", "dns:///localhost:7700", False, True),
+        ("[::1]:7700", "dns:///[::1]:7700", False, True),
+        ("grpc://10.0.0.1:80", "dns:///10.0.0.1:80", False, False),
+        ("grpc://localhost.example:80/", "dns:///localhost.example:80", False, False),
+        ("grpcs://keys.example:443", "dns:///keys.example:443", True, False),
+        ("GRPCS://keys.example", "dns:///keys.example:7700", True, False),
+        ("grpcs://[2001:db8::1]", "dns:///[2001:db8::1]:7700", True, False),
+        ("xds:7700", "dns:///xds:7700", False, False),
+        ("unix:/run/kw.sock", "unix:/run/kw.sock", False, True),
+        ("unix:///run/kw.sock", "unix:/run/kw.sock", False, True),
+        ("unix:/run/key wright.sock", "unix:/run/key%20wright.sock", False, True),
+    ],
+)
+def test_an_address_is_understood_in_each_of_its_forms(
+    uri: str, target: str, tls: bool, stays_here: bool
+) -> None:
+    assert Address.parse(uri) == Address(target, tls, stays_here)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://keys.example",
+        "https://keys.example:7700",
+        "grpc://",
+        "grpc://keys.example:0",
+        "grpc://keys.example:65536",
+        "grpc://keys.example:seven",
+        "grpc://user@keys.example",
+        "grpcs://keys.example/v1",
+        "grpcs://keys.example?x=1",
+        "::1:7700",
+        "[not-an-address]:7700",
+        "unix:run/kw.sock",
+        "unix://run/kw.sock",
+        "unix:",
+        "127.0.0.1 :7700",
+        "127.0.0.1:7700\n",
+        "ke\x1bys:7700",
+    ],
+)
+def test_a_malformed_address_is_refused_with_the_forms_that_are_right(uri: str) -> None:
+    with pytest.raises(ConfigurationError, match="grpcs://host:7700") as refused:
+        Address.parse(uri)
+    assert refused.value.reason == "URI_MALFORMED"
+    assert "\x1b" not in str(refused.value)
+
+
+@pytest.mark.parametrize("uri", ["10.0.0.1:7700", "grpc://keys.example:7700", "0.0.0.0:7700"])
+def test_a_key_is_not_sent_in_plain_text_beyond_this_machine(uri: str) -> None:
+    with pytest.raises(ConfigurationError, match="plain text") as refused:
+        Client(uri, "key")
+    assert refused.value.reason == "PLAINTEXT_REFUSED"
+
+
+def test_plain_text_is_possible_where_it_is_asked_for() -> None:
+    Client("grpc://keys.example:7700", "key", allow_plaintext=True).close()
+
+
+def test_a_ca_file_that_is_missing_or_holds_no_certificate_is_named(tmp_path: Path) -> None:
+    for ca_file in (tmp_path / "absent.pem", tmp_path / "empty.pem"):
+        if ca_file.name == "empty.pem":
+            ca_file.write_text("nothing\n")
+        with pytest.raises(ConfigurationError, match=ca_file.name) as refused:
+            Client("grpcs://keys.example", "key", ca_file=ca_file)
+        assert refused.value.reason == "CA_FILE_INVALID"
+
+
+def test_a_ca_file_without_tls_is_refused_rather_than_ignored(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="grpcs://"):
+        Client("127.0.0.1:7700", "key", ca_file=tmp_path / "ca.pem")

@@ -1,0 +1,124 @@
+"""From what the wire says to the tree of errors."""
+
+import pickle
+
+import pytest
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2 as details
+from google.rpc import status_pb2
+
+from keywright.sdk import errors
+from keywright.sdk.errors import FieldViolation, KeywrightError
+from keywright.sdk.status import from_status
+
+
+def status(*parts: Message) -> bytes:
+    packed = []
+    for part in parts:
+        detail = Any()
+        detail.Pack(part)
+        packed.append(detail)
+    return status_pb2.Status(code=5, message="m", details=packed).SerializeToString()
+
+
+def info(reason: str, domain: str = "keywright.dev", **metadata: str) -> details.ErrorInfo:
+    return details.ErrorInfo(reason=reason, domain=domain, metadata=metadata)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("CANCELLED", errors.Cancelled),
+        ("UNKNOWN", errors.Internal),
+        ("INVALID_ARGUMENT", errors.InvalidArgument),
+        ("DEADLINE_EXCEEDED", errors.DeadlineExceeded),
+        ("NOT_FOUND", errors.NotFound),
+        ("ALREADY_EXISTS", errors.AlreadyExists),
+        ("PERMISSION_DENIED", errors.PermissionDenied),
+        ("RESOURCE_EXHAUSTED", errors.ResourceExhausted),
+        ("FAILED_PRECONDITION", errors.FailedPrecondition),
+        ("ABORTED", errors.Aborted),
+        ("OUT_OF_RANGE", errors.Internal),
+        ("UNIMPLEMENTED", errors.Unimplemented),
+        ("INTERNAL", errors.Internal),
+        ("UNAVAILABLE", errors.Unavailable),
+        ("DATA_LOSS", errors.Internal),
+        ("UNAUTHENTICATED", errors.Unauthenticated),
+    ],
+)
+def test_each_grpc_code_has_its_class(code: str, expected: type[KeywrightError]) -> None:
+    assert type(from_status(code, "m", b"", "server")) is expected
+
+
+def test_reason_metadata_fields_and_request_id_are_told() -> None:
+    error = from_status(
+        "INVALID_ARGUMENT",
+        "the request is invalid",
+        status(
+            info("FIELD_INVALID", hint="x"),
+            details.BadRequest(
+                field_violations=[
+                    details.BadRequest.FieldViolation(field="key.role", description="is odd"),
+                    details.BadRequest.FieldViolation(field="ttl", description="is short"),
+                ]
+            ),
+            details.RequestInfo(request_id="r-1"),
+        ),
+        "server",
+    )
+    assert (error.reason, error.message) == ("FIELD_INVALID", "the request is invalid")
+    assert error.metadata == {"hint": "x"}
+    assert error.violations == (
+        FieldViolation("key.role", "is odd"),
+        FieldViolation("ttl", "is short"),
+    )
+    assert error.request_id == "r-1"
+    assert str(error) == ("FIELD_INVALID: the request is invalid; key.role: is odd; ttl: is short")
+
+
+@pytest.mark.parametrize(
+    "trailer", [b"", b"\xff\xff\xff", status(info("NO_HEALTHY_UPSTREAM", "envoy.example"))]
+)
+def test_what_did_not_come_from_keywright_names_the_server_and_no_foreign_reason(
+    trailer: bytes,
+) -> None:
+    error = from_status("UNAVAILABLE", "connection refused", trailer, "keys.example:7700")
+    assert error.reason == "UNAVAILABLE"
+    assert error.message == "connection refused (from keys.example:7700)"
+
+
+def test_a_detail_that_cannot_be_read_leaves_the_others_readable() -> None:
+    broken = Any(type_url="type.googleapis.com/google.rpc.BadRequest", value=b"\xff")
+    ours = Any()
+    ours.Pack(info("KEY_REVOKED"))
+    trailer = status_pb2.Status(details=[broken, ours]).SerializeToString()
+    assert from_status("UNAUTHENTICATED", "m", trailer, "server").reason == "KEY_REVOKED"
+
+
+@pytest.mark.parametrize(
+    ("reason", "about_caller"),
+    [
+        ("CALLER_CREDENTIAL_INVALID", True),
+        ("CALLER_PERMISSION_MISSING", True),
+        ("KEY_EXPIRED", False),
+    ],
+)
+def test_trouble_with_ones_own_credential_is_told_apart(reason: str, about_caller: bool) -> None:
+    error = from_status("FAILED_PRECONDITION", "m", status(info(reason)), "server")
+    assert error.about_caller is about_caller
+
+
+def test_an_error_survives_the_way_to_another_process() -> None:
+    error = errors.NotFound("gone", reason="RESOURCE_NOT_FOUND", metadata={"resource": "x"})
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy), copy.metadata) == (errors.NotFound, str(error), error.metadata)
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    drawn = {
+        line.split("── ")[1].split()[0]
+        for line in (errors.__doc__ or "").splitlines()
+        if "── " in line
+    }
+    assert drawn == {each.__name__ for each in KeywrightError.__subclasses__()}

@@ -1,0 +1,78 @@
+"""From messages to Python's own types."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from keywright.sdk import Key, KeyState, Principal, RateLimit, User, UserKind, UserState
+from keywright.sdk.results import CredentialKind, read
+from keywright.v1 import auth_service_pb2, key_pb2, principal_pb2, rate_limit_pb2, user_pb2
+
+
+def test_a_key_is_read_with_times_in_utc_tuples_and_enums() -> None:
+    key = read(
+        Key,
+        key_pb2.Key(
+            name="workspaces/w/keys/k",
+            scopes=["a.*", "b"],
+            labels={"team": "data"},
+            state=key_pb2.KEY_STATE_REVOKED,
+            rate_limit=rate_limit_pb2.RateLimit(requests=5, period=Duration(seconds=90)),
+            create_time=Timestamp(seconds=1_700_000_000, nanos=5_000),
+        ),
+    )
+    assert key.id == "k"
+    assert key.scopes == ("a.*", "b")
+    assert key.labels == {"team": "data"}
+    assert key.state is KeyState.REVOKED
+    assert key.rate_limit == RateLimit(5, timedelta(seconds=90))
+    assert key.create_time == datetime(2023, 11, 14, 22, 13, 20, 5, tzinfo=UTC)
+    assert key.expire_time is None
+
+
+def test_absent_messages_are_none() -> None:
+    key = read(Key, key_pb2.Key())
+    assert (key.rate_limit, key.last_used_time) == (None, None)
+
+
+def test_a_user_and_a_principal_are_read_down_to_their_parts() -> None:
+    user = read(
+        User, user_pb2.User(kind=user_pb2.USER_KIND_SERVICE, state=user_pb2.USER_STATE_DISABLED)
+    )
+    assert (user.kind, user.state) == (UserKind.SERVICE, UserState.DISABLED)
+    principal = read(
+        Principal,
+        auth_service_pb2.AuthenticateResponse(
+            user=principal_pb2.PrincipalUser(name="workspaces/w/users/u", email="u@w.example"),
+            credential=principal_pb2.Credential(kind=principal_pb2.CREDENTIAL_KIND_SSH_KEY),
+            permissions=["*"],
+        ),
+    )
+    assert (principal.user.id, principal.user.email) == ("u", "u@w.example")
+    assert principal.credential.kind is CredentialKind.SSH_KEY
+    assert principal.permissions == ("*",)
+
+
+@pytest.mark.parametrize("number", [0, 99])
+def test_a_value_newer_than_this_client_is_unknown_and_not_an_error(number: int) -> None:
+    message = key_pb2.Key.FromString(b"\x90\x01" + bytes([number]))  # field 18, state
+    assert read(Key, message).state is KeyState.UNKNOWN
+
+
+def test_python_and_the_contract_know_the_same_values() -> None:
+    for kind, enum, prefix in (
+        (KeyState, key_pb2.KeyState, "KEY_STATE_"),
+        (UserKind, user_pb2.UserKind, "USER_KIND_"),
+        (UserState, user_pb2.UserState, "USER_STATE_"),
+        (CredentialKind, principal_pb2.CredentialKind, "CREDENTIAL_KIND_"),
+    ):
+        assert {"UNSPECIFIED", *kind} - {"UNKNOWN"} == {
+            name.removeprefix(prefix) for name in enum.keys()
+        }
+
+
+def test_results_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        read(Key, key_pb2.Key()).name = "other"  # type: ignore[misc]
