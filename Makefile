@@ -12,7 +12,7 @@ COMPILE := pip compile ../../pyproject.toml --quiet --universal --python-version
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run admin-token test test-all lint format proto bench soak lock system-deps audit clean
+.PHONY: help run admin-token test test-all lint format proto bench lock system-deps audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,7 +46,7 @@ proto: $(READY) ## Generate src/keywright/v1 from protos/
 	"$(BIN)/python" protos/generate.py
 
 bench: $(READY) ## Measure, each figure beside its baseline
-	"$(BIN)/python" -m bench
+	"$(BIN)/python" -m bench $(BENCH_OPTIONS)
 
 lock: $(READY) ## Renew the locks in deploy/requirements from pyproject.toml
 	cd $(LOCKS) && "$(abspath $(BIN)/uv)" $(COMPILE) --extra server -c constraints.txt -o server.lock
@@ -58,7 +58,7 @@ audit: $(READY) ## Look for known vulnerabilities in what the server needs
 
 system-deps: ## Install the Debian packages that the slow suites need (none yet)
 
-clean: ## Remove the virtual environment, caches and the embedded database
+clean: ## Remove the virtual environment, caches and the embedded database's data
 	rm -rf $(VENV) .data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
 
 $(READY): $(LOCKS)/dev.lock pyproject.toml

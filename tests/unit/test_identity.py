@@ -21,7 +21,10 @@ def test_every_bit_of_the_entropy_is_in_the_id() -> None:
 
     zero = mint_id(entropy)
     assert asked == [10]
-    flipped = {mint_id(lambda _count, bit=bit: (1 << bit).to_bytes(10, "big")) for bit in range(80)}
+    flipped = set()
+    for bit in range(80):
+        number = (1 << bit).to_bytes(10, "big")
+        flipped.add(mint_id(lambda _count, number=number: number))  # type: ignore[misc]
     assert len(flipped | {zero}) == 81
 
 

@@ -67,8 +67,8 @@ def test_the_policy_s_default_counts_where_nothing_is_asked_for() -> None:
 
 
 def test_a_policy_that_requires_expiry_refuses_keys_that_never_expire() -> None:
-    for asked in ({}, {"never": True}):
-        error = refused(STRICT, **asked)
+    for never in (False, True):
+        error = refused(STRICT, never=never)
         assert error.reason is Reason.POLICY_EXPIRY_REQUIRED
         assert "175 days" in error.message
 
@@ -82,12 +82,12 @@ def test_a_policy_that_requires_expiry_allows_25_weeks_unless_it_says_otherwise(
 
 def test_only_one_way_to_say_it_is_taken() -> None:
     moment = NOW + timedelta(hours=1)
-    for asked in (
-        {"ttl": MINUTE, "expire_time": moment},
-        {"ttl": MINUTE, "never": True},
-        {"expire_time": moment, "never": True},
+    for error in (
+        refused(ttl=MINUTE, expire_time=moment),
+        refused(ttl=MINUTE, never=True),
+        refused(expire_time=moment, never=True),
     ):
-        assert refused(**asked).reason is Reason.FIELD_INVALID
+        assert error.reason is Reason.FIELD_INVALID
 
 
 def test_an_end_beyond_the_calendar_is_refused() -> None:

@@ -63,10 +63,10 @@ def test_there_are_no_others() -> None:
 
 @pytest.mark.parametrize(
     ("lower", "higher"),
-    itertools.chain(
-        itertools.pairwise(["guest", "labeler", "collaborator", "member", "admin"]),
-        itertools.pairwise(["viewer", "editor", "manager"]),
-    ),
+    [
+        *itertools.pairwise(["guest", "labeler", "collaborator", "member", "admin"]),
+        *itertools.pairwise(["viewer", "editor", "manager"]),
+    ],
 )
 def test_each_role_contains_the_one_below_it(lower: str, higher: str) -> None:
     below: Role = ROLES[lower]

@@ -9,27 +9,34 @@ from keywright.sdk.connection import Address
 
 
 @pytest.mark.parametrize(
-    ("uri", "target", "tls", "stays_here"),
+    ("uri", "address"),
     [
-        ("127.0.0.1:7700", "dns:///127.0.0.1:7700", False, True),
-        ("127.8.9.1:1", "dns:///127.8.9.1:1", False, True),
-        ("localhost", "dns:///localhost:7700", False, True),
-        ("[::1]:7700", "dns:///[::1]:7700", False, True),
-        ("grpc://10.0.0.1:80", "dns:///10.0.0.1:80", False, False),
-        ("grpc://localhost.example:80/", "dns:///localhost.example:80", False, False),
-        ("grpcs://keys.example:443", "dns:///keys.example:443", True, False),
-        ("GRPCS://keys.example", "dns:///keys.example:7700", True, False),
-        ("grpcs://[2001:db8::1]", "dns:///[2001:db8::1]:7700", True, False),
-        ("xds:7700", "dns:///xds:7700", False, False),
-        ("unix:/run/kw.sock", "unix:/run/kw.sock", False, True),
-        ("unix:///run/kw.sock", "unix:/run/kw.sock", False, True),
-        ("unix:/run/key wright.sock", "unix:/run/key%20wright.sock", False, True),
+        ("127.0.0.1:7700", Address("dns:///127.0.0.1:7700", tls=False, stays_here=True)),
+        ("127.8.9.1:1", Address("dns:///127.8.9.1:1", tls=False, stays_here=True)),
+        ("localhost", Address("dns:///localhost:7700", tls=False, stays_here=True)),
+        ("[::1]:7700", Address("dns:///[::1]:7700", tls=False, stays_here=True)),
+        ("grpc://10.0.0.1:80", Address("dns:///10.0.0.1:80", tls=False, stays_here=False)),
+        (
+            "grpc://localhost.example:80/",
+            Address("dns:///localhost.example:80", tls=False, stays_here=False),
+        ),
+        (
+            "grpcs://keys.example:443",
+            Address("dns:///keys.example:443", tls=True, stays_here=False),
+        ),
+        ("GRPCS://keys.example", Address("dns:///keys.example:7700", tls=True, stays_here=False)),
+        ("grpcs://[2001:db8::1]", Address("dns:///[2001:db8::1]:7700", tls=True, stays_here=False)),
+        ("xds:7700", Address("dns:///xds:7700", tls=False, stays_here=False)),
+        ("unix:/run/kw.sock", Address("unix:/run/kw.sock", tls=False, stays_here=True)),
+        ("unix:///run/kw.sock", Address("unix:/run/kw.sock", tls=False, stays_here=True)),
+        (
+            "unix:/run/key wright.sock",
+            Address("unix:/run/key%20wright.sock", tls=False, stays_here=True),
+        ),
     ],
 )
-def test_an_address_is_understood_in_each_of_its_forms(
-    uri: str, target: str, tls: bool, stays_here: bool
-) -> None:
-    assert Address.parse(uri) == Address(target, tls, stays_here)
+def test_an_address_is_understood_in_each_of_its_forms(uri: str, address: Address) -> None:
+    assert Address.parse(uri) == address
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_python_and_the_contract_know_the_same_values() -> None:
         (CredentialKind, principal_pb2.CredentialKind, "CREDENTIAL_KIND_"),
     ):
         assert {"UNSPECIFIED", *kind} - {"UNKNOWN"} == {
-            name.removeprefix(prefix) for name in enum.keys()
+            each.removeprefix(prefix) for each in enum.DESCRIPTOR.values_by_name
         }
 
 

@@ -1,5 +1,6 @@
 """What all commands share: options, the client, and how errors end."""
 
+import errno
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,23 +87,23 @@ class Session:
     @property
     def out(self) -> Output:
         """Where results go."""
-        return Output(self._option("output") or OutputFormat.TABLE)
+        return Output(OutputFormat(self._option("output") or OutputFormat.TABLE))
 
     def client(self) -> "Client":
         """A client as the options and the environment say."""
         from keywright.sdk import Client  # noqa: PLC0415  imports gRPC
 
-        api_key_file: Path | None = self._option("api_key_file")
+        api_key_file, ca_file = self._option("api_key_file"), self._option("ca_file")
         return Client(
             self._option("uri"),
-            None if api_key_file is None else _read(api_key_file),
+            None if api_key_file is None else _read(Path(api_key_file)),
             workspace=self._option("workspace"),
-            ca_file=self._option("ca_file"),
+            ca_file=None if ca_file is None else Path(ca_file),
             allow_plaintext=bool(self._option("allow_plaintext")),
         )
 
     def _option(self, name: str) -> Any:
-        """A shared option: as given after the command, else before it."""
+        """A shared option, as text or converted: as given after the command, else before it."""
         own = self.ctx.params.get(name)
         return self.ctx.find_root().params.get(name) if own is None else own
 
@@ -135,6 +136,11 @@ def _told(out: Output) -> Iterator[None]:
     except KeywrightError as error:
         out.error(error)
         raise typer.Exit(exit_code(error)) from None
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # whoever reads has seen enough: typer ends quietly
+            raise
+        typer.echo(f"error: the result could not be written: {error.strerror}", err=True)
+        raise typer.Exit(ExitCode.INTERNAL) from None
     except (KeyboardInterrupt, typer.Abort):
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 

@@ -208,5 +208,9 @@ def delete(session: Session, key: KeyArgument, yes: YesOption = False) -> None: 
 
 
 def _confirm(question: str, *, yes: bool) -> None:
-    if not yes and sys.stdin is not None and sys.stdin.isatty():
-        typer.confirm(visible(question), abort=True, err=True)
+    if yes or sys.stdin is None or not sys.stdin.isatty():
+        return
+    # Not typer.confirm: it writes to stdout too, which is for results.
+    typer.echo(f"{visible(question)} [y/N] ", nl=False, err=True)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise typer.Abort

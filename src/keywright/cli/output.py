@@ -4,6 +4,7 @@ Names come from whoever made them: control characters, direction marks and rich'
 """
 
 import dataclasses
+import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -157,6 +158,8 @@ def _print_table(header: list[str] | None, rows: Iterable[list[str]], file: IO[s
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
+    if isinstance(file, io.TextIOWrapper):  # letters that the terminal lacks are no reason to fail
+        file.reconfigure(errors="backslashreplace")
     console = Console(file=file, width=None if file.isatty() else _UNFOLDED, highlight=False)
     table = Table(*(header or ()), box=None, show_header=header is not None, pad_edge=False)
     for row in rows:

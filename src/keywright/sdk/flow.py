@@ -6,7 +6,7 @@ client's transport, which does; one that awaits can run the same descriptions.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
@@ -36,7 +36,7 @@ class Call:
     """A method and what to send it."""
 
     method: Method[Any]
-    request: Message
+    request: Message = field(repr=False)  # it may hold a token, and reports of crashes show locals
 
 
 Flow = Generator[Call, Any, Result]
