@@ -110,12 +110,7 @@ def decide(credential: Credential, asked: Asked, now: datetime) -> Principal:
             Reason.ENVIRONMENT_MISMATCH,
             f"the key is for the environment {key.environment}, not {asked.required_environment}",
         )
-    if key.narrowing.allowed_networks:
-        if asked.client_address is None:
-            _deny(Reason.ADDRESS_REQUIRED, "the key is bound to networks: say client_address")
-        address = asked.client_address
-        if not any(address in network for network in key.narrowing.allowed_networks):
-            _deny(Reason.ADDRESS_NOT_ALLOWED, "the key may not be used from this address")
+    _check_address(key, asked.client_address)
     permissions = credential.authority.at(asked.resource)
     if missing := credential.authority.lacking(asked.required_permissions, permissions):
         raise Denied(
@@ -124,6 +119,31 @@ def decide(credential: Credential, asked: Asked, now: datetime) -> Principal:
             details={"missing": ",".join(missing)},
         )
     return Principal(credential, permissions, now)
+
+
+def identify(credential: Credential, address: Address | None, now: datetime) -> Principal:
+    """The principal of who calls us from `address`, for whatever it calls us.
+
+    A key that is bound to a resource has no authority in the workspace as such, so it has no
+    permissions here; what it may do on its resource is asked of its `authority`.
+
+    Raises:
+        Denied: the credential does not stand, or may not be used from there.
+    """
+    stands(credential, now)
+    _check_address(credential.key, address)
+    bound = credential.authority.narrowing.resource
+    permissions = PermissionSet() if bound else credential.authority.at("")
+    return Principal(credential, permissions, now)
+
+
+def _check_address(key: Key, address: Address | None) -> None:
+    if not key.narrowing.allowed_networks:
+        return
+    if address is None:
+        _deny(Reason.ADDRESS_REQUIRED, "the key is bound to networks: say client_address")
+    if not any(address in network for network in key.narrowing.allowed_networks):
+        _deny(Reason.ADDRESS_NOT_ALLOWED, "the key may not be used from this address")
 
 
 def _deny(reason: Reason, message: str) -> NoReturn:

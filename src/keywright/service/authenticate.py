@@ -14,13 +14,15 @@ is `TOKEN_UNKNOWN` (promise G12).
 from dataclasses import dataclass
 from datetime import timedelta
 
-from keywright.domain.decision import Asked, Principal, decide
-from keywright.domain.errors import Denied, Reason, ServiceError
+from keywright.domain.decision import Asked, Credential, Principal, decide, identify
+from keywright.domain.errors import Denied, Reason, ServiceError, Unavailable
+from keywright.domain.keys import Address
 from keywright.domain.position import Position
 from keywright.domain.token import Token, TokenFormat, TokenMalformedError
 from keywright.security.hash_pool import HashPoolFullError
+from keywright.security.pepper import UnknownPepperError
 from keywright.security.token_hasher import TokenHasher, Verdict
-from keywright.storage.credentials import FoundSecret
+from keywright.storage.credentials import FoundSecret, LookUp
 from keywright.storage.database import Database
 
 
@@ -53,6 +55,20 @@ class Authenticate:
             ServiceError: OVERLOADED, too many hashes wait already.
             Unavailable: the database cannot be reached.
         """
+        credential, seen = await self._proven(text)
+        if on_behalf_of is not None and not on_behalf_of.may_see(credential.workspace_id):
+            raise _unknown()
+        return Authenticated(decide(credential, asked, seen.now), seen.position)
+
+    async def caller(self, text: str, address: Address | None) -> Principal:
+        """Who calls us from `address` with `text` as its own credential?
+
+        Raises: as `__call__`.
+        """
+        credential, seen = await self._proven(text)
+        return identify(credential, address, seen.now)
+
+    async def _proven(self, text: str) -> tuple[Credential, LookUp]:
         token = self._parse(text)
         async with self.database.reading() as reads:
             seen = await reads.credentials.look_up([token.prefix])
@@ -61,9 +77,7 @@ class Authenticate:
         if found is None or found.credential.key.environment != token.environment:
             raise _unknown()
         await self._prove(token, found)
-        if on_behalf_of is not None and not on_behalf_of.may_see(found.credential.workspace_id):
-            raise _unknown()
-        return Authenticated(decide(found.credential, asked, seen.now), seen.position)
+        return found.credential, seen
 
     def _parse(self, text: str) -> Token:
         try:
@@ -80,6 +94,10 @@ class Authenticate:
             verdict = await self.hasher.verify(token.secret, found.hashed)
         except HashPoolFullError as error:
             raise overloaded() from error
+        except UnknownPepperError as error:
+            raise Unavailable(
+                Reason.SERVER_UNAVAILABLE, "this server lacks a pepper; another one may have it"
+            ) from error
         if not verdict.is_right:
             raise _unknown()
         if verdict is Verdict.RIGHT_NEEDS_REHASH:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from keywright.domain.decision import Asked, Principal, decide
+from keywright.domain.decision import Principal, identify
 from keywright.domain.errors import Denied, NotFound, Reason, ServiceError, permission_missing
 from keywright.domain.keys import Address
 from keywright.domain.names import RoleName
@@ -57,7 +57,7 @@ class Call:
         found = seen.found.get(key.prefix)
         if found is None:
             raise Denied(Reason.TOKEN_UNKNOWN, "the key that calls was deleted")
-        caller = decide(found.credential, Asked(client_address=self.address), seen.now)
+        caller = identify(found.credential, self.address, seen.now)
         return Call(caller, self.call_id, self.address, self.remaining)
 
     def event(self, action: str, resource: object, **change: object) -> AuditEvent:

@@ -2,6 +2,7 @@
 
 from keywright.domain.decision import Asked
 from keywright.domain.errors import Denied, Reason, ServiceError, Status, Unavailable, invalid_field
+from keywright.domain.keys import Address
 from keywright.domain.permissions import AUTHENTICATE, is_permission
 from keywright.domain.resources import RESOURCE_MAX_LENGTH, is_resource
 from keywright.domain.token import is_environment
@@ -17,18 +18,22 @@ _REQUIRED_MAX_COUNT = 100
 async def authenticate(rpc: Rpc, request: pb.AuthenticateRequest) -> pb.AuthenticateResponse:
     """Authenticate."""
     convert.refuse_unimplemented(request, "signed_request")
-    _check_caller(rpc, request.token)
+    own = rpc.caller is not None and request.token == bearer_token(rpc)
+    if not own:
+        _check_caller(rpc)
     seal = rpc.services.seal
     least = seal.position(request.min_revision, "min_revision") if request.min_revision else None
-    found = await rpc.services.authenticate(request.token, _asked(request), on_behalf_of=rpc.caller)
+    # Whoever presents its own token is the client, and its address is that of this connection.
+    asked = _asked(request, rpc.peer if own else None)
+    found = await rpc.services.authenticate(request.token, asked, on_behalf_of=rpc.caller)
     if least is not None and not found.position.has_reached(least):
         raise Unavailable(Reason.REVISION_UNAVAILABLE, "min_revision is not known here (yet)")
     return _response(found, seal.revision(found.position))
 
 
-def _check_caller(rpc: Rpc, presented: str) -> None:
-    """Whoever presents its own credential needs no permission; others `auth.authenticate`."""
-    if rpc.caller is None or rpc.caller.may(AUTHENTICATE) or presented == bearer_token(rpc):
+def _check_caller(rpc: Rpc) -> None:
+    """Who presents another's token needs `auth.authenticate`."""
+    if rpc.caller is None or rpc.caller.may(AUTHENTICATE):
         return
     raise ServiceError(
         Reason.CALLER_PERMISSION_MISSING,
@@ -38,7 +43,7 @@ def _check_caller(rpc: Rpc, presented: str) -> None:
     )
 
 
-def _asked(request: pb.AuthenticateRequest) -> Asked:
+def _asked(request: pb.AuthenticateRequest, known_address: Address | None) -> Asked:
     if not request.token:
         raise Denied(Reason.TOKEN_MALFORMED, "no token was presented")
     if len(request.required_permissions) > _REQUIRED_MAX_COUNT:
@@ -61,7 +66,7 @@ def _asked(request: pb.AuthenticateRequest) -> Asked:
         resource=request.resource,
         required_permissions=request.required_permissions,
         required_environment=request.required_environment,
-        client_address=convert.address(request.client_address, "client_address"),
+        client_address=convert.address(request.client_address, "client_address") or known_address,
     )
 
 

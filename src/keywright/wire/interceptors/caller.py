@@ -8,12 +8,11 @@ from collections.abc import Awaitable, Callable
 
 from google.protobuf.message import Message
 
-from keywright.domain.decision import Asked, Principal
+from keywright.domain.decision import Principal
 from keywright.domain.errors import Denied, Reason, ServiceError, Status
 from keywright.wire.rpc import Rpc
 
 _HOW = "send it as metadata `authorization: Bearer <token>`"
-_NO_CREDENTIAL_NEEDED = frozenset({"AuthService/GetJwks", "KeyService/ReportLeakedToken"})
 
 
 async def caller(rpc: Rpc, proceed: Callable[[Rpc], Awaitable[Message]]) -> Message:
@@ -25,8 +24,7 @@ async def caller(rpc: Rpc, proceed: Callable[[Rpc], Awaitable[Message]]) -> Mess
             f"{method.service}/{method.name} is not implemented by this version of the server",
         )
     try:
-        if f"{method.service}/{method.name}" not in _NO_CREDENTIAL_NEEDED:
-            rpc.caller = await _identify(rpc)
+        rpc.caller = await _identify(rpc)
     except Denied as denied:
         raise _of_caller(rpc, denied) from None
     try:
@@ -47,8 +45,7 @@ async def _identify(rpc: Rpc) -> Principal | None:
             case "mtls" if rpc.certified:
                 return None
     token = bearer_token(rpc)
-    authenticated = await services.authenticate(token, Asked(client_address=rpc.peer))
-    return authenticated.principal
+    return await services.authenticate.caller(token, rpc.peer)
 
 
 def bearer_token(rpc: Rpc) -> str:
