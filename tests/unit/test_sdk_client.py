@@ -75,6 +75,28 @@ def test_tls_is_spoken_to_the_server_that_a_ca_file_vouches_for_and_to_no_other(
         assert len(servicer.callers) == 1
 
 
+def test_a_server_that_asks_for_a_client_certificate_gets_it(tmp_path: Path) -> None:
+    ours, theirs = identity(), identity()
+    for name, content in (
+        ("ca", theirs.certificate),
+        ("cert", ours.certificate),
+        ("key", ours.key),
+    ):
+        (tmp_path / name).write_bytes(content)
+    credentials = grpc.ssl_server_credentials(
+        [(theirs.key, theirs.certificate)],
+        root_certificates=ours.certificate,
+        require_client_auth=True,
+    )
+    with serving("127.0.0.1:0", credentials) as (port, _):
+        uri, ca_file = f"grpcs://localhost:{port}", tmp_path / "ca"
+        certificate = {"certificate_file": tmp_path / "cert", "key_file": tmp_path / "key"}
+        with Client(uri, "own", ca_file=ca_file, **certificate) as client:
+            assert client.whoami().workspace == "workspaces/w"
+        with Client(uri, "own", ca_file=ca_file) as client, pytest.raises(Unavailable):
+            client.whoami()
+
+
 def test_a_unix_socket_works_also_with_a_space_in_its_path(tmp_path: Path) -> None:
     directory = tmp_path / "a b"
     directory.mkdir()

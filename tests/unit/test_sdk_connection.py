@@ -85,9 +85,15 @@ def test_a_ca_file_that_is_missing_or_holds_no_certificate_is_named(tmp_path: Pa
             ca_file.write_text("nothing\n")
         with pytest.raises(ConfigurationError, match=ca_file.name) as refused:
             Client("grpcs://keys.example", "key", ca_file=ca_file)
-        assert refused.value.reason == "CA_FILE_INVALID"
+        assert refused.value.reason == "TLS_FILE_INVALID"
 
 
 def test_a_ca_file_without_tls_is_refused_rather_than_ignored(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="grpcs://"):
         Client("127.0.0.1:7700", "key", ca_file=tmp_path / "ca.pem")
+
+
+def test_a_client_certificate_without_its_key_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="together") as refused:
+        Client("grpcs://keys.example", "key", certificate_file=tmp_path / "client.pem")
+    assert refused.value.reason == "TLS_FILE_INVALID"

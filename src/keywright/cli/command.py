@@ -60,6 +60,18 @@ def shared_options(
             rich_help_panel=_PANEL,
         ),
     ] = None,
+    certificate_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="PEM: your own certificate, where the server asks for one.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="PEM: its private key.", rich_help_panel=_PANEL),
+    ] = None,
     allow_plaintext: Annotated[
         bool | None,
         typer.Option(
@@ -93,14 +105,20 @@ class Session:
         """A client as the options and the environment say."""
         from keywright.sdk import Client  # noqa: PLC0415  imports gRPC
 
-        api_key_file, ca_file = self._option("api_key_file"), self._option("ca_file")
+        api_key_file = self._file("api_key_file")
         return Client(
             self._option("uri"),
-            None if api_key_file is None else _read(Path(api_key_file)),
+            None if api_key_file is None else _read(api_key_file),
             workspace=self._option("workspace"),
-            ca_file=None if ca_file is None else Path(ca_file),
+            ca_file=self._file("ca_file"),
+            certificate_file=self._file("certificate_file"),
+            key_file=self._file("key_file"),
             allow_plaintext=bool(self._option("allow_plaintext")),
         )
+
+    def _file(self, name: str) -> Path | None:
+        value = self._option(name)
+        return None if value is None else Path(value)
 
     def _option(self, name: str) -> Any:
         """A shared option, as text or converted: as given after the command, else before it."""

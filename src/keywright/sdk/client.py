@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from keywright.sdk.authentication import authenticate
-from keywright.sdk.connection import open_channel
+from keywright.sdk.connection import TlsFiles, open_channel
 from keywright.sdk.credentials import Secret, find_api_key, find_uri
 from keywright.sdk.flow import Call, Flow, Listing, Surface, operation
 from keywright.sdk.keys import Keys
@@ -35,6 +35,8 @@ class Client(Surface):
         workspace: where ids and e-mail addresses are looked up and things are created; the
             caller's own if not given.
         ca_file: certificates, as PEM, that may have signed the server's; else gRPC's own list.
+        certificate_file: this client's own, as PEM, for a server that asks for one (mTLS); with
+        key_file: its private key.
         allow_plaintext: send the key without TLS beyond this machine.
         timeout: the deadline of each call.
 
@@ -52,12 +54,15 @@ class Client(Surface):
         *,
         workspace: str | None = None,
         ca_file: Path | None = None,
+        certificate_file: Path | None = None,
+        key_file: Path | None = None,
         allow_plaintext: bool = False,
         timeout: timedelta = timedelta(seconds=10),
     ) -> None:
         uri = find_uri(uri, os.environ)
         self._api_key = find_api_key(api_key, os.environ)
-        channel = open_channel(uri, ca_file=ca_file, allow_plaintext=allow_plaintext)
+        tls_files = TlsFiles(ca_file, certificate_file, key_file)
+        channel = open_channel(uri, tls_files=tls_files, allow_plaintext=allow_plaintext)
         self._channel = _Channel(channel, uri, self._api_key, timeout)
         super().__init__(self._channel)
         names = Names(self._api_key, workspace)

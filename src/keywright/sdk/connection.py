@@ -74,20 +74,53 @@ class Address:
         )
 
 
-def open_channel(uri: str, *, ca_file: Path | None, allow_plaintext: bool) -> grpc.Channel:
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files for TLS: who may have signed the server's certificate, and who we are.
+
+    `certificate` and `key` are for a server that asks its clients for certificates (mTLS).
+    """
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """What gRPC takes.
+
+        Raises:
+            ConfigurationError: `TLS_FILE_INVALID`.
+        """
+        if (self.certificate is None) != (self.key is None):
+            raise ConfigurationError(
+                "a client certificate and its key are given together, or not at all",
+                reason="TLS_FILE_INVALID",
+            )
+        return grpc.ssl_channel_credentials(
+            root_certificates=_pem(self.ca, "CERTIFICATE"),
+            private_key=_pem(self.key, "PRIVATE KEY"),
+            certificate_chain=_pem(self.certificate, "CERTIFICATE"),
+        )
+
+
+NO_TLS_FILES = TlsFiles()
+
+
+def open_channel(
+    uri: str, *, tls_files: TlsFiles = NO_TLS_FILES, allow_plaintext: bool
+) -> grpc.Channel:
     """A channel to a server; it connects with the first call.
 
     Raises:
         ConfigurationError: `URI_MALFORMED`; `PLAINTEXT_REFUSED` where the key would cross a network
-            readable; `CA_FILE_INVALID`, also where there is no TLS for it to check.
+            readable; `TLS_FILE_INVALID`, also where there is no TLS that could use one.
     """
     address = Address.parse(uri)
     if address.tls:
-        credentials = grpc.ssl_channel_credentials(None if ca_file is None else _read(ca_file))
-        return grpc.secure_channel(address.target, credentials, options=_OPTIONS)
-    if ca_file is not None:
+        return grpc.secure_channel(address.target, tls_files.credentials(), options=_OPTIONS)
+    if tls_files != NO_TLS_FILES:
         raise ConfigurationError(
-            f"a CA file is of no use with {uri}: TLS takes grpcs://", reason="CA_FILE_INVALID"
+            f"certificates are of no use with {uri}: TLS takes grpcs://", reason="TLS_FILE_INVALID"
         )
     if not (address.stays_here or allow_plaintext):
         raise ConfigurationError(
@@ -99,16 +132,18 @@ def open_channel(uri: str, *, ca_file: Path | None, allow_plaintext: bool) -> gr
     return grpc.insecure_channel(address.target, options=[*_OPTIONS, ("grpc.enable_http_proxy", 0)])
 
 
-def _read(ca_file: Path) -> bytes:
+def _pem(file: Path | None, kind: str) -> bytes | None:
+    if file is None:
+        return None
     try:
-        content = ca_file.read_bytes()
+        content = file.read_bytes()
     except OSError as error:
         raise ConfigurationError(
-            f"the CA file {ca_file} cannot be read: {error.strerror}", reason="CA_FILE_INVALID"
+            f"{file} cannot be read: {error.strerror}", reason="TLS_FILE_INVALID"
         ) from error
-    if b"-----BEGIN CERTIFICATE-----" not in content:
+    if f"{kind}-----".encode() not in content:
         raise ConfigurationError(
-            f"the CA file {ca_file} contains no certificate in PEM form", reason="CA_FILE_INVALID"
+            f"{file} contains no {kind.lower()} in PEM form", reason="TLS_FILE_INVALID"
         )
     return content
 
