@@ -17,6 +17,8 @@ import grpc.aio
 Call = Callable[[], Awaitable[object]]
 Metadata = Sequence[tuple[str, str]]
 
+_IN_A_ROW = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
@@ -95,16 +97,18 @@ async def closed_loop(call: Call, *, in_flight: int, seconds: float) -> Slice:
 
 
 async def time_in_turn(calls: Sequence[Call], *, samples: int) -> list[list[float]]:
-    """Time each of `calls` alone, `samples` times, in turn; seconds, per call.
+    """Time each of `calls` alone, `samples` times; seconds, per call.
 
-    The first twentieth is not counted: statements are prepared then, and caches filled.
+    They take turns after a few calls in a row: changing at each one would time the caches of the
+    processor, which a server that is at work has warm. The first turn is not counted: statements
+    are prepared then.
     """
     timings: list[list[float]] = [[] for _ in calls]
-    warm_up = samples // 20
-    for turn in range(warm_up + samples):
+    for turn in range(1 + math.ceil(samples / _IN_A_ROW)):
         for call, times in zip(calls, timings, strict=True):
-            began = time.perf_counter()
-            await call()
-            if turn >= warm_up:
-                times.append(time.perf_counter() - began)
+            for _ in range(_IN_A_ROW):
+                began = time.perf_counter()
+                await call()
+                if turn > 0:
+                    times.append(time.perf_counter() - began)
     return timings

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2
 
 from tests.security.leaks import assert_no_secret_in, assert_tells_nothing_of_the_inside
 from tests.support.database import Cluster
@@ -12,9 +13,11 @@ from tests.support.service import RefusedError, Service, service
 
 @pytest.fixture(scope="module", name="service")
 async def _service(cluster: Cluster) -> AsyncIterator[Service]:
-    """A server for a module; when it has ended, its whole log is looked through."""
+    """A server for a module, healthy to the end; then its whole log is looked through."""
     async with service(await cluster.migrated(), log_level="debug") as running:
         yield running
+        assert await running.health() == health_pb2.HealthCheckResponse.SERVING
+        await running.admin.authenticate(running.admin_token)
     assert running.process.raw
     assert_no_secret_in(running.process.raw)
 
@@ -32,12 +35,3 @@ def _every_error_is_fit_to_be_seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[
     yield
     for refused in seen:
         assert_tells_nothing_of_the_inside(refused)
-
-
-@pytest.fixture(autouse=True)
-async def _the_server_is_still_healthy(request: pytest.FixtureRequest) -> AsyncIterator[None]:
-    yield
-    if "service" in request.fixturenames:
-        running: Service = request.getfixturevalue("service")
-        assert await running.health() == 1
-        await running.admin.authenticate(running.admin_token)

@@ -80,7 +80,8 @@ class Place:
 
 def text_places(method: Method) -> list[Place]:
     """Every place for text in the request of `method`, in nested messages too."""
-    return list(_places(method, method.request_type.DESCRIPTOR, ()))
+    message: Any = method.request_type.DESCRIPTOR
+    return list(_places(method, message, ()))
 
 
 def named_places() -> list[Place]:

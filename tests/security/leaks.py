@@ -17,7 +17,7 @@ _TABLES = sorted(set(re.findall(r"CREATE TABLE keywright\.(\w+)", _SCHEMA)))
 # A traceback, a path, an exception's class, SQL, a name of the schema, a library, a token.
 _INSIDE = re.compile(
     rf"""
-    Traceback | \bline\ [0-9]+\b | \.pyc?\b | site-packages | object\ at\ 0x | (?:^|[\s"'(])/[\w.-]+/
+    Traceback | \bline\ [0-9]+\b | object\ at\ 0x | \.pyc?\b | (?:^|[\s"'(])/[\w.-]+/
     | \b[A-Z]\w*(?:Error|Exception)\b
     | \b(?:SELECT|INSERT\ INTO|UPDATE|DELETE\ FROM|WHERE|JOIN|ROLLBACK)\b | \$[0-9]\b
     | (?i:sqlstate|postgres|asyncpg|psycopg|protovalidate|argon2|uvloop|violates|duplicate\ key)

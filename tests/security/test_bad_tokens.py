@@ -164,7 +164,9 @@ async def test_asking_for_more_tells_nothing_to_whoever_lacks_the_secret(service
 async def test_no_field_of_a_key_can_bring_a_token_of_ones_own_making(service: Service) -> None:
     """The prefix and the secret are the server's, whatever a request says."""
     prefix = FORMAT.parse(service.admin_token).prefix
-    key = key_pb2.Key(prefix=prefix, name="workspaces/default/keys/mine", state="KEY_STATE_REVOKED")
+    key = key_pb2.Key(
+        prefix=prefix, name="workspaces/default/keys/mine", state=key_pb2.KEY_STATE_REVOKED
+    )
     request = key_service_pb2.CreateKeyRequest(parent="workspaces/default", key=key)
     created = await service.admin.keys("CreateKey", request)
     assert created.key.prefix != prefix

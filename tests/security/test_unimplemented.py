@@ -1,9 +1,12 @@
 """What this version does not do says so, as every other error does."""
 
+from typing import Any
+
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
-from keywright.v1 import auth_service_pb2, key_service_pb2, user_pb2, user_service_pb2
+from keywright.v1 import auth_service_pb2, key_pb2, key_service_pb2, user_pb2, user_service_pb2
 from keywright.wire.rpc import Method
 from tests.security.contract import UNIMPLEMENTED
 from tests.support.service import PARENT, RefusedError, Service
@@ -15,13 +18,10 @@ every_unimplemented = pytest.mark.parametrize(
 
 async def stream(service: Service, path: str) -> RefusedError:
     """How a stream ends that says nothing."""
-    with pytest.raises(RefusedError) as refused:
-        try:
-            async for _ in service.channel.stream_stream(path)(iter(()), timeout=20):
-                pass
-        except grpc.aio.AioRpcError as error:
-            raise RefusedError(error) from None
-    return refused.value
+    call: Any = service.channel.stream_stream(path)(iter(()), timeout=20)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call.read()
+    return RefusedError(refused.value)
 
 
 async def unary(service: Service, path: str, token: str | None) -> RefusedError:
@@ -90,7 +90,7 @@ async def test_a_field_that_is_not_honoured_yet_is_refused_and_not_ignored(
             service.admin.keys,
             "ListKeys",
             key_service_pb2.ListKeysRequest(
-                parent=PARENT, filter={"unused_since": {"seconds": 1}}
+                parent=PARENT, filter=key_pb2.KeyFilter(unused_since=Timestamp(seconds=1))
             ),
             "filter.unused_since",
         ),
@@ -103,7 +103,9 @@ async def test_a_field_that_is_not_honoured_yet_is_refused_and_not_ignored(
         (
             service.admin.auth,
             "Authenticate",
-            auth_service_pb2.AuthenticateRequest(signed_request={"signature": b"x"}),
+            auth_service_pb2.AuthenticateRequest(
+                signed_request=auth_service_pb2.SignedRequest(signature=b"x")
+            ),
             "signed_request",
         ),
     ):

@@ -232,9 +232,8 @@ class Caller:
     async def send(self, path: str, body: bytes) -> bytes:
         """Any bytes to any path, `/keywright.v1.KeyService/GetKey`; returns the reply's."""
         try:
-            return await self.channel.unary_unary(path)(
-                body, metadata=self._metadata(), timeout=20
-            )
+            call: Any = self.channel.unary_unary(path)
+            return await call(body, metadata=self._metadata(), timeout=20)
         except grpc.aio.AioRpcError as error:
             raise RefusedError(error) from None
 

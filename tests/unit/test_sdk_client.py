@@ -89,9 +89,10 @@ def test_a_server_that_asks_for_a_client_certificate_gets_it(tmp_path: Path) -> 
         require_client_auth=True,
     )
     with serving("127.0.0.1:0", credentials) as (port, _):
-        uri, ca_file = f"grpcs://localhost:{port}", tmp_path / "ca"
-        certificate = {"certificate_file": tmp_path / "cert", "key_file": tmp_path / "key"}
-        with Client(uri, "own", ca_file=ca_file, **certificate) as client:
+        uri = f"grpcs://localhost:{port}"
+        with Client(
+            uri, "own", ca_file=ca_file, certificate_file=certificate_file, key_file=key_file
+        ) as client:
             assert client.whoami().workspace == "workspaces/w"
         with Client(uri, "own", ca_file=ca_file) as client, pytest.raises(Unavailable):
             client.whoami()

@@ -218,6 +218,7 @@ def _told() -> Iterator[None]:
         from keywright.app.server import ListenError  # noqa: PLC0415
         from keywright.domain.errors import ServiceError  # noqa: PLC0415
         from keywright.security.pepper import PepperMismatchError  # noqa: PLC0415
+        from keywright.storage.failures import explained  # noqa: PLC0415
         from keywright.storage.migrate import MigrationError  # noqa: PLC0415
     except ModuleNotFoundError as error:
         _fail(f"{error.name} is not installed; a server needs: pip install 'keywright[server]'")
@@ -225,13 +226,9 @@ def _told() -> Iterator[None]:
         yield
     except ConfigurationError as error:
         _fail(str(error), EXIT_CONFIGURATION)
-    except (
-        EmbeddedPostgresError,
-        ListenError,
-        MigrationError,
-        PepperMismatchError,
-        ServiceError,
-    ) as error:
+    except ServiceError as error:
+        _fail(explained(error))
+    except (EmbeddedPostgresError, ListenError, MigrationError, PepperMismatchError) as error:
         _fail(str(error))
 
 

@@ -1,6 +1,7 @@
 """The composition root: which parts there are, and what each is given."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Self
 
 from keywright.app.config import Config
@@ -14,8 +15,11 @@ from keywright.service.installation import Installation
 from keywright.service.keys import Keys
 from keywright.service.users import Users
 from keywright.storage.database import Database
+from keywright.storage.probe import Probe
 from keywright.wire.rpc import Services, Settings
 from keywright.wire.sealing import Seal
+
+_PROBE_PATIENCE = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,7 @@ class Parts:
 
     config: Config
     database: Database
+    probe: Probe
     hasher: TokenHasher
     token_format: TokenFormat
 
@@ -38,6 +43,7 @@ class Parts:
                 connect_timeout=config.database_connect_timeout,
                 statement_timeout=config.database_statement_timeout,
             ),
+            probe=Probe(dsn, _PROBE_PATIENCE),
             hasher=TokenHasher(
                 HashPool(threads=config.argon2_threads, max_waiting=config.argon2_max_waiting),
                 config.peppers,
@@ -48,6 +54,7 @@ class Parts:
 
     async def close(self) -> None:
         """Close what is open."""
+        self.probe.close()
         await self.database.close()
         self.hasher.pool.close()
 

@@ -16,14 +16,16 @@ from keywright.domain.errors import ServiceError
 from keywright.security.pepper import PepperMismatchError
 from keywright.service.installation import Installation
 from keywright.storage import migrate
-from keywright.wire.rpc import Backend
+from keywright.storage.failures import explained
+from keywright.wire.rpc import Backend, Services
 
 _log = structlog.get_logger("keywright.readiness")
 
-_PING_INTERVAL = timedelta(seconds=1)
-_PING_TIMEOUT = timedelta(seconds=2)
+_ASK_INTERVAL = timedelta(seconds=1)
 _RETRY_FIRST = timedelta(milliseconds=250)
 _RETRY_MOST = timedelta(seconds=5)
+# A database that takes our connections and then says nothing must not stop us from trying again.
+_PREPARE_PATIENCE = timedelta(seconds=30)
 
 
 class NotReadyError(Exception):
@@ -32,7 +34,7 @@ class NotReadyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Watches the database, and tells health of every change."""
+    """Watches the database, and tells health and the wire of every change."""
 
     parts: Parts
     dsn: str
@@ -43,57 +45,69 @@ class Readiness:
     async def watch(self) -> None:
         """Become ready, then follow the database, until cancelled.
 
+        Whenever it is lost: 1. health NOT_SERVING. 2. Refuse new calls at once, rather than have
+        them wait for it. 3. Drop its connections: who waits on one is told. 4. Wait for it.
+
         Raises:
             MigrationError: the database and this program do not fit; no waiting will mend that.
         """
-        await self._become_ready()
-        ready = True
+        services = await self._become_ready()
+        self.ready.set()
         while True:
-            await asyncio.sleep(_PING_INTERVAL.total_seconds())
-            reachable = await self._reachable()
-            if reachable != ready:
-                ready = reachable
-                self.health.tell(serving=ready)
-                if ready:
-                    _log.info("the database is back")
-                else:
-                    _log.warning("the database is out of reach")
+            self.backend.services = services
+            self.health.tell(serving=True)
+            error = await self._lost()
+            _log.warning("the database is out of reach", error=explained(error))
+            self.health.tell(serving=False)
+            self.backend.services = None
+            await self.parts.database.drop()
+            await self._back()
+            _log.info("the database is back")
 
-    async def _become_ready(self) -> None:
+    async def _become_ready(self) -> Services:
         wait, attempt = _RETRY_FIRST, 1
         while True:
             try:
-                await self._prepare()
-            except (ServiceError, NotReadyError, PepperMismatchError) as error:
-                _log.warning(
-                    "not ready yet",
-                    error=str(error),
-                    attempt=attempt,
-                    retry_in=wait.total_seconds(),
-                )
-            else:
-                self.health.tell(serving=True)
-                self.ready.set()
-                return
+                async with asyncio.timeout(_PREPARE_PATIENCE.total_seconds()):
+                    return await self._prepare()
+            except ServiceError as error:
+                reason = explained(error)
+            except (NotReadyError, PepperMismatchError) as error:
+                reason = str(error)
+            except TimeoutError:
+                reason = "the database does not answer"
+            _log.warning(
+                "not ready yet", error=reason, attempt=attempt, retry_in=wait.total_seconds()
+            )
             await asyncio.sleep(wait.total_seconds())
             wait, attempt = min(wait * 2, _RETRY_MOST), attempt + 1
 
-    async def _prepare(self) -> None:
+    async def _prepare(self) -> Services:
         status = await migrate.status(
             self.dsn, migrate.load(), timeout=self.parts.config.database_connect_timeout
         )
-        if status.pending:
-            raise NotReadyError(
-                f"the database lacks {len(status.pending)} migrations: run `keywright db migrate`"
-            )
+        if pending := len(status.pending):
+            lacking = "a migration" if pending == 1 else f"{pending} migrations"
+            raise NotReadyError(f"the database lacks {lacking}: run `keywright db migrate`")
         installation = Installation(self.parts.database)
         await installation.agree_on_peppers(self.parts.config.peppers)
-        self.backend.services = self.parts.services(await installation.signing_key())
+        return self.parts.services(await installation.signing_key())
 
-    async def _reachable(self) -> bool:
+    async def _lost(self) -> ServiceError:
+        while True:
+            await asyncio.sleep(_ASK_INTERVAL.total_seconds())
+            if error := await self._trouble():
+                return error
+
+    async def _back(self) -> None:
+        while True:
+            await asyncio.sleep(_ASK_INTERVAL.total_seconds())
+            if await self._trouble() is None:
+                return
+
+    async def _trouble(self) -> ServiceError | None:
         try:
-            async with asyncio.timeout(_PING_TIMEOUT.total_seconds()):
-                await self.parts.database.ping()
-        except (ServiceError, TimeoutError):
-            return False
-        return True
+            await self.parts.probe.ask()
+        except ServiceError as error:
+            return error
+        return None

@@ -4,7 +4,7 @@ import asyncio
 import math
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
@@ -57,35 +57,27 @@ async def listening(config: Config, dsn: str) -> AsyncIterator[Listening]:
         ListenError: an address is in use or is not one of this machine.
         MigrationError: the database and this program do not fit.
     """
-    parts = await Parts.open(config, dsn)
-    backend = Backend(parts.settings())
-    names = [service.full_name for service in services()]
-    health = Health(names)
-    server = grpc.aio.server(options=_options(config))
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    if config.reflection:
-        reflection.enable_server_reflection(
-            [*names, HEALTH, reflection.SERVICE_NAME], cast("grpc.Server", server)
-        )
-    # Last, because it answers for every method that no other handler knows.
-    server.add_generic_rpc_handlers((Transport(backend),))
-    target = _bind(server, config)
-    stop_metrics = _serve_metrics(config.metrics_listen)
-    await server.start()
-    _log.info("listening", listen=target, version=__version__)
-    ready, stopped = asyncio.Event(), asyncio.Event()
-    readiness = asyncio.create_task(Readiness(parts, dsn, backend, health, ready).watch())
-    readiness.add_done_callback(lambda _task: stopped.set())
-    try:
-        yield Listening(target, ready, stopped)
-    finally:
-        readiness.cancel()
-        (outcome,) = await asyncio.gather(readiness, return_exceptions=True)
-        health.close()
-        await server.stop(config.shutdown_grace.total_seconds())
-        stop_metrics()
-        await parts.close()
-        _log.info("stopped")
+    async with AsyncExitStack() as stack:
+        parts = await Parts.open(config, dsn)
+        stack.push_async_callback(parts.close)
+        backend = Backend(parts.settings())
+        health = Health([service.full_name for service in services()])
+        server = _server(config, backend, health)
+        target = _bind(server, config)
+        stack.callback(_serve_metrics(config.metrics_listen))
+        await server.start()
+        stack.push_async_callback(server.stop, config.shutdown_grace.total_seconds())
+        _log.info("listening", listen=target, version=__version__)
+        ready, stopped = asyncio.Event(), asyncio.Event()
+        readiness = asyncio.create_task(Readiness(parts, dsn, backend, health, ready).watch())
+        readiness.add_done_callback(lambda _task: stopped.set())
+        try:
+            yield Listening(target, ready, stopped)
+        finally:
+            health.close()
+            readiness.cancel()
+            (outcome,) = await asyncio.gather(readiness, return_exceptions=True)
+    _log.info("stopped")
     if isinstance(outcome, Exception):
         raise outcome
 
@@ -95,14 +87,26 @@ async def until_signalled(stopped: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
 
     def stop(which: signal.Signals) -> None:
-        _log.info("stopping", signal=which.name)
-        stopped.set()
         for each in _STOP_SIGNALS:
             loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_DFL)
+        stopped.set()
+        _log.info("stopping", signal=which.name)
 
     for each in _STOP_SIGNALS:
         loop.add_signal_handler(each, stop, each)
     await stopped.wait()
+
+
+def _server(config: Config, backend: Backend, health: Health) -> grpc.aio.Server:
+    server = grpc.aio.server(options=_options(config))
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    if config.reflection:
+        names = [*(service.full_name for service in services()), HEALTH, reflection.SERVICE_NAME]
+        reflection.enable_server_reflection(names, cast("grpc.Server", server))
+    # Last, because it answers for every method that no other handler knows.
+    server.add_generic_rpc_handlers((Transport(backend),))
+    return server
 
 
 def _bind(server: grpc.aio.Server, config: Config) -> str:
@@ -133,6 +137,8 @@ def _serve_metrics(address: TcpAddress | None) -> Callable[[], None]:
             f"{address} cannot be listened on for metrics ({error.strerror}); choose another with "
             "KEYWRIGHT_METRICS_LISTEN, or leave it empty"
         ) from error
+
+    _log.info("serving metrics", listen=str(TcpAddress(address.host, server.server_port)))
 
     def stop() -> None:
         server.shutdown()

@@ -1,6 +1,7 @@
 """What a connection of ours can do beyond asyncpg's: labels and changes are jsonb."""
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
@@ -8,20 +9,29 @@ import asyncpg
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+PooledConnection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PooledConnection"
 
 
-async def only_roll_back(connection: Connection) -> None:
-    """What a connection needs before its next user: nothing, but to be out of a transaction.
+PATIENCE = timedelta(seconds=1)
+"""How long a connection has to come to rest behind a caller who waits no longer; then it is closed.
+"""
+
+
+async def keep_session(_connection: Connection) -> None:
+    """What a connection needs before its next user: nothing.
 
     Session state is never changed, so asyncpg's own reset would cost every read a round trip.
     """
-    if connection.is_in_transaction():
-        await connection.execute("ROLLBACK")
 
 
 async def set_codecs(connection: Connection) -> None:
     """Read and write jsonb as Python values."""
-    await connection.set_type_codec(
-        "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
-    )
+    try:
+        await connection.set_type_codec(
+            "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
+        )
+    except BaseException:
+        # The pool would take its leave of a database that may not answer any more.
+        connection.terminate()
+        raise

@@ -3,22 +3,30 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Self, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
 import asyncpg
 
 from keywright.domain.errors import Reason, ServiceError
 from keywright.storage.audit import AuditWriter
 from keywright.storage.authority import AuthorityWriter
-from keywright.storage.connection import Connection, only_roll_back, set_codecs
+from keywright.storage.commit import commit
+from keywright.storage.connection import (
+    PATIENCE,
+    Connection,
+    PooledConnection,
+    keep_session,
+    set_codecs,
+)
 from keywright.storage.credentials import CredentialReader
 from keywright.storage.failures import (
+    DRIVER_ERRORS,
     RetryTransaction,
+    connections_exhausted,
     database_unavailable,
-    outcome_unknown,
     translated,
 )
 from keywright.storage.installation import InstallationReader, InstallationWriter
@@ -27,6 +35,7 @@ from keywright.storage.roles import RoleReader
 from keywright.storage.users import UserReader, UserWriter
 from keywright.storage.workspaces import WorkspaceReader, WorkspaceWriter
 
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Result = TypeVar("Result")
 
 _ATTEMPTS = 5
@@ -59,14 +68,15 @@ class Writes:
         self.workspaces = WorkspaceWriter(connection)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Database:
     """A pool of connections to one PostgreSQL database.
 
     Every failure leaves as a `ServiceError`; an outage as `Unavailable`.
     """
 
-    pool: "asyncpg.Pool[asyncpg.Record]"
+    pool: Pool
+    new_pool: Callable[[], Awaitable[Pool]]
     acquire_timeout: timedelta
 
     @classmethod
@@ -83,17 +93,19 @@ class Database:
         `statement_timeout` bounds each statement of a call that came without a nearer deadline.
         """
         milliseconds = math.ceil(statement_timeout / timedelta(milliseconds=1))
-        with translated():
-            pool = await asyncpg.create_pool(
+
+        def new_pool() -> Pool:
+            return asyncpg.create_pool(
                 dsn,
                 min_size=0,
                 max_size=size,
                 timeout=connect_timeout.total_seconds(),
                 max_inactive_connection_lifetime=300,
                 init=set_codecs,
-                reset=only_roll_back,
+                reset=keep_session,
                 server_settings={
                     "application_name": "keywright",
+                    "client_min_messages": "warning",
                     "statement_timeout": str(milliseconds),
                     # The shorter of the two is the one that is told: waiting for others is no
                     # failure of the database.
@@ -108,29 +120,33 @@ class Database:
                     "search_path": "pg_catalog",
                 },
             )
-        return cls(pool, acquire_timeout=connect_timeout)
+
+        with translated():
+            return cls(await new_pool(), new_pool, acquire_timeout=connect_timeout)
 
     async def close(self) -> None:
-        """Close the pool, when the calls that use it have ended."""
-        try:
-            await asyncio.wait_for(self.pool.close(), timeout=5)
-        except TimeoutError:
-            self.pool.terminate()
+        """Close the pool, when the calls that use it have ended; or soon, if they do not."""
+        with suppress(*DRIVER_ERRORS):
+            await asyncio.wait_for(self.pool.close(), timeout=2 * PATIENCE.total_seconds())
+        self.pool.terminate()
 
-    async def ping(self) -> None:
-        """One round trip.
+    async def drop(self) -> None:
+        """Close every connection at once, also under who waits on one: the database is gone.
 
-        Raises:
-            Unavailable: the database cannot be reached.
+        Who waits is told `Unavailable`; who comes next gets a new connection. A connection that
+        died without a word would otherwise be found out by a call that it fails.
         """
-        async with self._connection() as connection:
-            await connection.execute("SELECT")
+        dropped, self.pool = self.pool, await self.new_pool()
+        dropped.terminate()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Reads]:
         """Readers over one connection, each statement a snapshot of its own."""
-        async with self._connection() as connection:
-            yield Reads(connection)
+        try:
+            async with self._connection() as connection:
+                yield Reads(connection)
+        except RetryTransaction as error:
+            raise database_unavailable() from error
 
     async def writing(
         self,
@@ -141,54 +157,78 @@ class Database:
         """Run `transaction` and commit it; again, if the database asks for it.
 
         `transaction` must have no effect but through its `Writes`. `within` is what remains of the
-        caller's deadline. A cancelled caller does not cancel a COMMIT under way: it is waited for,
-        so that a connection never returns to the pool with an unknown outcome.
+        caller's deadline. Who is cancelled leaves nothing half done: before the COMMIT all is
+        rolled back; a COMMIT under way is not cancelled (`commit`).
+
+        Raises:
+            Unavailable: nothing happened; or nobody knows, and the message says so.
         """
         for attempt in range(_ATTEMPTS):
             try:
                 async with self._connection() as connection:
-                    return await self._once(connection, transaction, within)
+                    await connection.execute(_begin(within))
+                    result = await transaction(Writes(connection))
+                    await commit(connection)
+                    return result
             except RetryTransaction:
                 await asyncio.sleep(0.005 * attempt)
         raise ServiceError(
             Reason.CONCURRENT_UPDATE, "others are changing the same resources; try again"
         )
 
-    async def _once(
-        self,
-        connection: Connection,
-        transaction: Callable[[Writes], Awaitable[Result]],
-        within: timedelta | None,
-    ) -> Result:
-        await connection.execute(_begin(within))
-        try:
-            result = await transaction(Writes(connection))
-        except BaseException:
-            # A connection in a failed state is closed by the pool if even this does not succeed.
-            with translated():
-                await asyncio.shield(connection.execute("ROLLBACK"))
-            raise
-        commit = asyncio.ensure_future(connection.execute("COMMIT"))
-        try:
-            await asyncio.shield(commit)
-        except asyncio.CancelledError:
-            await asyncio.wait([commit])
-            raise
-        except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
-            raise outcome_unknown() from error
-        return result
-
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
+        pool = self.pool  # `drop` may put another in its place meanwhile
         with translated():
+            connection = await self._acquire(pool)
             try:
-                acquired = await self.pool.acquire(timeout=self.acquire_timeout.total_seconds())
-            except TimeoutError as error:
-                raise database_unavailable() from error
-            try:
-                yield acquired
+                yield connection
+            except asyncio.CancelledError:
+                await _interrupt(connection)
+                raise
             finally:
-                await asyncio.shield(self.pool.release(acquired))
+                await _give_back(pool, connection)
+
+    async def _acquire(self, pool: Pool) -> PooledConnection:
+        try:
+            return await pool.acquire(timeout=self.acquire_timeout.total_seconds())
+        except TimeoutError as error:
+            if pool.get_size() == pool.get_max_size() and not pool.get_idle_size():
+                raise connections_exhausted() from error
+            raise database_unavailable() from error
+
+
+async def _interrupt(connection: Connection) -> None:
+    """Wait until the database has given up what a cancelled caller asked of it."""
+    try:
+        # Any statement will do: asyncpg sends it once the cancellation was acknowledged. A failed
+        # transaction refuses it, which is as good an answer.
+        with suppress(asyncpg.InFailedSQLTransactionError):
+            await connection.execute("SELECT", timeout=PATIENCE.total_seconds())
+    except Exception:  # noqa: BLE001  whatever it is, this connection is of no more use
+        _close(connection)
+
+
+async def _give_back(pool: Pool, connection: PooledConnection) -> None:
+    """Give a connection back, out of any transaction; close it if that is not to be had soon.
+
+    Never fails: what the caller came for is done, or has its own error.
+    """
+    seconds = PATIENCE.total_seconds()
+    try:
+        if connection.is_in_transaction():
+            await connection.execute("ROLLBACK", timeout=seconds)
+        await pool.release(connection, timeout=seconds)
+    except Exception:  # noqa: BLE001  whatever it is, this connection is of no more use
+        _close(connection)
+    except asyncio.CancelledError:
+        _close(connection)
+        raise
+
+
+def _close(connection: Connection) -> None:
+    with suppress(asyncpg.InterfaceError):  # it died, and the pool has its place back already
+        connection.terminate()
 
 
 def _begin(within: timedelta | None) -> str:

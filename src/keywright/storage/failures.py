@@ -42,6 +42,9 @@ _OUT_OF_REACH = ("08", "53", "57P", "58", "25006")  # connection, resources, shu
 _STATEMENT_TIMEOUT = "57014"
 _LOCK_TIMEOUT = "55P03"
 
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+"""What asyncpg raises when a statement fails or a connection dies; a timeout is an OSError."""
+
 
 class RetryTransaction(Exception):
     """The database undid the transaction and asks for another try."""
@@ -54,39 +57,55 @@ def translated() -> Iterator[None]:
     Raises:
         RetryTransaction: nothing happened; run the transaction again.
         Unavailable: the database cannot be reached, or is full, or is shutting down.
-        ServiceError: a named constraint was violated.
+        ServiceError: a named constraint was violated, or time is over.
     """
     try:
         yield
-    except asyncpg.IntegrityConstraintViolationError as error:
-        known = _CONSTRAINTS.get(error.constraint_name or "")
+    except asyncpg.PostgresError as error:
+        known = _meaning(error)
         if known is None:
             raise
-        raise known() from error
-    except asyncpg.PostgresError as error:
-        code = error.sqlstate or ""
-        if code in _RETRY:
-            raise RetryTransaction from error
-        if code == _STATEMENT_TIMEOUT:
-            raise ServiceError(
-                Reason.DEADLINE_EXCEEDED, "the database did not answer in time; nothing was changed"
-            ) from error
-        if code == _LOCK_TIMEOUT:
-            raise ServiceError(
-                Reason.CONCURRENT_UPDATE, "others are changing the same resource; try again"
-            ) from error
-        if code.startswith(_OUT_OF_REACH):
-            raise database_unavailable() from error
-        raise
+        raise known from error
     except (OSError, asyncpg.InterfaceError, asyncio.IncompleteReadError) as error:
+        if _is_defect(error):
+            raise
         # asyncpg reports a connection that died under it as an InterfaceError.
         raise database_unavailable() from error
+
+
+@contextmanager
+def committing() -> Iterator[None]:
+    """Around a COMMIT: tell what did not happen from what nobody knows.
+
+    An ERROR of the database means that it rolled back, and is left to `translated`. After anything
+    else (FATAL, PANIC, no reply) the transaction may be committed, and after SQLSTATE 40003 too.
+
+    Raises:
+        Unavailable: nobody knows.
+    """
+    try:
+        yield
+    except asyncpg.StatementCompletionUnknownError as error:
+        raise outcome_unknown() from error
+    except asyncpg.PostgresError as error:
+        if error.severity_en == "ERROR":
+            raise
+        raise outcome_unknown() from error
+    except (OSError, asyncpg.InterfaceError) as error:
+        raise outcome_unknown() from error
 
 
 def database_unavailable() -> Unavailable:
     """The one answer to an outage (promise G3: never a verdict about a token)."""
     return Unavailable(
         Reason.DATABASE_UNAVAILABLE, "the database cannot be reached at the moment; try again"
+    )
+
+
+def connections_exhausted() -> ServiceError:
+    """Every connection was in use for as long as a caller may wait for one."""
+    return ServiceError(
+        Reason.OVERLOADED, "all connections to the database are in use; nothing was done; try again"
     )
 
 
@@ -97,3 +116,39 @@ def outcome_unknown() -> Unavailable:
         "the connection to the database was lost while the change was being committed: it may or "
         "may not have happened; read the resource before trying again",
     )
+
+
+def explained(error: ServiceError) -> str:
+    """What an operator is told of a failure: with its cause, which callers never see."""
+    cause = error.__cause__
+    if cause is None:
+        return error.message
+    return f"{error.message} ({str(cause) or type(cause).__name__})"
+
+
+def _meaning(error: asyncpg.PostgresError) -> Exception | None:
+    """What a failed statement means; None if it is a defect of ours."""
+    code = error.sqlstate or ""
+    if isinstance(error, asyncpg.IntegrityConstraintViolationError):
+        violated = _CONSTRAINTS.get(error.constraint_name or "")
+        return None if violated is None else violated()
+    # A plan that a migration made invalid: asyncpg plans anew, but cannot within a transaction.
+    if code in _RETRY or isinstance(error, asyncpg.InvalidCachedStatementError):
+        return RetryTransaction()
+    if code == _STATEMENT_TIMEOUT:
+        return ServiceError(
+            Reason.DEADLINE_EXCEEDED, "the database did not answer in time; nothing was changed"
+        )
+    if code == _LOCK_TIMEOUT:
+        return ServiceError(
+            Reason.CONCURRENT_UPDATE, "others are changing the same resource; try again"
+        )
+    # FATAL ends a session, or refuses one: a wrong password, a database that is not there (yet).
+    if code.startswith(_OUT_OF_REACH) or error.severity_en in {"FATAL", "PANIC"}:
+        return database_unavailable()
+    return None
+
+
+def _is_defect(error: Exception) -> bool:
+    """Whether asyncpg refused an argument of ours: it says so with an InterfaceError, too."""
+    return isinstance(error, ValueError) and not isinstance(error, asyncpg.ClientConfigurationError)

@@ -33,7 +33,7 @@ class Transport(grpc.GenericRpcHandler):
     ) -> "grpc.RpcMethodHandler[bytes, bytes]":
         """The handler of a method, known or not."""
         path = handler_call_details.method
-        return self._handlers.get(path) or grpc.unary_unary_rpc_method_handler(_unknown)
+        return self._handlers.get(path) or _UNKNOWN
 
 
 def _handler(backend: Backend, method: Method) -> "grpc.RpcMethodHandler[bytes, bytes]":
@@ -70,10 +70,13 @@ def _serve(
     return serve
 
 
-async def _unknown(_body: bytes, context: Context) -> bytes:
+async def _unknown(_requests: object, context: Context) -> None:
     error = ServiceError(Reason.METHOD_UNIMPLEMENTED, "there is no such method here")
     await _abort(context, failure(error, call_id=""), [])
-    raise AssertionError("abort() raises")
+
+
+# A stream can take whatever an unknown method is called with, also nothing.
+_UNKNOWN: "grpc.RpcMethodHandler[bytes, bytes]" = grpc.stream_stream_rpc_method_handler(_unknown)
 
 
 async def _abort(context: Context, failed: Failure, metadata: list[tuple[str, str]]) -> None:

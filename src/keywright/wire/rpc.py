@@ -100,11 +100,12 @@ class Rpc:
         """The use cases.
 
         Raises:
-            Unavailable: the server has not reached its database yet.
+            Unavailable: the server has no database, not yet or at the moment.
         """
         if self.backend.services is None:
             raise Unavailable(
-                Reason.SERVER_UNAVAILABLE, "the server is starting or stopping; try again"
+                Reason.SERVER_UNAVAILABLE,
+                "the server is starting, or its database is out of reach; try again",
             )
         return self.backend.services
 

@@ -1,0 +1,87 @@
+"""The guards' tests are honest: each goes red on a build that lacks its guard (STYLE, 21)."""
+
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import keywright
+from tests.integration import test_audit, test_authenticate, test_transactions
+from tests.support.database import Cluster
+from tests.support.service import Service, service
+
+SOURCE = Path(keywright.__file__).parent
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A defect to plant: in `file`, each `guard` becomes `instead`; `scenario` has to notice."""
+
+    file: str
+    guard: str
+    instead: str
+    scenario: Callable[[Service], Awaitable[None]]
+
+
+BUGS = {
+    "a mutation without its audit event": Bug(
+        "service/keys.py",
+        guard="await writes.audit.insert(",
+        instead="(lambda _event: None)(",
+        scenario=test_audit.every_mutation_has_its_event,
+    ),
+    "an audit event in a transaction of its own": Bug(
+        "service/keys.py",
+        guard="await writes.audit.insert(",
+        instead="await (lambda event: self.database.writing(lambda own: own.audit.insert(event)))(",
+        scenario=test_audit.what_fails_leaves_no_event,
+    ),
+    "a role that is remembered": Bug(
+        "storage/credentials.py",
+        guard="rows = await self._connection.fetch(BY_PREFIX, prefixes)",
+        instead="rows = globals().setdefault('_seen', {}).get(tuple(prefixes)) or "
+        "_seen.setdefault(tuple(prefixes), await self._connection.fetch(BY_PREFIX, prefixes))",
+        scenario=test_authenticate.live_role,
+    ),
+    "a caller that is not checked again": Bug(
+        "service/keys.py",
+        guard="await call.confirm(writes)",
+        instead="call",
+        scenario=test_transactions.a_caller_that_falls_meanwhile,
+    ),
+    "a guest whose keys go on": Bug(
+        "domain/decision.py",
+        guard="if not credential.user.role.may_hold_keys:",
+        instead="if False:",
+        scenario=test_authenticate.guests,
+    ),
+    "admins that are counted without a lock": Bug(
+        "service/users.py",
+        guard="workspaces=[workspace.internal_id],",
+        instead="",
+        scenario=test_transactions.the_last_two_admins_disabled_at_once,
+    ),
+}
+
+
+def build(bug: Bug, directory: Path) -> None:
+    """A copy of the program in `directory`, with the bug planted."""
+    shutil.copytree(SOURCE, directory / "keywright")
+    file = directory / "keywright" / bug.file
+    source = file.read_text()
+    assert bug.guard in source, f"{bug.file} has changed: where is its guard now?"
+    file.write_text(source.replace(bug.guard, bug.instead))
+
+
+@pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS.keys())
+async def test_a_build_without_the_guard_is_found_out(
+    bug: Bug, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(bug, tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    async with service(await cluster.migrated()) as patched:
+        with pytest.raises(AssertionError):
+            await bug.scenario(patched)
+        await patched.admin.authenticate(patched.admin_token)  # it serves, but for the bug

@@ -1,0 +1,490 @@
+"""What the database itself guarantees, and what its failures mean."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import asyncpg
+import pytest
+
+from keywright.domain.directory import UserKind
+from keywright.domain.errors import InvalidFields, Reason, ServiceError, Unavailable
+from keywright.storage.credentials import BY_PREFIX
+from keywright.storage.database import Database, Writes
+from keywright.storage.users import NewUser
+from tests.support.database import Cluster
+
+TIMEOUT = timedelta(seconds=20)
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+@pytest.fixture(scope="module", name="dsn")
+async def _dsn(cluster: Cluster) -> str:
+    """The DSN of a database of this module's own; each test leaves it as it was."""
+    return await cluster.migrated()
+
+
+@pytest.fixture(name="storage")
+async def _storage(dsn: str) -> AsyncIterator[Database]:
+    """Our own way to the database."""
+    opened = await Database.open(dsn, size=4, connect_timeout=TIMEOUT, statement_timeout=TIMEOUT)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(name="connection")
+async def _connection(dsn: str) -> AsyncIterator[Connection]:
+    """A plain connection to the same database, in autocommit."""
+    connection = await asyncpg.connect(dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture(name="undone")
+async def _undone(connection: Connection) -> AsyncIterator[Connection]:
+    """The same, in a transaction that is rolled back in the end."""
+    transaction = connection.transaction()
+    await transaction.start()
+    yield connection
+    await transaction.rollback()
+
+
+# --- invariants -------------------------------------------------------------------------------
+
+# Two workspaces with a role, a user and a key each. Public ids tell which is which.
+POPULATED = """
+    INSERT INTO keywright.workspace (workspace_id) VALUES ('w1'), ('w2');
+    INSERT INTO keywright.role (workspace, role_id, permissions, may_hold_keys)
+    SELECT id, 'own-' || workspace_id, '{}', true FROM keywright.workspace
+    WHERE workspace_id IN ('w1', 'w2');
+    INSERT INTO keywright.user (workspace, user_id, kind, email, email_key, external_id,
+                                role, role_scope)
+    SELECT w.id, 'u-' || workspace_id, 'HUMAN', 'a@example.com', 'a@example.com', 'x', r.id, r.scope
+    FROM keywright.workspace w JOIN keywright.role r ON r.workspace = w.id;
+    INSERT INTO keywright.key
+        (workspace, key_id, owner, owner_user_id, creator_user_id, environment)
+    SELECT workspace, replace(user_id, 'u', 'k'), id, user_id, user_id, 'live' FROM keywright.user;
+    INSERT INTO keywright.key_secret (key, prefix, verifier_tag, hash)
+    SELECT id, lpad(id::text, 12, '0'), '12345678', '' FROM keywright.key;
+    INSERT INTO keywright.grant (workspace, grant_id, "user", resource, role, role_scope)
+    SELECT workspace, replace(user_id, 'u', 'g'), id, 'projects/a', role, role_scope
+    FROM keywright.user;
+    INSERT INTO keywright.authority_change (revision, tag, kind, changed)
+    VALUES (1, gen_random_uuid(), 'key', 1);
+    INSERT INTO keywright.pepper (version, fingerprint) VALUES (1, '');
+"""
+
+
+def change(table: str, assignment: str) -> str:
+    """Change the row of w1 in a table."""
+    which = {
+        "workspace": "workspace_id = 'w1'",
+        "role": "role_id = 'own-w1'",
+        "user": "user_id = 'u-w1'",
+        "grant": "grant_id = 'g-w1'",
+        "key": "key_id = 'k-w1'",
+        "key_secret": "key = (SELECT id FROM keywright.key WHERE key_id = 'k-w1')",
+    }.get(table, "true")
+    return f"UPDATE keywright.{table} SET {assignment} WHERE {which}"
+
+
+def again(table: str, columns: str, values: str | None = None) -> str:
+    """Insert the rows of a table once more, in these columns or with these values."""
+    return (
+        f"INSERT INTO keywright.{table} ({columns}) "
+        f"SELECT {values or columns} FROM keywright.{table}"
+    )
+
+
+ROLE_OF_W2 = "(SELECT id FROM keywright.role WHERE role_id = 'own-w2')"
+SCOPE_OF_W2 = "(SELECT scope FROM keywright.role WHERE role_id = 'own-w2')"
+USER_OF_W2 = "(SELECT id FROM keywright.user WHERE user_id = 'u-w2')"
+USER = "workspace, kind, email, email_key, role, role_scope"
+KEY = "workspace, owner_user_id, creator_user_id, environment"
+
+# Every constraint of the schema by its name, with a statement that only it forbids.
+FORBIDDEN: dict[str, str] = {
+    "installation_is_one_row": change("installation", "singleton = false"),
+    "installation_signing_key_is_long": change("installation", "signing_key = 'short'"),
+    "installation_lease_length_range": change("installation", "lease_length = '61 seconds'"),
+    "installation_pkey": again("installation", "singleton, signing_key"),
+    "pepper_pkey": again("pepper", "version, fingerprint"),
+    "pepper_version_positive": change("pepper", "version = 0"),
+    "workspace_id_unique": again("workspace", "workspace_id"),
+    "workspace_id_form": change("workspace", "workspace_id = 'W1'"),
+    "workspace_state_known": change("workspace", "state = 'GONE'"),
+    "workspace_environments_given": change("workspace", "environments = '{}'"),
+    "workspace_max_ttl_range": change("workspace", "max_ttl = '59 seconds'"),
+    "workspace_default_ttl_range": change("workspace", "max_ttl = '1 day', default_ttl = '2 days'"),
+    "workspace_max_keys_per_user_range": change("workspace", "max_keys_per_user = 0"),
+    "role_id_unique": again("role", "workspace, role_id, permissions, may_hold_keys"),
+    "role_workspace_exists": again("role", "workspace, role_id, permissions, may_hold_keys",
+                                   "999999, role_id, permissions, may_hold_keys"),
+    "role_id_form": change("role", "role_id = '-x'"),
+    "user_id_unique": again("user", f"user_id, {USER}", "user_id, workspace, kind, email || 2, "
+                            "email_key || 2, role, role_scope"),
+    "user_email_unique": again("user", f"user_id, {USER}", f"user_id || 2, {USER}"),
+    "user_external_id_unique": again(
+        "user", f"user_id, external_id, {USER}",
+        "user_id || 2, external_id, workspace, kind, email || 2, email_key || 2, role, role_scope",
+    ),
+    "user_workspace_exists": "INSERT INTO keywright.user "
+        "(workspace, user_id, kind, role, role_scope) "
+        "SELECT 999999, 'x', 'SERVICE', id, scope FROM keywright.role WHERE role_id = 'guest'",
+    "user_role_exists": change("user", "role_scope = 0"),
+    "user_role_is_of_workspace": change("user", f"role = {ROLE_OF_W2}, role_scope = {SCOPE_OF_W2}"),
+    "user_id_form": change("user", "user_id = 'a b'"),
+    "user_kind_known": change("user", "kind = 'ROBOT'"),
+    "user_state_known": change("user", "state = 'GONE'"),
+    "user_email_normalised": change("user", "email_key = NULL"),
+    "user_human_has_email": change("user", "email = NULL, email_key = NULL"),
+    "grant_id_unique": again("grant", 'workspace, grant_id, "user", resource, role, role_scope',
+                             "workspace, grant_id, \"user\", 'b', role, role_scope"),
+    "grant_once": again("grant", 'workspace, grant_id, "user", resource, role, role_scope',
+                        'workspace, grant_id || 2, "user", resource, role, role_scope'),
+    "grant_user_exists": change("grant", f'"user" = {USER_OF_W2}'),
+    "grant_role_exists": change("grant", "role_scope = 0"),
+    "grant_role_is_of_workspace": change(
+        "grant", f"role = {ROLE_OF_W2}, role_scope = {SCOPE_OF_W2}"
+    ),
+    "grant_resource_given": change("grant", "resource = ''"),
+    "key_id_unique": again("key", f"key_id, {KEY}"),
+    "key_workspace_exists": change("key", "workspace = 999999, owner = NULL"),
+    "key_owner_exists": change("key", f"owner = {USER_OF_W2}"),
+    "key_role_exists": change("key", f"role = {ROLE_OF_W2}, role_scope = 0"),
+    "key_role_is_of_workspace": change("key", f"role = {ROLE_OF_W2}, role_scope = {SCOPE_OF_W2}"),
+    "key_role_whole": change("key", "role_scope = 0"),
+    "key_id_form": change("key", "key_id = ''"),
+    "key_state_known": change("key", "state = 'EXPIRED'"),
+    "key_revoked_has_time": change("key", "state = 'REVOKED'"),
+    "key_rate_whole": change("key", "rate_requests = 1"),
+    "key_rate_range": change("key", "rate_requests = 0, rate_period = '1 second'"),
+    "key_secret_prefix_unique": again("key_secret", "key, prefix, verifier_tag, hash"),
+    "key_secret_key_exists": change("key_secret", "key = 999999"),
+    "key_secret_pepper_exists": change("key_secret", "pepper_version = 9"),
+    "key_secret_prefix_form": change("key_secret", "prefix = 'short'"),
+    "key_secret_verifier_tag_length": change("key_secret", "verifier_tag = '1234567'"),
+    "authority_revision_is_one_row": change("authority_revision", "singleton = false"),
+    "authority_revision_pkey": again("authority_revision", "singleton"),
+    "authority_change_pkey": again("authority_change", "revision, tag, kind, changed"),
+    "authority_change_kind_known": change("authority_change", "kind = 'lease'"),
+}  # fmt: skip
+
+# Primary keys over columns that the database fills in, unique constraints that only foreign keys
+# point at, and the bookkeeping of the migrations.
+NOT_TRIED = {
+    *(f"{table}_pkey" for table in ("workspace", "role", "user", "grant", "key", "key_secret")),
+    *("role_scope_unique", "user_workspace_unique"),
+    *("audit_event_pkey", "audit_event_default_pkey", "replica_pkey", "schema_migration_pkey"),
+}
+
+
+async def test_every_invariant_is_enforced_by_a_constraint_of_its_own(
+    undone: Connection,
+) -> None:
+    await undone.execute(POPULATED)
+    violated: dict[str, str | None] = {}
+    for name, statement in FORBIDDEN.items():
+        try:
+            async with undone.transaction():
+                await undone.execute(statement)
+                raise AssertionError(f"{name}: the database took it")
+        except asyncpg.IntegrityConstraintViolationError as error:
+            violated[name] = error.constraint_name
+    assert violated == {name: name for name in FORBIDDEN}
+
+
+async def test_no_constraint_of_the_schema_is_untested(undone: Connection) -> None:
+    rows = await undone.fetch(
+        """
+        SELECT conname FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace
+        WHERE n.nspname = 'keywright' AND contype IN ('c', 'f', 'p', 'u')
+        UNION
+        SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = 'keywright' AND i.indisunique
+        """
+    )
+
+    assert {row[0] for row in rows} == FORBIDDEN.keys() | NOT_TRIED
+
+
+async def test_internal_ids_cannot_be_chosen(undone: Connection) -> None:
+    await undone.execute(POPULATED)
+    for table in ("workspace", "role", "user", "grant", "key", "key_secret"):
+        with pytest.raises(asyncpg.GeneratedAlwaysError):
+            async with undone.transaction():
+                await undone.execute(f"UPDATE keywright.{table} SET id = 1")
+
+
+async def test_a_deleted_user_leaves_its_keys_and_takes_its_grants(undone: Connection) -> None:
+    await undone.execute(POPULATED)
+    await undone.execute("DELETE FROM keywright.user WHERE user_id = 'u-w1'")
+
+    key = await undone.fetchrow("SELECT * FROM keywright.key WHERE key_id = 'k-w1'")
+    assert key is not None
+    assert (key["owner"], key["owner_user_id"]) == (None, "u-w1")
+    assert key["workspace"] is not None
+    assert await undone.fetchval("SELECT count(*) FROM keywright.grant") == 1
+    (found,) = await undone.fetch(BY_PREFIX, [f"{key['id']:012}"])
+    assert found["prefix"] is None  # nobody's key proves nothing
+
+
+# --- the look-up ------------------------------------------------------------------------------
+
+
+def scans(plan: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """How each table of a plan is read: table, kind of scan, index."""
+    if "Relation Name" in plan:
+        yield plan["Relation Name"], plan["Node Type"], plan.get("Index Name", "")
+    for child in plan.get("Plans", []):
+        yield from scans(child)
+
+
+async def assert_indexed(connection: Connection, prefix: str) -> None:
+    """The look-up goes through the unique index on prefixes, and reads no large table whole."""
+    await connection.execute(f"PREPARE look_up (text[]) AS {BY_PREFIX}")
+    text = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE look_up ('{{{prefix}}}')")
+    await connection.execute("DEALLOCATE look_up")
+    found = set(scans(json.loads(text)[0]["Plan"]))
+    assert {index for table, _, index in found if table == "key_secret"} == {
+        "key_secret_prefix_unique"
+    }
+    large = [each for each in found if each[0] in ("key_secret", "key", "user")]
+    assert len(large) == 3
+    assert [each for each in large if each[1] == "Seq Scan"] == []
+
+
+async def test_a_look_up_among_many_keys_reads_indexes_only(
+    undone: Connection,
+) -> None:
+    await undone.execute("INSERT INTO keywright.workspace (workspace_id) VALUES ('w')")
+    await undone.execute(
+        """
+        INSERT INTO keywright.user (workspace, user_id, kind, role, role_scope)
+        SELECT w.id, 'u' || n, 'SERVICE', r.id, r.scope
+        FROM keywright.workspace w, keywright.role r, generate_series(1, 5000) n
+        WHERE w.workspace_id = 'w' AND r.role_id = 'member'
+        """
+    )
+    await undone.execute(
+        """
+        INSERT INTO keywright.key
+            (workspace, key_id, owner, owner_user_id, creator_user_id, environment)
+        SELECT workspace, user_id || '-' || n, id, user_id, user_id, 'live'
+        FROM keywright.user, generate_series(1, 10) n
+        """
+    )
+    await undone.execute(
+        "INSERT INTO keywright.key_secret (key, prefix, verifier_tag, hash) "
+        "SELECT id, lpad(id::text, 12, '0'), '12345678', '' FROM keywright.key"
+    )
+    await undone.execute("ANALYZE")
+    (some,) = await undone.fetch("SELECT prefix FROM keywright.key_secret OFFSET 4711 LIMIT 1")
+
+    for mode in ("force_generic_plan", "force_custom_plan"):
+        await undone.execute(f"SET LOCAL plan_cache_mode = {mode}")
+        await assert_indexed(undone, some["prefix"])
+    (row,) = await undone.fetch(BY_PREFIX, [some["prefix"]])
+    assert row["prefix"] == some["prefix"]
+
+
+async def test_a_look_up_of_an_unknown_prefix_still_says_where_the_history_stands(
+    storage: Database,
+) -> None:
+    async with storage.reading() as reads:
+        seen = await reads.credentials.look_up(["000000000000"])
+
+    assert seen.found == {}
+    assert seen.position.revision == 0
+    assert seen.now.tzinfo is not None
+
+
+# --- failures ---------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def faulty(connection: Connection, code: str, times: int) -> AsyncIterator[None]:
+    """Let the first `times` insertions of workspaces fail with an SQLSTATE."""
+    await connection.execute(
+        f"""
+        CREATE SEQUENCE public.attempts;  -- which a rollback leaves alone
+        CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF nextval('public.attempts') <= {times} THEN
+                RAISE EXCEPTION 'a fault that the test made' USING ERRCODE = '{code}';
+            END IF;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER fault BEFORE INSERT ON keywright.workspace
+        FOR EACH ROW EXECUTE FUNCTION public.fail();
+        """
+    )
+    try:
+        yield
+    finally:
+        await connection.execute(
+            "DROP FUNCTION public.fail CASCADE; DROP SEQUENCE public.attempts;"
+            "DELETE FROM keywright.workspace WHERE workspace_id = 'w'"
+        )
+
+
+async def insert(writes: Writes) -> int | None:
+    return await writes.workspaces.insert("w", display_name="")
+
+
+async def attempts(connection: Connection) -> Any:
+    return await connection.fetchval("SELECT last_value FROM public.attempts")
+
+
+@pytest.mark.parametrize("code", ["40001", "40P01"], ids=["serialisation", "deadlock"])
+async def test_what_the_database_asks_to_be_tried_again_is_tried_again(
+    storage: Database, connection: Connection, code: str
+) -> None:
+    async with faulty(connection, code, times=2):
+        assert await storage.writing(insert) is not None
+        assert await attempts(connection) == 3
+
+
+async def test_a_conflict_that_does_not_end_is_told_after_five_attempts(
+    storage: Database, connection: Connection
+) -> None:
+    async with faulty(connection, "40001", times=1000):
+        with pytest.raises(ServiceError) as error:
+            await storage.writing(insert)
+        assert error.value.reason is Reason.CONCURRENT_UPDATE
+        assert await attempts(connection) == 5
+
+
+async def test_any_other_failure_is_not_tried_again(
+    storage: Database, connection: Connection
+) -> None:
+    async with faulty(connection, "P0001", times=1000):
+        with pytest.raises(asyncpg.RaiseError):
+            await storage.writing(insert)
+        assert await attempts(connection) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("08006", Reason.DATABASE_UNAVAILABLE),
+        ("53300", Reason.DATABASE_UNAVAILABLE),
+        ("57P01", Reason.DATABASE_UNAVAILABLE),
+        ("25006", Reason.DATABASE_UNAVAILABLE),
+        ("57014", Reason.DEADLINE_EXCEEDED),
+        ("55P03", Reason.CONCURRENT_UPDATE),
+    ],
+)
+async def test_a_failure_is_told_by_what_it_means_without_the_database_s_words(
+    storage: Database, connection: Connection, code: str, reason: Reason
+) -> None:
+    async with faulty(connection, code, times=1000):
+        with pytest.raises(ServiceError) as error:
+            await storage.writing(insert)
+        assert error.value.reason is reason
+        assert isinstance(error.value, Unavailable) == (reason is Reason.DATABASE_UNAVAILABLE)
+        assert "fault" not in error.value.message
+
+
+async def test_waiting_too_long_for_others_is_a_conflict_and_no_failure(
+    dsn: str, connection: Connection
+) -> None:
+    impatient = await Database.open(
+        dsn,
+        size=1,
+        connect_timeout=TIMEOUT,
+        statement_timeout=timedelta(milliseconds=400),
+    )
+
+    async def lock(writes: Writes) -> None:
+        await writes.authority.lock(workspaces=[1])
+
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT FROM keywright.workspace WHERE id = 1 FOR UPDATE")
+            with pytest.raises(ServiceError) as error:
+                await impatient.writing(lock)
+        assert error.value.reason is Reason.CONCURRENT_UPDATE
+        await impatient.writing(lock)
+    finally:
+        await impatient.close()
+
+
+async def test_a_statement_ends_with_the_caller_s_deadline(
+    storage: Database, connection: Connection
+) -> None:
+    async def lock(writes: Writes) -> None:
+        await writes.authority.lock(workspaces=[1])
+
+    async with connection.transaction():
+        await connection.execute("SELECT FROM keywright.workspace WHERE id = 1 FOR UPDATE")
+        with pytest.raises(ServiceError) as error:
+            await storage.writing(lock, within=timedelta(milliseconds=150))
+    assert error.value.reason is Reason.DEADLINE_EXCEEDED
+    await storage.writing(lock, within=timedelta(seconds=5))
+
+
+async def test_what_fails_half_way_leaves_nothing(storage: Database) -> None:
+    async def half(writes: Writes) -> None:
+        await insert(writes)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await storage.writing(half)
+    async with storage.reading() as reads:
+        assert await reads.workspaces.get("w") is None
+
+
+async def test_a_cancelled_caller_s_transaction_leaves_nothing_and_no_lock(
+    storage: Database, connection: Connection
+) -> None:
+    inside = asyncio.Event()
+
+    async def wait(writes: Writes) -> None:
+        await insert(writes)
+        inside.set()
+        await asyncio.Event().wait()
+
+    cancelled = asyncio.create_task(storage.writing(wait))
+    await inside.wait()
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+    assert await storage.writing(insert) is not None  # nobody holds the name
+    await connection.execute("DELETE FROM keywright.workspace WHERE workspace_id = 'w'")
+
+
+async def test_a_violated_constraint_is_known_by_its_name(storage: Database) -> None:
+    async def make(writes: Writes, user_id: str, email: str | None) -> None:
+        workspace = await writes.read.workspaces.get("system")
+        assert workspace is not None
+        guest = await writes.read.roles.get(workspace.internal_id, "guest")
+        assert guest is not None
+        new = NewUser(user_id, UserKind.HUMAN, guest, email, "", "", {})
+        await writes.users.insert(workspace.internal_id, new)
+
+    await storage.writing(lambda writes: make(writes, "ann", "ann@example.com"))
+    for user_id, email, field in (
+        ("ann", "other@example.com", "user_id"),
+        ("bea", "ANN@Example.com", "user.email"),
+        ("cem", None, "user.email"),
+    ):
+        with pytest.raises(ServiceError) as error:
+            await storage.writing(lambda writes, u=user_id, e=email: make(writes, u, e))  # type: ignore[misc]
+        assert [violation.field for violation in error.value.violations] == [field]
+        assert isinstance(error.value, InvalidFields) == (email is None)
+
+
+async def test_a_database_that_is_not_there_is_unavailable(cluster: Cluster) -> None:
+    nowhere = await Database.open(
+        cluster.of("no_such_database"), size=1, connect_timeout=TIMEOUT, statement_timeout=TIMEOUT
+    )
+    try:
+        with pytest.raises(Unavailable):
+            async with nowhere.reading() as reads:
+                await reads.installation.signing_key()
+    finally:
+        await nowhere.close()

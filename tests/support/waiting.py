@@ -1,0 +1,61 @@
+"""What a test waits for that nobody announces to it: a line about one call, a lock that is waited
+for.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from tests.support.service import Process
+
+_LOOK_AGAIN_SECONDS = 0.02
+
+
+async def call_logged(process: Process, request_id: str) -> dict[str, Any]:
+    """The line of the access log about the call with `request_id`, as soon as it is there."""
+    seen = 0
+    while True:
+        line = await process.logged("call", after=seen)
+        if line["request_id"] == request_id:
+            return line
+        seen = process.log.index(line) + 1
+
+
+class Held:
+    """A row that is locked by the test, so that a call which needs it stays in flight."""
+
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        self._connection = connection
+
+    async def waited_for(self, count: int = 1) -> None:
+        """Wait until `count` statements of the server wait for a lock in this database."""
+        waiting = """
+            SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'
+        """
+        async with asyncio.timeout(20):
+            # Nothing announces it: the database is asked again.
+            while await self._connection.fetchval(waiting) < count:
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+    async def let_go(self) -> None:
+        """Unlock."""
+        await self._connection.execute("ROLLBACK")
+
+
+@asynccontextmanager
+async def held_key(dsn: str, name: str) -> AsyncIterator[Held]:
+    """Hold the row of a key (`workspaces/w/keys/k`), until `let_go` or the end of the block."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute("BEGIN")
+        key_id = name.rpartition("/")[2]
+        await connection.execute(
+            "SELECT FROM keywright.key WHERE key_id = $1 FOR UPDATE", key_id
+        )
+        yield Held(connection)
+    finally:
+        await connection.close()
