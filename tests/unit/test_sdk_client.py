@@ -77,12 +77,10 @@ def test_tls_is_spoken_to_the_server_that_a_ca_file_vouches_for_and_to_no_other(
 
 def test_a_server_that_asks_for_a_client_certificate_gets_it(tmp_path: Path) -> None:
     ours, theirs = identity(), identity()
-    for name, content in (
-        ("ca", theirs.certificate),
-        ("cert", ours.certificate),
-        ("key", ours.key),
-    ):
-        (tmp_path / name).write_bytes(content)
+    ca_file, certificate_file, key_file = (tmp_path / name for name in ("ca", "cert", "key"))
+    ca_file.write_bytes(theirs.certificate)
+    certificate_file.write_bytes(ours.certificate)
+    key_file.write_bytes(ours.key)
     credentials = grpc.ssl_server_credentials(
         [(theirs.key, theirs.certificate)],
         root_certificates=ours.certificate,
