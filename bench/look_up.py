@@ -43,7 +43,7 @@ async def run(postgres: Postgres, effort: Effort) -> None:
     """Print both tables: the look-up alone, and `Authenticate` on top of it."""
     few = await _loaded(postgres, effort.few)
     many = await _loaded(postgres, effort.many)
-    # Else the first seconds would measure how the load is written to the disk.
+    # Writing the load to the disk should not go on while one of the two is measured.
     await asyncio.to_thread(os.sync)
     await _look_ups(few, many, effort)
     await _through_grpc(few, many, effort)

@@ -150,8 +150,7 @@ async def test_a_database_that_says_nothing_answers_nobody_late_and_judges_nobod
     outage.door.freeze()
     # More than the pool has connections: some wait for an answer, some for a connection.
     patient = [
-        asyncio.create_task(refusal(outage.admin.authenticate(token)))
-        for _ in range(2 * POOL_SIZE)
+        asyncio.create_task(refusal(outage.admin.authenticate(token))) for _ in range(2 * POOL_SIZE)
     ]
     began = time.monotonic()
     await _in_time(outage.service, NOT_SERVING)
@@ -206,9 +205,7 @@ async def test_a_deadline_during_a_commit_ends_the_call_and_leaves_the_commit_al
 ) -> None:
     name, token = await outage.key()
     outage.door.when_answered("COMMIT", outage.door.freeze)
-    caller = outage.service.as_caller(
-        outage.service.admin_token, ("x-request-id", "late-commit-1")
-    )
+    caller = outage.service.as_caller(outage.service.admin_token, ("x-request-id", "late-commit-1"))
     request = key_service_pb2.RevokeKeyRequest(name=name)
     began = time.monotonic()
     with pytest.raises(grpc.aio.AioRpcError) as failed:

@@ -53,9 +53,7 @@ async def held_key(dsn: str, name: str) -> AsyncIterator[Held]:
     try:
         await connection.execute("BEGIN")
         key_id = name.rpartition("/")[2]
-        await connection.execute(
-            "SELECT FROM keywright.key WHERE key_id = $1 FOR UPDATE", key_id
-        )
+        await connection.execute("SELECT FROM keywright.key WHERE key_id = $1 FOR UPDATE", key_id)
         yield Held(connection)
     finally:
         await connection.close()

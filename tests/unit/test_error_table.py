@@ -94,14 +94,14 @@ def test_a_fault_of_ours_is_told_without_a_cause() -> None:
     assert len(failed.status.details) == 2
 
 
-LONG = WIDE * 2**18
+LONG = WIDE * 2**12
 LONG_WINDED = [
     ServiceError(Reason.INTERNAL, LONG, details={"a": LONG, "b": LONG}),
     Denied(Reason.PERMISSION_MISSING, LONG, details={"missing": ",".join(["p" * 128] * 100)}),
-    InvalidFields(*(FieldViolation(LONG, LONG) for _ in range(1000))),
+    InvalidFields(*(FieldViolation(LONG, LONG) for _ in range(100))),
     NotFound(LONG),
     permission_missing(LONG),
-    Unavailable(Reason.SERVER_UNAVAILABLE, "\0" * 2**20),
+    Unavailable(Reason.SERVER_UNAVAILABLE, "\0" * 2**12),
 ]
 
 

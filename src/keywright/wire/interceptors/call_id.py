@@ -9,7 +9,8 @@ from google.protobuf.message import Message
 from keywright.wire.rpc import Rpc
 
 METADATA_KEY = "x-request-id"
-_ACCEPTABLE = re.compile(r"[A-Za-z0-9._:-]{8,64}")
+# No run of 43 letters and digits: that could be a token's secret, and ids are logged.
+_ACCEPTABLE = re.compile(r"(?!.*[A-Za-z0-9]{43})[A-Za-z0-9._:-]{8,64}")
 
 
 async def call_id(rpc: Rpc, proceed: Callable[[Rpc], Awaitable[Message]]) -> Message:

@@ -1,0 +1,112 @@
+"""What happens to every call, whatever it asks for: an id, and an answer without our insides."""
+
+import re
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from structlog.testing import capture_logs
+
+from keywright.v1 import auth_service_pb2
+from keywright.wire.grpc import Transport
+from keywright.wire.handlers import auth
+from keywright.wire.rpc import Backend, Rpc, Services, Settings
+from tests.support.service import Caller, Service, refusal
+
+GIVEN = re.compile(r"[0-9a-f]{32}")
+
+
+async def _id_in_reply(service: Service, *metadata: tuple[str, str]) -> str:
+    """The id that a successful reply carries."""
+    caller = service.as_caller(service.admin_token, *metadata)
+    call = service.channel.unary_unary("/keywright.v1.AuthService/Authenticate")(
+        auth_service_pb2.AuthenticateRequest(token=service.admin_token).SerializeToString(),
+        metadata=caller._metadata(),
+    )
+    await call
+    [found] = [value for key, value in await call.initial_metadata() if key == "x-request-id"]
+    return str(found)
+
+
+@pytest.mark.parametrize("given", ["0af7651916cd43dd", "job:2024-11-21.7-x", "x-" * 32])
+async def test_the_id_that_a_caller_gives_is_the_id_of_the_call(
+    service: Service, given: str
+) -> None:
+    assert await _id_in_reply(service, ("x-request-id", given)) == given
+
+
+@pytest.mark.parametrize(
+    "given", ["", "short", "x-" * 32 + "x", "x" * 43, "two words", '"},{"event":"forged']
+)
+async def test_an_id_that_is_none_is_replaced(service: Service, given: str) -> None:
+    assert GIVEN.fullmatch(await _id_in_reply(service, ("x-request-id", given)))
+
+
+async def test_two_ids_are_none(service: Service) -> None:
+    twice = [("x-request-id", "first-of-two"), ("x-request-id", "second-of-two")]
+    assert GIVEN.fullmatch(await _id_in_reply(service, *twice))
+
+
+async def test_no_two_calls_are_given_the_same_id(service: Service) -> None:
+    assert len({await _id_in_reply(service) for _ in range(5)}) == 5
+
+
+async def test_an_error_carries_the_id_of_its_call_in_details_and_trailers(
+    service: Service,
+) -> None:
+    request = auth_service_pb2.AuthenticateRequest(token="no token").SerializeToString()
+    caller = service.as_caller(service.admin_token, ("x-request-id", "failing-call"))
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await service.channel.unary_unary("/keywright.v1.AuthService/Authenticate")(
+            request, metadata=caller._metadata()
+        )
+    assert ("x-request-id", "failing-call") in tuple(failed.value.trailing_metadata() or ())
+    refused = await refusal(caller.authenticate("no token"))
+    assert refused.detail(error_details_pb2.RequestInfo).request_id == "failing-call"
+
+
+async def test_what_breaks_inside_is_internal_and_told_in_the_log_only(service: Service) -> None:
+    """A table is missing behind the server's back: nobody foresaw that error."""
+    caller = service.as_caller(service.admin_token, ("x-request-id", "broken-inside"))
+    await service.sql("ALTER TABLE keywright.key_secret RENAME TO hidden")
+    try:
+        refused = await refusal(caller.authenticate(service.admin_token))
+    finally:
+        await service.sql("ALTER TABLE keywright.hidden RENAME TO key_secret")
+    assert refused.code is grpc.StatusCode.INTERNAL
+    assert refused.reason == "INTERNAL"
+    told = refused.message + str(refused.status)
+    for secret in ("key_secret", "SELECT", "asyncpg", "Traceback", ".py"):
+        assert secret not in told
+    line = await service.process.logged("internal error")
+    assert line["request_id"] == "broken-inside"
+    assert line["level"] == "error"
+    assert "key_secret" in line["exception"]
+    assert service.admin_token not in "".join(service.process.raw)
+    await caller.authenticate(service.admin_token)  # the connection that saw it still works
+
+
+async def test_a_handler_that_raises_anything_is_internal(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def planted(_rpc: Rpc, _request: object) -> auth_service_pb2.AuthenticateResponse:
+        raise ZeroDivisionError("the insides")
+
+    monkeypatch.setitem(auth.HANDLERS, "Authenticate", planted)
+    nothing = Services(*[None] * 4)  # type: ignore[arg-type]  the planted handler uses none
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers(
+        (Transport(Backend(Settings(authenticate_callers="any"), nothing)),)
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            caller = Caller(channel, None, (("x-request-id", "planted-call"),))
+            with capture_logs() as logged:
+                refused = await refusal(caller.authenticate("x"))
+    finally:
+        await server.stop(None)
+    assert refused.code is grpc.StatusCode.INTERNAL
+    assert "insides" not in refused.message + str(refused.status)
+    [line] = [each for each in logged if each["event"] == "internal error"]
+    assert line["request_id"] == "planted-call"
+    assert line["exc_info"]

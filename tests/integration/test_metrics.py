@@ -1,0 +1,85 @@
+"""Metrics for Prometheus: what an operator watches, in series that nobody outside can multiply."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from keywright.domain.errors import Reason, Status
+from keywright.wire.methods import methods
+from tests.support.database import Cluster
+from tests.support.service import RefusedError, Service, service
+
+METHODS = {f"{method.service}/{method.name}" for method in methods()}
+
+
+@pytest.fixture(scope="module", name="watched")
+async def _watched(cluster: Cluster) -> AsyncIterator[Service]:
+    async with service(await cluster.migrated(), metrics_listen="127.0.0.1:0") as running:
+        yield running
+
+
+async def _scrape(watched: Service) -> dict[str, Metric]:
+    address = (await watched.process.logged("serving metrics"))["listen"]
+
+    def get() -> str:
+        with urlopen(f"http://{address}/metrics", timeout=10) as reply:
+            return str(reply.read().decode())
+
+    found = text_string_to_metric_families(await asyncio.to_thread(get))
+    return {metric.name: metric for metric in found}
+
+
+def _count(metrics: dict[str, Metric], **labels: str) -> float:
+    return sum(
+        sample.value
+        for sample in metrics["keywright_calls"].samples
+        if sample.name == "keywright_calls_total" and labels.items() <= sample.labels.items()
+    )
+
+
+async def test_calls_are_counted_by_method_and_code_with_how_long_they_took(
+    watched: Service,
+) -> None:
+    before = await _scrape(watched)
+    await watched.admin.authenticate(watched.admin_token)
+    with suppress(RefusedError):
+        await watched.admin.authenticate("not a token")
+    after = await _scrape(watched)
+
+    def more(**labels: str) -> float:
+        return _count(after, **labels) - _count(before, **labels)
+
+    authenticate = "AuthService/Authenticate"
+    assert more(method=authenticate) == 2
+    assert more(method=authenticate, code="OK", reason="") == 1
+    assert more(method=authenticate, code="UNAUTHENTICATED", reason="TOKEN_MALFORMED") == 1
+    took = {
+        sample.name: sample.value
+        for sample in after["keywright_call_duration_seconds"].samples
+        if sample.labels.get("method") == authenticate and "le" not in sample.labels
+    }
+    assert took["keywright_call_duration_seconds_count"] >= 2
+    assert took["keywright_call_duration_seconds_sum"] > 0
+    assert [sample.value for sample in after["keywright_calls_in_flight"].samples] == [0]
+
+
+async def test_nothing_that_a_caller_sends_makes_a_new_series(watched: Service) -> None:
+    garbage = "/keywright.v1.KeyService/" + "Garbage" * 10
+    for caller in (watched.admin, watched.as_caller("garbage"), watched.as_caller(None)):
+        for path in (garbage, "/garbage/Garbage", "/keywright.v1.KeyService/ListKeys"):
+            with suppress(RefusedError):
+                await caller.send(path, b"\xff garbage")
+    metrics = await _scrape(watched)
+    for sample in metrics["keywright_calls"].samples:
+        assert sample.labels["method"] in METHODS
+        assert sample.labels["code"] in {"OK", *Status}
+        assert sample.labels["reason"] in {"", *Reason}
+    ours = [metric for name, metric in metrics.items() if name.startswith("keywright_")]
+    assert len(ours) >= 3
+    labels = {label for metric in ours for sample in metric.samples for label in sample.labels}
+    assert labels == {"method", "code", "reason", "le"}
