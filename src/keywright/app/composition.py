@@ -65,6 +65,7 @@ class Parts:
             default_deadline=self.config.default_deadline,
             max_deadline=self.config.max_deadline,
             max_request_bytes=self.config.max_request_bytes,
+            max_response_bytes=self.config.max_response_bytes,
         )
 
     def services(self, signing_key: bytes) -> Services:

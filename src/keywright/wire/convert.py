@@ -25,8 +25,6 @@ from keywright.domain.roles import Role
 from keywright.service.call import etag_of
 from keywright.v1 import key_pb2, principal_pb2, rate_limit_pb2, user_pb2
 
-_DEFAULT_PAGE_SIZE = 50
-_MAX_PAGE_SIZE = 1000
 _NANOS_PER_SECOND = 10**9
 
 # Every answer is read from the database itself: there is no replica's cache to wait for.
@@ -49,11 +47,6 @@ def refuse_unimplemented(request: Message, *fields: str) -> None:
                 f"{path} is not implemented by this version of the server: leave it out",
                 details={"field": path},
             )
-
-
-def page_size(asked: int) -> int:
-    """How many to return: what was asked for, at most 1,000; 0 is 50 (AIP-158)."""
-    return min(asked or _DEFAULT_PAGE_SIZE, _MAX_PAGE_SIZE)
 
 
 def moment(message: Message, field: str, path: str) -> datetime | None:

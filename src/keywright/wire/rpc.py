@@ -37,6 +37,7 @@ class Settings:
     default_deadline: timedelta = timedelta(seconds=10)
     max_deadline: timedelta = timedelta(seconds=60)
     max_request_bytes: int = 4 * 2**20
+    max_response_bytes: int = 4 * 2**20
 
 
 @dataclass(slots=True)

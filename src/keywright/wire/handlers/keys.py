@@ -6,6 +6,7 @@ from keywright.service.keys import KeyQuery, KeySpec
 from keywright.v1 import key_service_pb2 as pb
 from keywright.v1.key_pb2 import KeyFilter
 from keywright.wire import convert
+from keywright.wire.paging import page
 from keywright.wire.rpc import Rpc
 
 
@@ -30,19 +31,18 @@ async def get_key(rpc: Rpc, request: pb.GetKeyRequest) -> pb.GetKeyResponse:
 async def list_keys(rpc: Rpc, request: pb.ListKeysRequest) -> pb.ListKeysResponse:
     """ListKeys."""
     convert.refuse_unimplemented(request, "filter.unused_since", "order_by", "include_total_size")
-    seal, caller = rpc.services.seal, str(rpc.call.caller.user.name)
-    after = seal.page_after(request.page_token, caller=caller, query=request)
-    size = convert.page_size(request.page_size)
     parent = WorkspaceName.parse(request.parent, "parent")
-    keys = await rpc.services.keys.list(
-        rpc.call, parent, _query(request.filter), after=after, limit=size + 1
+    only = _query(request.filter)
+    found = await page(
+        rpc,
+        request,
+        fetch=lambda after, limit: rpc.services.keys.list(
+            rpc.call, parent, only, after=after, limit=limit
+        ),
+        convert=convert.key,
+        position=lambda found: found.key.internal_id,
     )
-    more = len(keys) > size
-    last = keys[size - 1].key.internal_id if more else 0
-    return pb.ListKeysResponse(
-        keys=map(convert.key, keys[:size]),
-        next_page_token=seal.page_token(last, caller=caller, query=request) if more else "",
-    )
+    return pb.ListKeysResponse(keys=found.entries, next_page_token=found.next_page_token)
 
 
 async def revoke_key(rpc: Rpc, request: pb.RevokeKeyRequest) -> pb.RevokeKeyResponse:

@@ -5,6 +5,7 @@ from keywright.domain.names import UserName, WorkspaceName
 from keywright.service.users import UserSpec
 from keywright.v1 import user_service_pb2 as pb
 from keywright.wire import convert
+from keywright.wire.paging import page
 from keywright.wire.rpc import Rpc
 
 
@@ -36,20 +37,18 @@ async def get_user(rpc: Rpc, request: pb.GetUserRequest) -> pb.GetUserResponse:
 async def list_users(rpc: Rpc, request: pb.ListUsersRequest) -> pb.ListUsersResponse:
     """ListUsers."""
     convert.refuse_unimplemented(request, "filter.resource")
-    seal, caller = rpc.services.seal, str(rpc.call.caller.user.name)
-    after = seal.page_after(request.page_token, caller=caller, query=request)
-    size = convert.page_size(request.page_size)
     parent = WorkspaceName.parse(request.parent, "parent")
-    users = await rpc.services.users.list(
-        rpc.call, parent, _filter(request), after=after, limit=size + 1
+    only = _filter(request)
+    found = await page(
+        rpc,
+        request,
+        fetch=lambda after, limit: rpc.services.users.list(
+            rpc.call, parent, only, after=after, limit=limit
+        ),
+        convert=convert.user,
+        position=lambda found: found.internal_id,
     )
-    more = len(users) > size
-    return pb.ListUsersResponse(
-        users=map(convert.user, users[:size]),
-        next_page_token=seal.page_token(users[size - 1].internal_id, caller=caller, query=request)
-        if more
-        else "",
-    )
+    return pb.ListUsersResponse(users=found.entries, next_page_token=found.next_page_token)
 
 
 async def disable_user(rpc: Rpc, request: pb.DisableUserRequest) -> pb.DisableUserResponse:
