@@ -4,6 +4,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -46,7 +47,7 @@ async def authenticates(dsn: str, *tokens: str) -> list[str]:
     async with serve(dsn) as process:
         target = (await process.logged("listening"))["listen"]
         async with grpc.aio.insecure_channel(target) as channel:
-            stub = health_pb2_grpc.HealthStub(channel)
+            stub: Any = health_pb2_grpc.HealthStub(channel)
             async for update in stub.Watch(health_pb2.HealthCheckRequest()):
                 if update.status == health_pb2.HealthCheckResponse.SERVING:
                     break

@@ -1,6 +1,7 @@
 """What happens to every call, whatever it asks for: an id, and an answer without our insides."""
 
 import re
+from typing import Any
 
 import grpc
 import pytest
@@ -19,7 +20,8 @@ GIVEN = re.compile(r"[0-9a-f]{32}")
 async def _id_in_reply(service: Service, *metadata: tuple[str, str]) -> str:
     """The id that a successful reply carries."""
     caller = service.as_caller(service.admin_token, *metadata)
-    call = service.channel.unary_unary("/keywright.v1.AuthService/Authenticate")(
+    channel: Any = service.channel
+    call = channel.unary_unary("/keywright.v1.AuthService/Authenticate")(
         auth_service_pb2.AuthenticateRequest(token=service.admin_token).SerializeToString(),
         metadata=caller._metadata(),
     )
@@ -56,8 +58,9 @@ async def test_an_error_carries_the_id_of_its_call_in_details_and_trailers(
 ) -> None:
     request = auth_service_pb2.AuthenticateRequest(token="no token").SerializeToString()
     caller = service.as_caller(service.admin_token, ("x-request-id", "failing-call"))
+    channel: Any = service.channel
     with pytest.raises(grpc.aio.AioRpcError) as failed:
-        await service.channel.unary_unary("/keywright.v1.AuthService/Authenticate")(
+        await channel.unary_unary("/keywright.v1.AuthService/Authenticate")(
             request, metadata=caller._metadata()
         )
     assert ("x-request-id", "failing-call") in tuple(failed.value.trailing_metadata() or ())
@@ -91,11 +94,12 @@ async def test_a_handler_that_raises_anything_is_internal(monkeypatch: pytest.Mo
         raise ZeroDivisionError("the insides")
 
     monkeypatch.setitem(auth.HANDLERS, "Authenticate", planted)
-    nothing = Services(*[None] * 4)  # type: ignore[arg-type]  the planted handler uses none
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers(
-        (Transport(Backend(Settings(authenticate_callers="any"), nothing)),)
+    nothing: Any = None  # the planted handler uses no service
+    backend = Backend(
+        Settings(authenticate_callers="any"), Services(nothing, nothing, nothing, nothing)
     )
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((Transport(backend),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

@@ -8,15 +8,17 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+import asyncpg
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
 from keywright.app.embedded import EmbeddedPostgres, locate_binaries
 from keywright.storage import migrate
+from keywright.storage.database import Database, Writes
 from keywright.v1 import auth_service_pb2, auth_service_pb2_grpc, key_service_pb2
 from tests.support.database import TIMEOUT, Cluster
 from tests.support.proxy import Proxy, proxy
@@ -91,6 +93,16 @@ async def _in_time(service: Service, status: int) -> None:
         await service.becomes(status)
 
 
+async def _nobody_is_judged(service: Service, token: str) -> None:
+    """While the database goes away, calls are answered in full or told of our own trouble."""
+    calls = (service.admin.authenticate(token) for _ in range(20))
+    for outcome in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            assert isinstance(outcome, RefusedError)
+            assert outcome.code is grpc.StatusCode.UNAVAILABLE, outcome
+            assert outcome.reason in OUR_TROUBLE
+
+
 async def test_a_call_whose_connection_is_cut_is_told_that_the_database_is_unavailable(
     outage: Outage,
 ) -> None:
@@ -109,12 +121,7 @@ async def test_connections_cut_while_idle_are_replaced_without_anybody_being_jud
     outage: Outage,
 ) -> None:
     outage.door.cut()
-    for _ in range(10):
-        try:
-            await outage.admin.authenticate(outage.service.admin_token)
-        except RefusedError as refused:
-            assert refused.code is grpc.StatusCode.UNAVAILABLE, refused
-            assert refused.reason in OUR_TROUBLE
+    await _nobody_is_judged(outage.service, outage.service.admin_token)
     assert await outage.service.health() == SERVING
 
 
@@ -238,14 +245,37 @@ async def test_a_client_that_cancels_in_the_middle_of_a_mutation_leaves_nothing_
             line = await call_logged(outage.service.process, request[1])
             assert line["code"] == "CANCELLED"
     await outage.admin.authenticate(token)
-    [row_] = await outage.service.sql(
-        "SELECT (SELECT count(*) FROM keywright.audit_event WHERE action = 'RevokeKey' "
-        "AND resource = $1) AS events, (SELECT count(*) FROM pg_stat_activity WHERE datname = "
-        "current_database() AND state LIKE 'idle in transaction%') AS open_transactions",
+    [events] = await outage.service.sql(
+        "SELECT count(*) FROM keywright.audit_event WHERE action = 'RevokeKey' AND resource = $1",
         name,
     )
-    assert row_["events"] == 0
-    assert row_["open_transactions"] == 0
+    assert events["count"] == 0
+    assert await _open_transactions(outage) == 0
+
+
+async def test_a_client_that_cancels_while_a_transaction_begins_leaves_none_open(
+    outage: Outage,
+) -> None:
+    name, token = await outage.key()
+    outage.door.when_answered("BEGIN", outage.door.freeze)
+    caller = outage.service.as_caller(outage.service.admin_token, ("x-request-id", "at-its-begin"))
+    revoking = asyncio.create_task(caller.revoke_key(name))
+    async with asyncio.timeout(10):
+        await outage.door.answered.wait()
+    revoking.cancel()
+    await asyncio.gather(revoking, return_exceptions=True)
+    await outage.door.accept()
+    await call_logged(outage.service.process, "at-its-begin")
+    await outage.admin.authenticate(token)
+    assert await _open_transactions(outage) == 0
+
+
+async def _open_transactions(outage: Outage) -> int:
+    [found] = await outage.service.sql(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
+    )
+    return int(found["count"])
 
 
 async def test_a_pool_that_is_busy_is_told_apart_from_an_outage(cluster: Cluster) -> None:
@@ -283,12 +313,35 @@ async def test_a_frozen_database_does_not_keep_a_stopping_server(cluster: Cluste
             }
 
 
+async def test_a_transaction_that_went_on_after_a_failure_is_not_told_as_committed(
+    database: str,
+) -> None:
+    opened = await Database.open(
+        database, size=1, connect_timeout=TIMEOUT, statement_timeout=TIMEOUT
+    )
+
+    async def swallows(writes: Writes) -> None:
+        await writes.workspaces.insert("begun", display_name="")
+        with suppress(asyncpg.PostgresError):
+            await writes.users._connection.execute("SELECT 1 / 0")
+
+    try:
+        with pytest.raises(RuntimeError, match="rolled back"):
+            await opened.writing(swallows)
+        async with opened.reading() as reads:
+            assert await reads.workspaces.get("begun") is None
+    finally:
+        await opened.close()
+
+
 @asynccontextmanager
-async def _own_postgres() -> AsyncIterator[tuple[EmbeddedPostgres, str, int]]:
+async def _own_postgres(**settings: str) -> AsyncIterator[tuple[EmbeddedPostgres, str, int]]:
     """A PostgreSQL of this test's own; its DSN, and the process to kill."""
     with directory_others_may_enter() as directory:
         server = EmbeddedPostgres(
-            directory / "postgres", locate_binaries(os.environ), settings={"fsync": "off"}
+            directory / "postgres",
+            locate_binaries(os.environ),
+            settings={"fsync": "off", **settings},
         )
         async with server as dsn:
             await migrate.migrate(dsn, migrate.load(), timeout=TIMEOUT)
@@ -296,15 +349,55 @@ async def _own_postgres() -> AsyncIterator[tuple[EmbeddedPostgres, str, int]]:
             yield server, dsn, int(pid_file.read_text().splitlines()[0])
 
 
+async def _waits_for_its_standby(running: Service) -> int:
+    """The process of the COMMIT that waits for a standby, as soon as one does."""
+    waiting = """
+        SELECT pid FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event = 'SyncRep'
+    """
+    async with asyncio.timeout(20):
+        while not (found := await running.sql(waiting)):  # noqa: ASYNC110  no event
+            await asyncio.sleep(0.02)
+    return int(found[0]["pid"])
+
+
+async def test_a_commit_that_no_standby_confirmed_is_never_told_as_done() -> None:
+    settings = {"synchronous_standby_names": "one_that_is_gone", "synchronous_commit": "local"}
+    async with _own_postgres(**settings) as (_, dsn, _), service(dsn) as running:
+        names = [(await running.admin.create_key()).key.name for _ in range(2)]
+        # From now on, in new sessions: a COMMIT waits for the standby.
+        await running.sql("ALTER ROLE CURRENT_USER SET synchronous_commit = 'on'")
+        await running.sql(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+            "WHERE application_name = 'keywright'"
+        )
+
+        revoking = asyncio.create_task(refusal(running.admin.revoke_key(names[0])))
+        pid = await _waits_for_its_standby(running)
+        # PostgreSQL reports success for a wait that was cancelled, with a warning beside it.
+        await running.sql("SELECT pg_cancel_backend($1)", pid)
+        refused = await revoking
+        assert refused.code is grpc.StatusCode.UNAVAILABLE
+        assert "may or may not have happened" in refused.message
+
+        caller = running.as_caller(running.admin_token, ("x-request-id", "who-gives-up"))
+        revoking = asyncio.create_task(refusal(caller.revoke_key(names[1])))
+        pid = await _waits_for_its_standby(running)
+        revoking.cancel()
+        await call_logged(running.process, "who-gives-up")
+        # Who gives up does not take the COMMIT's patience away.
+        assert await _waits_for_its_standby(running) == pid
+
+
 async def test_a_postgresql_that_is_killed_and_started_again_is_used_again() -> None:
     async with _own_postgres() as (postgres, dsn, pid), service(dsn) as running:
-        created = await running.admin.create_key()
+        token = (await running.admin.create_key()).token
+        await asyncio.gather(*(running.admin.authenticate(token) for _ in range(8)))
         os.kill(pid, signal.SIGKILL)
-        refused = await refusal(running.admin.authenticate(created.token))
-        assert refused.code is grpc.StatusCode.UNAVAILABLE
-        assert refused.reason in OUR_TROUBLE
+        await _nobody_is_judged(running, token)
         await _in_time(running, NOT_SERVING)
         await postgres.stop()
         await postgres.start()
         await running.becomes(SERVING)
-        await running.admin.authenticate(created.token)
+        await running.admin.authenticate(token)
+        assert [line for line in running.process.log if line["level"] == "error"] == []

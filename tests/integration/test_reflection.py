@@ -64,7 +64,7 @@ async def test_without_the_setting_there_is_no_reflection(cluster: Cluster) -> N
     async with serve(await cluster.migrated(), reflection="false") as process:
         target = (await process.logged("listening"))["listen"]
         async with grpc.aio.insecure_channel(target) as channel:
-            stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+            stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)  # type: ignore[arg-type]
             request = reflection_pb2.ServerReflectionRequest(list_services="")
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 async for _ in stub.ServerReflectionInfo(iter([request])):

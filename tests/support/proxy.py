@@ -35,6 +35,7 @@ class Proxy:
     direct: str
     _listen: Path
     _forward: Path
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
     _links: set[_Link] = field(default_factory=set)
     _flowing: asyncio.Event = field(default_factory=asyncio.Event)
     _server: asyncio.Server | None = None
@@ -67,9 +68,10 @@ class Proxy:
     def when_answered(self, statement: str, then: Callable[[], None]) -> None:
         """Once the database has answered `statement`, and before the answer is passed on: `then`.
 
-        Simple statements only (`COMMIT`); the first connection that sends it, and only once.
+        The first statement that has these words, and only that; `answered` is set at the same time.
         """
-        self._statement, self._then = statement.encode() + b"\0", then
+        self.answered.clear()
+        self._statement, self._then = statement.encode(), then
 
     async def _connected(
         self, client_reader: asyncio.StreamReader, client: asyncio.StreamWriter
@@ -103,6 +105,7 @@ class Proxy:
                 if link.asked and self._then is not None:
                     link.asked = False
                     self._then()
+                    self.answered.set()
                 await self._flowing.wait()
                 link.client.write(data)
                 await link.client.drain()

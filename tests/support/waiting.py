@@ -37,8 +37,7 @@ class Held:
             WHERE datname = current_database() AND wait_event_type = 'Lock'
         """
         async with asyncio.timeout(20):
-            # Nothing announces it: the database is asked again.
-            while await self._connection.fetchval(waiting) < count:
+            while await self._connection.fetchval(waiting) < count:  # noqa: ASYNC110  no event
                 await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     async def let_go(self) -> None:

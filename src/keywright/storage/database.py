@@ -186,6 +186,9 @@ class Database:
             except asyncio.CancelledError:
                 await _interrupt(connection)
                 raise
+            except asyncpg.InternalClientError:  # it broke off, but does not know that it is closed
+                _close(connection)
+                raise
             finally:
                 await _give_back(pool, connection)
 

@@ -42,8 +42,15 @@ _OUT_OF_REACH = ("08", "53", "57P", "58", "25006")  # connection, resources, shu
 _STATEMENT_TIMEOUT = "57014"
 _LOCK_TIMEOUT = "55P03"
 
-DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
-"""What asyncpg raises when a statement fails or a connection dies; a timeout is an OSError."""
+# asyncpg reports a connection that died under it as any of these; a timeout is an OSError.
+_CONNECTION_ERRORS = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncio.IncompleteReadError,
+)
+DRIVER_ERRORS = (asyncpg.PostgresError, *_CONNECTION_ERRORS)
+"""What asyncpg raises when a statement fails or a connection dies."""
 
 
 class RetryTransaction(Exception):
@@ -66,10 +73,9 @@ def translated() -> Iterator[None]:
         if known is None:
             raise
         raise known from error
-    except (OSError, asyncpg.InterfaceError, asyncio.IncompleteReadError) as error:
+    except _CONNECTION_ERRORS as error:
         if _is_defect(error):
             raise
-        # asyncpg reports a connection that died under it as an InterfaceError.
         raise database_unavailable() from error
 
 
@@ -91,7 +97,7 @@ def committing() -> Iterator[None]:
         if error.severity_en == "ERROR":
             raise
         raise outcome_unknown() from error
-    except (OSError, asyncpg.InterfaceError) as error:
+    except _CONNECTION_ERRORS as error:
         raise outcome_unknown() from error
 
 
