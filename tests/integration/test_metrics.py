@@ -83,3 +83,20 @@ async def test_nothing_that_a_caller_sends_makes_a_new_series(watched: Service) 
     assert len(ours) >= 3
     labels = {label for metric in ours for sample in metric.samples for label in sample.labels}
     assert labels == {"method", "code", "reason", "le"}
+
+
+async def test_an_operator_sees_how_full_each_bounded_pool_is(watched: Service) -> None:
+    await watched.admin.authenticate(watched.admin_token)
+    metrics = await _scrape(watched)
+
+    def value(name: str) -> float:
+        (sample,) = metrics[name].samples
+        return sample.value
+
+    assert value("keywright_argon2_started") >= 2
+    assert value("keywright_argon2_rejected") == 0
+    assert value("keywright_argon2_in_flight") <= value("keywright_argon2_threads") == 1
+    assert value("keywright_argon2_waiting") <= value("keywright_argon2_max_waiting")
+    open_connections = value("keywright_database_connections")
+    assert 1 <= open_connections <= value("keywright_database_connections_max")
+    assert value("keywright_database_connections_idle") <= open_connections

@@ -214,8 +214,8 @@ def _told() -> Iterator[None]:
     """Tell what people can mend in a line, without a traceback."""
     try:
         from keywright.app.embedded import EmbeddedPostgresError  # noqa: PLC0415
+        from keywright.app.listen import ListenError  # noqa: PLC0415
         from keywright.app.mistakes import ConfigurationError  # noqa: PLC0415
-        from keywright.app.server import ListenError  # noqa: PLC0415
         from keywright.domain.errors import ServiceError  # noqa: PLC0415
         from keywright.security.pepper import PepperMismatchError  # noqa: PLC0415
         from keywright.storage.failures import explained  # noqa: PLC0415

@@ -100,7 +100,7 @@ class Config(BaseModel):
 
     database_url: Annotated[_DatabaseUrl | None, OFF_WHEN_EMPTY] = None
     database_pool_size: Annotated[int, whole(1, 1000)] = 10
-    database_connect_timeout: Annotated[timedelta, duration("100ms", "10m")] = timedelta(seconds=10)
+    database_connect_timeout: Annotated[timedelta, duration("100ms", "10m")] = timedelta(seconds=5)
     database_statement_timeout: Annotated[timedelta, duration("100ms", "10m")] = timedelta(
         seconds=10
     )

@@ -19,6 +19,10 @@ _HOST_NAME_MAX_LENGTH = 253
 _LOOPBACK_NAME = "localhost"  # RFC 6761, section 6.3
 
 
+class ListenError(Exception):
+    """An address cannot be listened on; the message names it and says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class TcpAddress:
     """A host, an IP address or a name, and a port; port 0 is any free one."""

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,13 +14,13 @@ import structlog
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_reflection.v1alpha import reflection
-from prometheus_client import start_http_server
 
 from keywright import __version__
+from keywright.app import metrics
 from keywright.app.composition import Parts
 from keywright.app.config import Config
 from keywright.app.health import Health
-from keywright.app.listen import TcpAddress
+from keywright.app.listen import ListenError, TcpAddress
 from keywright.app.readiness import Readiness
 from keywright.wire.grpc import Transport
 from keywright.wire.methods import services
@@ -28,10 +28,6 @@ from keywright.wire.rpc import Backend
 
 _log = structlog.get_logger("keywright.server")
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-class ListenError(Exception):
-    """An address cannot be listened on; the message names it and says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +60,7 @@ async def listening(config: Config, dsn: str) -> AsyncIterator[Listening]:
         health = Health([service.full_name for service in services()])
         server = _server(config, backend, health)
         target = _bind(server, config)
-        stack.callback(_serve_metrics(config.metrics_listen))
+        stack.callback(metrics.serve(config.metrics_listen, parts))
         await server.start()
         stack.push_async_callback(server.stop, config.shutdown_grace.total_seconds())
         _log.info("listening", listen=target, version=__version__)
@@ -125,27 +121,6 @@ def _bind(server: grpc.aio.Server, config: Config) -> str:
     if isinstance(config.listen, TcpAddress):
         return str(TcpAddress(config.listen.host, port))
     return str(config.listen)
-
-
-def _serve_metrics(address: TcpAddress | None) -> Callable[[], None]:
-    if address is None:
-        return lambda: None
-    try:
-        server, thread = start_http_server(address.port, address.host)
-    except OSError as error:
-        raise ListenError(
-            f"{address} cannot be listened on for metrics ({error.strerror}); choose another with "
-            "KEYWRIGHT_METRICS_LISTEN, or leave it empty"
-        ) from error
-
-    _log.info("serving metrics", listen=str(TcpAddress(address.host, server.server_port)))
-
-    def stop() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-    return stop
 
 
 def _options(config: Config) -> list[tuple[str, int]]:
