@@ -529,3 +529,11 @@ async def test_a_change_under_an_old_etag_is_refused_and_changes_nothing(
     assert (await refusal(service.admin.keys("RevokeKey", revoke))).reason == "ETAG_MISMATCH"
     delete = key_service_pb2.DeleteKeyRequest(name=name, etag=revoked.key.etag)
     await service.admin.keys("DeleteKey", delete)
+
+
+async def test_an_environment_that_no_workspace_can_have_is_refused_by_name(
+    service: Service,
+) -> None:
+    refused = await refusal(service.admin.create_key(environment="1st"))
+    assert refused.reason == "FIELD_INVALID"
+    assert refused.fields == ["key.environment"]

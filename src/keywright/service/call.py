@@ -7,10 +7,8 @@ from datetime import timedelta
 from keywright.domain.decision import Principal, identify
 from keywright.domain.errors import Denied, NotFound, Reason, ServiceError, permission_missing
 from keywright.domain.keys import Address
-from keywright.domain.names import RoleName
-from keywright.domain.roles import Role
 from keywright.storage.audit import AuditEvent
-from keywright.storage.database import Reads, Writes
+from keywright.storage.database import Writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +70,6 @@ class Call:
             call_id=self.call_id,
             change=dict(change),
         )
-
-
-async def existing_role(reads: Reads, call: Call, name: RoleName) -> Role:
-    """The role of that name, built in or of the caller's workspace.
-
-    Raises:
-        NotFound: there is none, or it is another workspace's.
-    """
-    call.in_workspace(name.workspace, name)
-    workspace = await reads.workspaces.get(name.workspace)
-    role = None if workspace is None else await reads.roles.get(workspace.internal_id, name.role)
-    if role is None:
-        raise NotFound(str(name))
-    return role
 
 
 def check_etag(etag: str, version: int) -> None:

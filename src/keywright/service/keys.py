@@ -1,8 +1,7 @@
 """What people do with keys: create, get, list, revoke, delete."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
 
 from keywright.domain import creation
 from keywright.domain import permissions as p
@@ -15,54 +14,30 @@ from keywright.domain.errors import (
     permission_missing,
 )
 from keywright.domain.identity import mint_id
-from keywright.domain.keys import KeyAt, KeyState, Narrowing, Network, RateLimit, expiry
-from keywright.domain.names import ID_RULE, KeyName, RoleName, UserName, WorkspaceName, is_id
+from keywright.domain.keys import KeyAt, KeyState, expiry
+from keywright.domain.names import ID_RULE, KeyName, WorkspaceName, is_id
 from keywright.domain.position import Position
 from keywright.domain.secret import Secret
-from keywright.domain.text import check_display_name, check_labels, normalise_email
+from keywright.domain.text import check_display_name, check_labels
 from keywright.domain.token import Entropy, TokenFormat
 from keywright.security.hash_pool import HashPoolFullError
 from keywright.security.token_hasher import TokenHasher
 from keywright.service.authenticate import overloaded
-from keywright.service.call import Call, check_etag, existing_role
+from keywright.service.call import Call, check_etag
+from keywright.service.key_requests import KeyQuery, KeySpec
+from keywright.service.visibility import (
+    is_named,
+    key_owner,
+    visible_key,
+    visible_role,
+    visible_user,
+)
 from keywright.storage.authority import Change, ChangeKind
 from keywright.storage.database import Database, Reads, Writes
 from keywright.storage.keys import KeyFilter, NewKey
 
-
-@dataclass(frozen=True, slots=True)
-class KeySpec:
-    """What a caller asks of a new key. Empty is: the default."""
-
-    key_id: str = ""
-    user: UserName | None = None
-    display_name: str = ""
-    role: RoleName | None = None
-    scopes: tuple[str, ...] = ()
-    resource: str = ""
-    environment: str = ""
-    allowed_networks: tuple[Network, ...] = ()
-    rate_limit: RateLimit | None = None
-    labels: dict[str, str] = field(default_factory=dict)
-    ttl: timedelta | None = None
-    expire_time: datetime | None = None
-    never_expires: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class KeyQuery:
-    """Which keys a caller wants to see. Empty asks nothing."""
-
-    states: frozenset[KeyState] = frozenset()
-    user: UserName | None = None
-    creator: UserName | None = None
-    resource: str = ""
-    role: RoleName | None = None
-    environment: str = ""
-    labels: tuple[tuple[str, str], ...] = ()
-    expires_before: datetime | None = None
-    unrotated_since: datetime | None = None
-    search: str = ""
+# A token's environment is known once the workspace has been read; its secret is hashed before.
+_UNDECIDED = "live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +74,10 @@ class Keys:
         rest. 4. Insert key, secret and audit event. It takes nothing away: no revision, no wait.
         """
         call.in_workspace(parent.workspace, parent)
+        if not call.caller.may(p.KEYS_ANY):
+            call.require(p.KEYS_OWN)
         _check_form(spec)
-        token = self.token_format.mint(spec.environment or "live", self.entropy)
+        token = self.token_format.mint(_UNDECIDED, self.entropy)
         key_id = spec.key_id or mint_id(self.entropy)
         try:
             hashed = await self.hasher.hash(token.secret)
@@ -113,10 +90,13 @@ class Keys:
             workspace = await writes.read.workspaces.get(parent.workspace)
             if workspace is None:
                 raise NotFound(str(parent))
-            owner = await _owner(writes.read, confirmed, spec.user)
+            owner = await key_owner(writes.read, confirmed, spec.user)
             creation.check_owner(owner)
             environment = creation.check_environment(workspace, spec.environment)
-            narrowing = await _narrowing(writes.read, workspace.internal_id, parent, spec)
+            narrowing = spec.narrowing
+            if spec.role is not None:
+                role = await visible_role(writes.read, confirmed, spec.role)
+                narrowing = replace(narrowing, role=role)
             expire_time = expiry(
                 workspace.key_policy,
                 seen_by.decided_at,
@@ -156,7 +136,7 @@ class Keys:
     async def get(self, call: Call, name: KeyName) -> KeyAt:
         """One key: the caller's own, or any for who may see all."""
         async with self.database.reading() as reads:
-            return await _visible(reads, call, name)
+            return await visible_key(reads, call, name)
 
     async def list(
         self, call: Call, parent: WorkspaceName, query: KeyQuery, *, after: int | None, limit: int
@@ -207,14 +187,14 @@ class Keys:
         """
 
         async def transaction(writes: Writes) -> ChangedKey:
-            found = await _visible(writes.read, call, name)
+            found = await visible_key(writes.read, call, name)
             caller = call.caller.credential
             await writes.authority.lock(
                 users=[caller.user.internal_id],
                 keys=[caller.key.internal_id, found.key.internal_id],
             )
             confirmed = await call.confirm(writes)
-            found = await _visible(writes.read, confirmed, name)
+            found = await visible_key(writes.read, confirmed, name)
             check_etag(etag, found.key.version)
             changes = await write(writes, confirmed, found)
             after = await writes.read.keys.get(name.workspace, name.key) or found
@@ -234,44 +214,7 @@ def _check_form(spec: KeySpec) -> None:
         raise invalid_field("key_id", f"must be {ID_RULE}")
     check_display_name(spec.display_name, "key.display_name")
     check_labels(spec.labels, "key.labels")
-    creation.check_form(
-        Narrowing(
-            scopes=spec.scopes, resource=spec.resource, allowed_networks=spec.allowed_networks
-        )
-    )
-
-
-async def _owner(reads: Reads, call: Call, name: UserName | None) -> User:
-    """Whose key it is to be: the caller's, or that of somebody the caller may create keys for."""
-    me = call.caller.user
-    if name is None or _is(me, name):
-        return me
-    call.in_workspace(name.workspace, name)
-    call.require(p.KEYS_ANY)
-    owner = await reads.users.get(name.workspace, name.user)
-    if owner is None:
-        raise NotFound(str(name))
-    return owner
-
-
-def _is(user: User, name: UserName) -> bool:
-    if name.workspace != user.workspace_id:
-        return False
-    if "@" in name.user:
-        return user.email is not None and normalise_email(name.user) == normalise_email(user.email)
-    return name.user == user.user_id
-
-
-async def _narrowing(
-    reads: Reads, workspace: int, parent: WorkspaceName, spec: KeySpec
-) -> Narrowing:
-    role = None
-    if spec.role is not None:
-        if spec.role.workspace == parent.workspace:
-            role = await reads.roles.get(workspace, spec.role.role)
-        if role is None:
-            raise NotFound(str(spec.role))
-    return Narrowing(role, spec.scopes, spec.resource, spec.allowed_networks)
+    creation.check_form(spec.narrowing)
 
 
 async def _check_count(writes: Writes, most: int | None, owner: User) -> None:
@@ -286,30 +229,18 @@ async def _check_count(writes: Writes, most: int | None, owner: User) -> None:
         )
 
 
-async def _visible(reads: Reads, call: Call, name: KeyName) -> KeyAt:
-    """The key, if it is the caller's own or the caller may see all of them."""
-    call.in_workspace(name.workspace, name)
-    found = await reads.keys.get(name.workspace, name.key)
-    if found is None:
-        raise NotFound(str(name))
-    own = found.key.owner_internal_id == call.caller.user.internal_id
-    if not call.caller.may(p.KEYS_ANY) and not (own and call.caller.may(p.KEYS_OWN)):
-        raise NotFound(str(name))
-    return found
-
-
 async def _filter(reads: Reads, call: Call, query: KeyQuery) -> KeyFilter:
     me = call.caller.user
     if call.caller.may(p.KEYS_ANY):
-        owner = None if query.user is None else await _user(reads, call, query.user)
-    elif query.user is None or _is(me, query.user):
+        owner = None if query.user is None else await visible_user(reads, call, query.user)
+    elif query.user is None or is_named(me, query.user):
         call.require(p.KEYS_OWN)
         owner = me
     else:
         raise permission_missing(p.KEYS_ANY)
-    creator = None if query.creator is None else await _user(reads, call, query.creator)
+    creator = None if query.creator is None else await visible_user(reads, call, query.creator)
     if query.role is not None:
-        await existing_role(reads, call, query.role)
+        await visible_role(reads, call, query.role)
     return KeyFilter(
         states=query.states or frozenset({KeyState.ACTIVE}),
         owner=None if owner is None else owner.internal_id,
@@ -322,16 +253,6 @@ async def _filter(reads: Reads, call: Call, query: KeyQuery) -> KeyFilter:
         unrotated_since=query.unrotated_since,
         search=query.search,
     )
-
-
-async def _user(reads: Reads, call: Call, name: UserName) -> User:
-    call.in_workspace(name.workspace, name)
-    if _is(call.caller.user, name):
-        return call.caller.user
-    user = await reads.users.get(name.workspace, name.user)
-    if user is None or not (call.caller.may(p.KEYS_ANY) or call.caller.may(p.USERS_READ)):
-        raise NotFound(str(name))
-    return user
 
 
 def _described(found: KeyAt) -> dict[str, object]:

@@ -22,7 +22,8 @@ from keywright.domain.text import (
     check_labels,
 )
 from keywright.domain.token import Entropy
-from keywright.service.call import Call, check_etag, existing_role
+from keywright.service.call import Call, check_etag
+from keywright.service.visibility import visible_role
 from keywright.storage.authority import Change, ChangeKind
 from keywright.storage.database import Database, Writes
 from keywright.storage.users import NewUser
@@ -116,7 +117,7 @@ class Users:
         call.require(p.USERS_READ)
         async with self.database.reading() as reads:
             if only.role is not None:
-                await existing_role(reads, call, only.role)
+                await visible_role(reads, call, only.role)
             return await reads.users.list(parent.workspace, only, after=after, limit=limit)
 
     async def disable(self, call: Call, name: UserName, *, etag: str = "") -> ChangedUser:

@@ -2,7 +2,7 @@
 
 from keywright.domain.keys import RateLimit
 from keywright.domain.names import KeyName, WorkspaceName
-from keywright.service.keys import KeyQuery, KeySpec
+from keywright.service.key_requests import KeyQuery, KeySpec
 from keywright.v1 import key_service_pb2 as pb
 from keywright.v1.key_pb2 import KeyFilter
 from keywright.wire import convert

@@ -1,0 +1,47 @@
+"""What a caller asks of keys, in the domain's words."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from keywright.domain.keys import KeyState, Narrowing, Network, RateLimit
+from keywright.domain.names import RoleName, UserName
+
+
+@dataclass(frozen=True, slots=True)
+class KeySpec:
+    """What a caller asks of a new key. Empty is: the default."""
+
+    key_id: str = ""
+    user: UserName | None = None
+    display_name: str = ""
+    role: RoleName | None = None
+    scopes: tuple[str, ...] = ()
+    resource: str = ""
+    environment: str = ""
+    allowed_networks: tuple[Network, ...] = ()
+    rate_limit: RateLimit | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    ttl: timedelta | None = None
+    expire_time: datetime | None = None
+    never_expires: bool = False
+
+    @property
+    def narrowing(self) -> Narrowing:
+        """What is to be taken away, but for the role, which is only named so far."""
+        return Narrowing(None, self.scopes, self.resource, self.allowed_networks)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyQuery:
+    """Which keys a caller wants to see. Empty asks nothing."""
+
+    states: frozenset[KeyState] = frozenset()
+    user: UserName | None = None
+    creator: UserName | None = None
+    resource: str = ""
+    role: RoleName | None = None
+    environment: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    expires_before: datetime | None = None
+    unrotated_since: datetime | None = None
+    search: str = ""
