@@ -18,7 +18,7 @@ from keywright.domain.errors import Denied, Reason, ServiceError
 from keywright.domain.names import KeyName, UserName, WorkspaceName
 from keywright.domain.position import Position
 from keywright.service.call import Call
-from keywright.service.keys import KeySpec
+from keywright.service.key_requests import KeySpec
 from keywright.service.users import UserSpec
 from keywright.v1 import key_pb2
 from keywright.wire.rpc import Services
