@@ -1,5 +1,6 @@
 """The parts that tests of several kinds need. A database is never shared between test modules."""
 
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -7,6 +8,14 @@ import pytest
 from tests.support.database import Cluster, cluster
 from tests.support.service import Service, service
 from tests.support.unprivileged import directory_others_may_enter
+
+
+def pytest_configure() -> None:
+    """Let tests interrupt their programs, also where these tests run in the background of a shell.
+
+    There a shell has SIGINT ignored, and every program that is started inherits it.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", name="cluster")

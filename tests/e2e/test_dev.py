@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -181,3 +182,13 @@ async def test_a_provided_database_is_used_instead_of_the_embedded_one(
     async with dev([*KEYWRIGHT, "dev"], place, KEYWRIGHT_DATABASE_URL=database) as run:
         assert await whoami(run, run.token) == "admin@localhost"
     assert not (place / ".data").exists()
+
+
+async def test_a_first_run_on_a_busy_port_loses_no_token(place: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        address = f"127.0.0.1:{busy.getsockname()[1]}"
+        status, said = await ended([*KEYWRIGHT, "dev"], place, KEYWRIGHT_LISTEN=address)
+        assert status == 1
+        assert address in said
+    async with dev([*KEYWRIGHT, "dev"], place) as run:
+        assert await whoami(run, run.token) == "admin@localhost"

@@ -1,5 +1,6 @@
 """The commands of who runs a server: what they print, and how they end."""
 
+import json
 import os
 import sys
 from dataclasses import dataclass
@@ -90,15 +91,19 @@ async def test_a_database_is_prepared_and_its_first_admin_made_by_commands(
     assert status.status == 1
     assert "0001" in status.printed
     assert "pending" in status.printed
+    listed = json.loads((await run("db", "status", "-o", "json", database_url=dsn)).printed)
+    assert listed[0] == {"number": 1, "title": "initial", "apply_time": None}
 
     migrated = await run("db", "migrate", database_url=dsn)
     assert migrated.status == 0
     assert migrated.printed == ""
     assert "0001" in migrated.told
     assert "up to date" in migrated.told
-    again = await run("db", "migrate", database_url=dsn)
+    again = await run("db", "migrate", "-o", "json", database_url=dsn)
     assert again.status == 0
-    assert "0001" not in again.told
+    assert json.loads(again.printed) == {"applied": []}
+    listed = json.loads((await run("db", "status", "-o", "json", database_url=dsn)).printed)
+    assert listed[0]["apply_time"] is not None
 
     status = await run("db", "status", database_url=dsn)
     assert status.status == 0

@@ -10,11 +10,11 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from keywright.domain.errors import Reason, Status
-from keywright.wire.methods import methods
+from keywright.wire.methods import UNKNOWN, methods
 from tests.support.database import Cluster
 from tests.support.service import RefusedError, Service, service
 
-METHODS = {f"{method.service}/{method.name}" for method in methods()}
+METHODS = {f"{method.service}/{method.name}" for method in [*methods(), UNKNOWN]}
 
 
 @pytest.fixture(scope="module", name="watched")

@@ -153,10 +153,20 @@ async def test_a_database_that_does_not_fit_the_program_ends_it(
 async def test_without_the_right_pepper_nobody_is_judged(cluster: Cluster, peppers: str) -> None:
     dsn = await cluster.migrated()
     parts = await Parts.open(Config(peppers=PepperRing.parse(f"1:{PEPPERS[0]}", None)), dsn)
-    await parts.bootstrap()
+    bootstrap = await parts.bootstrap()
+    await bootstrap.first_admin("default", "admin@localhost")
     await parts.close()
     async with serve(dsn, peppers=peppers) as process, _channel(process) as channel:
         await _waits(process, channel, "pepper")
+
+
+async def test_a_pepper_that_no_hash_needs_may_go(cluster: Cluster) -> None:
+    dsn = await cluster.migrated()
+    one, two = (f"{number + 1}:{pepper}" for number, pepper in enumerate(PEPPERS))
+    for peppers in (one, f"{one},{two}", two):
+        parts = await Parts.open(Config(peppers=PepperRing.parse(peppers, None)), dsn)
+        await parts.bootstrap()  # agrees on peppers, or raises
+        await parts.close()
 
 
 async def test_an_address_in_use_is_named_with_the_setting_to_change(cluster: Cluster) -> None:

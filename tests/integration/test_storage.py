@@ -14,6 +14,7 @@ from keywright.domain.directory import UserKind
 from keywright.domain.errors import InvalidFields, Reason, ServiceError, Unavailable
 from keywright.storage.credentials import BY_PREFIX
 from keywright.storage.database import Database, Writes
+from keywright.storage.failures import UnexpectedDatabaseError
 from keywright.storage.users import NewUser
 from tests.support.database import Cluster
 
@@ -362,7 +363,7 @@ async def test_any_other_failure_is_not_tried_again(
     storage: Database, connection: Connection
 ) -> None:
     async with faulty(connection, "P0001", times=1000):
-        with pytest.raises(asyncpg.RaiseError):
+        with pytest.raises(UnexpectedDatabaseError, match="P0001"):
             await storage.writing(insert)
         assert await attempts(connection) == 1
 

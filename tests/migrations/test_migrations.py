@@ -11,6 +11,7 @@ import pytest
 from keywright.domain.roles import BUILT_IN, Role
 from keywright.storage import migrate
 from keywright.storage.database import Database
+from keywright.storage.failures import UnexpectedDatabaseError
 from keywright.storage.migrate import Migration, MigrationError
 from tests.support.database import Cluster
 
@@ -101,7 +102,7 @@ async def test_the_program_s_own_migrations_run_on_an_empty_database_and_once(em
 
 
 async def test_a_migration_that_fails_leaves_nothing_half_done(empty: str) -> None:
-    with pytest.raises(asyncpg.DivisionByZeroError):
+    with pytest.raises(UnexpectedDatabaseError, match="division by zero"):
         await run(empty, FIRST, BROKEN)
 
     assert await numbers(empty) == [1]

@@ -5,12 +5,14 @@ need neither asyncpg nor the rest of the server.
 """
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
 
 import typer
 
@@ -25,6 +27,10 @@ EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 
 _DEFAULT_DATA_DIR = Path(".data/postgres")
 
+OutputOption = Annotated[
+    Literal["table", "json"],
+    typer.Option("--output", "-o", help="For people (the default) or programs."),
+]
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="A TOML file with settings.", show_default=False),
@@ -93,7 +99,7 @@ def dev(
 
 
 @db.command()
-def migrate(config: ConfigFile = None) -> None:
+def migrate(config: ConfigFile = None, output: OutputOption = "table") -> None:
     """Apply the migrations that the database lacks.
 
     Example: KEYWRIGHT_DATABASE_URL=postgresql://owner:password@db/keywright keywright db migrate
@@ -105,13 +111,16 @@ def migrate(config: ConfigFile = None) -> None:
         applied = _run(
             migrations.migrate(dsn, migrations.load(), timeout=settings.database_connect_timeout)
         )
+        if output == "json":
+            typer.echo(json.dumps({"applied": [each.number for each in applied]}))
+            return
         for each in applied:
             typer.echo(f"{each.number:04} {each.title}: applied", err=True)
         typer.echo("The database is up to date.", err=True)
 
 
 @db.command()
-def status(config: ConfigFile = None) -> None:
+def status(config: ConfigFile = None, output: OutputOption = "table") -> None:
     """Say which migrations are applied and which are pending; exit with 1 if any is pending.
 
     Example: keywright db status --config keywright.toml
@@ -123,10 +132,21 @@ def status(config: ConfigFile = None) -> None:
         found = _run(
             migrations.status(dsn, migrations.load(), timeout=settings.database_connect_timeout)
         )
-        for one in found.applied:
-            typer.echo(f"{one.number:04} {one.title}: applied {one.apply_time:%Y-%m-%d %H:%M:%SZ}")
-        for each in found.pending:
-            typer.echo(f"{each.number:04} {each.title}: pending")
+        rows = [
+            *((one.number, one.title, one.apply_time) for one in found.applied),
+            *((each.number, each.title, None) for each in found.pending),
+        ]
+        if output == "json":
+            keys = ("number", "title", "apply_time")
+            typer.echo(
+                json.dumps(
+                    [dict(zip(keys, row, strict=True)) for row in rows], default=datetime.isoformat
+                )
+            )
+        else:
+            for number, title, applied in rows:
+                when = f"applied {applied:%Y-%m-%d %H:%M:%SZ}" if applied else "pending"
+                typer.echo(f"{number:04} {title}: {when}")
     if found.pending:
         raise typer.Exit(EXIT_FAILED)
 
@@ -218,7 +238,7 @@ def _told() -> Iterator[None]:
         from keywright.app.mistakes import ConfigurationError  # noqa: PLC0415
         from keywright.domain.errors import ServiceError  # noqa: PLC0415
         from keywright.security.pepper import PepperMismatchError  # noqa: PLC0415
-        from keywright.storage.failures import explained  # noqa: PLC0415
+        from keywright.storage.failures import UnexpectedDatabaseError, explained  # noqa: PLC0415
         from keywright.storage.migrate import MigrationError  # noqa: PLC0415
     except ModuleNotFoundError as error:
         _fail(f"{error.name} is not installed; a server needs: pip install 'keywright[server]'")
@@ -228,7 +248,13 @@ def _told() -> Iterator[None]:
         _fail(str(error), EXIT_CONFIGURATION)
     except ServiceError as error:
         _fail(explained(error))
-    except (EmbeddedPostgresError, ListenError, MigrationError, PepperMismatchError) as error:
+    except (
+        EmbeddedPostgresError,
+        ListenError,
+        MigrationError,
+        PepperMismatchError,
+        UnexpectedDatabaseError,
+    ) as error:
         _fail(str(error))
 
 
@@ -242,7 +268,8 @@ def _announce(target: str, token: "Secret[str] | None") -> None:
     typer.echo(f"\nkeywright listens on {target}, workspace `default`.\n", err=True)
     if token is None:
         typer.echo(
-            "The admin's token was printed at the first run. For a new one: make admin-token\n",
+            "The admin's token was printed at the first run. For a new one: make admin-token, or\n"
+            "keywright dev --new-admin-token with the same --data-dir.\n",
             err=True,
         )
         return

@@ -123,7 +123,7 @@ class Config(BaseModel):
 
     reflection: bool = True
     max_request_bytes: Annotated[int, size(2**12, 2**28)] = 4 * 2**20
-    max_response_bytes: Annotated[int, size(2**12, 2**28)] = 4 * 2**20
+    max_response_bytes: Annotated[int, size(2**16, 2**28)] = 4 * 2**20
     max_metadata_bytes: Annotated[int, size(2**12, 2**20)] = 16 * 2**10
     max_concurrent_streams: Annotated[int, whole(1, 1_000_000)] = 1000
     max_deadline: Annotated[timedelta, duration("100ms", "1h")] = timedelta(seconds=60)

@@ -28,16 +28,14 @@ async def dev(config: Config, data_dir: Path, announce: Announce) -> None:
     """
     async with _database(config, data_dir) as dsn:
         await migrate.migrate(dsn, migrate.load(), timeout=config.database_connect_timeout)
-        parts = await Parts.open(config, dsn)
-        try:
-            bootstrap = await parts.bootstrap()
-            token = await bootstrap.first_admin(WORKSPACE, ADMIN)
-        finally:
-            await parts.close()
         async with listening(config, dsn) as server:
-            announcing = asyncio.create_task(_announce(server, announce, token))
+            first_run = asyncio.create_task(_first_run(config, dsn, server, announce))
+            first_run.add_done_callback(lambda task: _stop_if_failed(task, server))
             await until_signalled(server.stopped)
-            announcing.cancel()
+            first_run.cancel()
+            await asyncio.wait([first_run])
+        if not first_run.cancelled():
+            first_run.result()
 
 
 async def new_admin_token(config: Config, data_dir: Path, user: UserName) -> Secret[str]:
@@ -67,9 +65,21 @@ async def admin_token(config: Config, dsn: str, user: UserName) -> Secret[str]:
         await parts.close()
 
 
-async def _announce(server: Listening, announce: Announce, token: Secret[str] | None) -> None:
+async def _first_run(config: Config, dsn: str, server: Listening, announce: Announce) -> None:
+    # Not before the server can be used: a token that is made and not shown is lost.
     await server.ready.wait()
-    announce(server.target, token)
+    parts = await Parts.open(config, dsn)
+    try:
+        bootstrap = await parts.bootstrap()
+        token = await bootstrap.first_admin(WORKSPACE, ADMIN)
+        announce(server.target, token)
+    finally:
+        await parts.close()
+
+
+def _stop_if_failed(first_run: "asyncio.Task[None]", server: Listening) -> None:
+    if not first_run.cancelled() and first_run.exception() is not None:
+        server.stopped.set()
 
 
 @asynccontextmanager

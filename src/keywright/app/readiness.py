@@ -16,7 +16,7 @@ from keywright.domain.errors import ServiceError
 from keywright.security.pepper import PepperMismatchError
 from keywright.service.installation import Installation
 from keywright.storage import migrate
-from keywright.storage.failures import explained
+from keywright.storage.failures import UnexpectedDatabaseError, explained
 from keywright.wire.rpc import Backend, Services
 
 _log = structlog.get_logger("keywright.readiness")
@@ -72,7 +72,7 @@ class Readiness:
                     return await self._prepare()
             except ServiceError as error:
                 reason = explained(error)
-            except (NotReadyError, PepperMismatchError) as error:
+            except (NotReadyError, PepperMismatchError, UnexpectedDatabaseError) as error:
                 reason = str(error)
             except TimeoutError:
                 reason = "the database does not answer"

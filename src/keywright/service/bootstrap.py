@@ -5,6 +5,7 @@ Not reachable over the network: whoever can run this has the database's own cred
 
 from dataclasses import dataclass
 
+from keywright.domain.creation import check_owner
 from keywright.domain.directory import User, UserKind
 from keywright.domain.errors import NotFound, invalid_field
 from keywright.domain.identity import mint_id
@@ -84,6 +85,7 @@ class Bootstrap:
         user: User | None = await writes.read.users.get(name.workspace, name.user)
         if user is None:
             raise NotFound(str(name))
+        check_owner(user)
         key_id = mint_id(self.entropy)
         await writes.keys.insert(
             NewKey(

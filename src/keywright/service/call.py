@@ -58,6 +58,18 @@ class Call:
         caller = identify(found.credential, self.address, seen.now)
         return Call(caller, self.call_id, self.address, self.remaining)
 
+    async def hold(self, writes: Writes) -> "Call":
+        """`confirm`, and keep it so until the end of the transaction.
+
+        For what creates: once the revocation of the caller's key has returned, nothing comes into
+        being by that key any more.
+        """
+        credential = self.caller.credential
+        await writes.authority.hold(
+            users=[credential.user.internal_id], keys=[credential.key.internal_id]
+        )
+        return await self.confirm(writes)
+
     def event(self, action: str, resource: object, **change: object) -> AuditEvent:
         """The audit event of what this call does to `resource`."""
         return AuditEvent(
@@ -66,6 +78,7 @@ class Call:
             resource=str(resource),
             actor=str(self.caller.user.name),
             credential=str(self.caller.credential.key.name),
+            actor_email=self.caller.user.email or "",
             client_address="" if self.address is None else str(self.address),
             call_id=self.call_id,
             change=dict(change),

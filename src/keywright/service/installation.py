@@ -28,10 +28,13 @@ class Installation:
             PepperMismatchError: a pepper is missing here, or differs.
         """
         await self._check(peppers)
-        recorded = {version: peppers.fingerprint(version) for version in peppers.peppers}
+        current = peppers.current
+        if current is None:
+            return
+        recorded = {current: peppers.fingerprint(current)}
         await self.database.writing(lambda writes: writes.installation.record_peppers(recorded))
         await self._check(peppers)
 
     async def _check(self, peppers: PepperRing) -> None:
         async with self.database.reading() as reads:
-            peppers.check(await reads.installation.pepper_fingerprints())
+            peppers.check(await reads.installation.pepper_fingerprints(peppers.peppers.keys()))

@@ -85,7 +85,7 @@ class Keys:
             raise overloaded() from error
 
         async def transaction(writes: Writes) -> CreatedKey:
-            confirmed = await call.confirm(writes)
+            confirmed = await call.hold(writes)
             seen_by = confirmed.caller
             workspace = await writes.read.workspaces.get(parent.workspace)
             if workspace is None:
@@ -220,7 +220,8 @@ def _check_form(spec: KeySpec) -> None:
 async def _check_count(writes: Writes, most: int | None, owner: User) -> None:
     if most is None:
         return
-    # One after the other: creations at the same time would all count the same keys.
+    # One after the other: creations at the same time would all count the same keys. (Two that
+    # hold their callers already may have to be told apart by the database, and one runs again.)
     await writes.authority.lock(users=[owner.internal_id])
     if await writes.read.keys.count_live(owner.internal_id) >= most:
         raise ServiceError(

@@ -67,16 +67,13 @@ class Users:
         user_id = spec.user_id or mint_id(self.entropy)
 
         async def transaction(writes: Writes) -> ChangedUser:
-            confirmed = await call.confirm(writes)
+            confirmed = await call.hold(writes)
             confirmed.require(p.USERS_MANAGE)
             workspace = await writes.read.workspaces.get(parent.workspace)
             if workspace is None:
                 raise NotFound(str(parent))
             wanted = spec.role or RoleName(parent.workspace, DEFAULT_ROLE)
-            confirmed.in_workspace(wanted.workspace, wanted)
-            role = await writes.read.roles.get(workspace.internal_id, wanted.role)
-            if role is None:
-                raise NotFound(str(wanted))
+            role = await visible_role(writes.read, confirmed, wanted)
             _check_role(confirmed, role)
             await writes.users.insert(
                 workspace.internal_id,

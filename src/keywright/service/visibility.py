@@ -1,6 +1,6 @@
 """Names, resolved as far as the caller may see: what it may not see is `NotFound`, as if missing.
 
-Foreign, invisible and missing are one answer (promise G8), so every use case resolves names here.
+Foreign, invisible and missing are one answer (promise G8).
 """
 
 from keywright.domain import permissions as p

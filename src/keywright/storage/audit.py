@@ -15,6 +15,7 @@ class AuditEvent:
     resource: str
     actor: str
     credential: str
+    actor_email: str = ""
     client_address: str = ""
     call_id: str = ""
     change: dict[str, Any] = field(default_factory=dict)
@@ -31,14 +32,16 @@ class AuditWriter:
         await self._connection.execute(
             """
             INSERT INTO keywright.audit_event
-                (workspace_id, action, resource, actor, credential, client_address, call_id, change)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                (workspace_id, action, resource, actor, credential, actor_email, client_address,
+                 call_id, change)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
             """,
             event.workspace_id,
             event.action,
             event.resource,
             event.actor,
             event.credential,
+            event.actor_email,
             event.client_address,
             event.call_id,
             event.change,

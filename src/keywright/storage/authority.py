@@ -57,6 +57,17 @@ class AuthorityWriter:
                     ids,
                 )
 
+    async def hold(self, *, users: Iterable[int], keys: Iterable[int]) -> None:
+        """Keep rows as they are until the end of the transaction; others may hold them, too.
+
+        Whoever narrows one of them waits, so what is created under them is there when that returns.
+        """
+        for table, ids in (("user", users), ("key", keys)):
+            await self._connection.execute(
+                f"SELECT FROM keywright.{table} WHERE id = ANY($1) ORDER BY id FOR SHARE",
+                sorted(set(ids)),
+            )
+
     async def position(self) -> Position:
         """Where the history stands, for this transaction."""
         row = await self._connection.fetchrow(

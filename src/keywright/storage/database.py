@@ -78,6 +78,7 @@ class Database:
     pool: Pool
     new_pool: Callable[[], Awaitable[Pool]]
     acquire_timeout: timedelta
+    statement_timeout: timedelta
 
     @classmethod
     async def open(
@@ -122,7 +123,7 @@ class Database:
             )
 
         with translated():
-            return cls(await new_pool(), new_pool, acquire_timeout=connect_timeout)
+            return cls(await new_pool(), new_pool, connect_timeout, statement_timeout)
 
     async def close(self) -> None:
         """Close the pool, when the calls that use it have ended; or soon, if they do not."""
@@ -166,7 +167,7 @@ class Database:
         for attempt in range(_ATTEMPTS):
             try:
                 async with self._connection() as connection:
-                    await connection.execute(_begin(within))
+                    await connection.execute(_begin(within, self.statement_timeout))
                     result = await transaction(Writes(connection))
                     await commit(connection)
                     return result
@@ -234,8 +235,8 @@ def _close(connection: Connection) -> None:
         connection.terminate()
 
 
-def _begin(within: timedelta | None) -> str:
-    if within is None:
+def _begin(within: timedelta | None, most: timedelta) -> str:
+    if within is None or within - _MARGIN >= most:
         return "BEGIN"
     milliseconds = max(1, int((within - _MARGIN) / timedelta(milliseconds=1)))
     return f"BEGIN; SET LOCAL statement_timeout = {milliseconds}"

@@ -53,6 +53,17 @@ DRIVER_ERRORS = (asyncpg.PostgresError, *_CONNECTION_ERRORS)
 """What asyncpg raises when a statement fails or a connection dies."""
 
 
+class UnexpectedDatabaseError(Exception):
+    """The database refused a statement for a reason that nobody foresaw: a defect, or its set-up.
+
+    Says the SQLSTATE and PostgreSQL's message. Not its DETAIL, which shows rows with their hashes.
+    """
+
+    def __init__(self, error: asyncpg.PostgresError) -> None:
+        constraint = f", constraint {error.constraint_name}" if error.constraint_name else ""
+        super().__init__(f"{error.message} (SQLSTATE {error.sqlstate}{constraint})")
+
+
 class RetryTransaction(Exception):
     """The database undid the transaction and asks for another try."""
 
@@ -65,13 +76,14 @@ def translated() -> Iterator[None]:
         RetryTransaction: nothing happened; run the transaction again.
         Unavailable: the database cannot be reached, or is full, or is shutting down.
         ServiceError: a named constraint was violated, or time is over.
+        UnexpectedDatabaseError: anything else that the database refuses.
     """
     try:
         yield
     except asyncpg.PostgresError as error:
         known = _meaning(error)
         if known is None:
-            raise
+            raise UnexpectedDatabaseError(error) from None
         raise known from error
     except _CONNECTION_ERRORS as error:
         if _is_defect(error):

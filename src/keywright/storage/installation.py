@@ -1,6 +1,6 @@
 """What all processes of an installation share: the signing key and the peppers' fingerprints."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from keywright.storage.connection import Connection
 
@@ -18,9 +18,16 @@ class InstallationReader:
         )
         return key
 
-    async def pepper_fingerprints(self) -> dict[int, bytes]:
-        """Fingerprint by version, of each pepper that secrets were hashed with."""
-        rows = await self._connection.fetch("SELECT version, fingerprint FROM keywright.pepper")
+    async def pepper_fingerprints(self, configured: Collection[int]) -> dict[int, bytes]:
+        """Fingerprint by version, of each pepper that some secret needs or that is `configured`."""
+        rows = await self._connection.fetch(
+            """
+            SELECT version, fingerprint FROM keywright.pepper p
+            WHERE version = ANY($1)
+               OR EXISTS (SELECT FROM keywright.key_secret WHERE pepper_version = p.version)
+            """,
+            list(configured),
+        )
         return {row["version"]: row["fingerprint"] for row in rows}
 
 

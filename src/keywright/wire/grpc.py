@@ -12,11 +12,10 @@ from google.protobuf.message import Message
 from grpc.aio import ServicerContext
 from grpc_status import rpc_status
 
-from keywright.domain.errors import Reason, ServiceError
 from keywright.domain.keys import Address, parse_address
-from keywright.wire.errors import Failure, failure
+from keywright.wire.errors import Failure
 from keywright.wire.interceptors import Proceed, chain
-from keywright.wire.methods import methods
+from keywright.wire.methods import UNKNOWN, methods
 from keywright.wire.rpc import Backend, Method, Rpc
 
 Context = ServicerContext[bytes, bytes]
@@ -27,13 +26,14 @@ class Transport(grpc.GenericRpcHandler):
 
     def __init__(self, backend: Backend) -> None:
         self._handlers = {method.path: _handler(backend, method) for method in methods()}
+        self._unknown = _handler(backend, UNKNOWN)
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
     ) -> "grpc.RpcMethodHandler[bytes, bytes]":
         """The handler of a method, known or not."""
         path = handler_call_details.method
-        return self._handlers.get(path) or _UNKNOWN
+        return self._handlers.get(path) or self._unknown
 
 
 def _handler(backend: Backend, method: Method) -> "grpc.RpcMethodHandler[bytes, bytes]":
@@ -68,15 +68,6 @@ def _serve(
         return reply.SerializeToString()
 
     return serve
-
-
-async def _unknown(_requests: object, context: Context) -> None:
-    error = ServiceError(Reason.METHOD_UNIMPLEMENTED, "there is no such method here")
-    await _abort(context, failure(error, call_id=""), [])
-
-
-# A stream can take whatever an unknown method is called with, also nothing.
-_UNKNOWN: "grpc.RpcMethodHandler[bytes, bytes]" = grpc.stream_stream_rpc_method_handler(_unknown)
 
 
 async def _abort(context: Context, failed: Failure, metadata: list[tuple[str, str]]) -> None:

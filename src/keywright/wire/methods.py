@@ -6,6 +6,7 @@ from importlib import import_module
 from types import ModuleType
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message_factory import GetMessageClass
 
 from keywright import v1
@@ -17,6 +18,10 @@ _HANDLERS: Mapping[str, ModuleType] = {
     "KeyService": keys,
     "UserService": users,
 }
+
+
+# Whatever is called that the contract does not have. A stream takes any body, also none.
+UNKNOWN = Method("unknown", "unknown", Empty, handler=None, streaming=True)
 
 
 def services() -> list[ServiceDescriptor]:

@@ -38,6 +38,10 @@ CREATE TABLE keywright.workspace (
     default_ttl         interval,
     expiry_required     boolean     NOT NULL DEFAULT false,
     max_keys_per_user   integer,
+    key_creation        text        NOT NULL DEFAULT '', -- who may create keys; '': as permissions say
+    free_binding        boolean     NOT NULL DEFAULT false, -- everyone may bind keys of their own
+    rotation_reminder   interval,
+    labels              jsonb       NOT NULL DEFAULT '{}',
     version             bigint      NOT NULL DEFAULT 1,
     create_time         timestamptz NOT NULL DEFAULT now(),
     update_time         timestamptz NOT NULL DEFAULT now(),
@@ -116,6 +120,7 @@ CREATE TABLE keywright.grant (
     resource     text        NOT NULL,
     role         bigint      NOT NULL,
     role_scope   bigint      NOT NULL,
+    creator      text        NOT NULL DEFAULT '', -- name, as at creation
     create_time  timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT grant_pkey PRIMARY KEY (id),
     CONSTRAINT grant_id_unique UNIQUE (workspace, grant_id),
@@ -198,6 +203,8 @@ CREATE TABLE keywright.key_secret (
     CONSTRAINT key_secret_verifier_tag_length CHECK (octet_length(verifier_tag) = 8)
 );
 CREATE INDEX key_secret_by_key ON keywright.key_secret (key);
+CREATE INDEX key_secret_by_pepper ON keywright.key_secret (pepper_version)
+    WHERE pepper_version IS NOT NULL;
 
 -- Inserted in the transaction of what it reports (promise G10). Names, not references: an event
 -- outlives what it speaks of. Partitioned by time, so that retention drops tables instead of rows.
@@ -207,10 +214,16 @@ CREATE TABLE keywright.audit_event (
     workspace_id    text        NOT NULL,
     action          text        NOT NULL,
     resource        text        NOT NULL,
+    outcome         text        NOT NULL DEFAULT 'DONE',
+    reason          text        NOT NULL DEFAULT '',
     actor           text        NOT NULL,
+    actor_email     text        NOT NULL DEFAULT '',
     credential      text        NOT NULL,
     client_address  text        NOT NULL DEFAULT '',
     call_id         text        NOT NULL DEFAULT '',
+    request_id      text        NOT NULL DEFAULT '',
+    count           integer     NOT NULL DEFAULT 1,    -- how many alike this one stands for,
+    first_time      timestamptz,                       -- and when the first of them was
     change          jsonb       NOT NULL DEFAULT '{}',
     CONSTRAINT audit_event_pkey PRIMARY KEY (create_time, id)
 ) PARTITION BY RANGE (create_time);
