@@ -157,6 +157,7 @@ async def test_an_event_says_who_did_it_with_what_from_where(service: Service) -
         "prefix": created.key.prefix,
         "environment": "live",
         "role": None,
+        "rate_limit": None,
         "scopes": ["keys.own", "labels.*"],
         "resource": "",
         "allowed_networks": [],
@@ -212,7 +213,7 @@ async def test_the_first_admin_is_in_the_trail(service: Service) -> None:
     rows = await service.sql(
         "SELECT action FROM keywright.audit_event WHERE actor = 'bootstrap' ORDER BY id"
     )
-    assert [row[0] for row in rows] == ["CreateWorkspace", "CreateKey"]
+    assert [row[0] for row in rows] == ["CreateWorkspace", "CreateUser", "CreateKey"]
 
 
 async def test_an_event_outlives_what_it_speaks_of(service: Service) -> None:

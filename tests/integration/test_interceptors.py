@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from keywright.v1 import auth_service_pb2
 from keywright.wire.grpc import Transport
 from keywright.wire.handlers import auth
-from keywright.wire.rpc import Backend, Rpc, Services, Settings
+from keywright.wire.rpc import Backend, Rpc, Settings
 from tests.support.service import Caller, Service, refusal
 
 GIVEN = re.compile(r"[0-9a-f]{32}")
@@ -94,10 +94,8 @@ async def test_a_handler_that_raises_anything_is_internal(monkeypatch: pytest.Mo
         raise ZeroDivisionError("the insides")
 
     monkeypatch.setitem(auth.HANDLERS, "Authenticate", planted)
-    nothing: Any = None  # the planted handler uses no service
-    backend = Backend(
-        Settings(authenticate_callers="any"), Services(nothing, nothing, nothing, nothing)
-    )
+    services: Any = object()  # the planted handler uses none
+    backend = Backend(Settings(authenticate_callers="any"), services)
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((Transport(backend),))
     port = server.add_insecure_port("127.0.0.1:0")

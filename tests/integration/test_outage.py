@@ -321,7 +321,7 @@ async def test_a_transaction_that_went_on_after_a_failure_is_not_told_as_committ
     )
 
     async def swallows(writes: Writes) -> None:
-        await writes.workspaces.insert("begun", display_name="")
+        await writes.workspaces.insert("begun")
         with suppress(asyncpg.PostgresError):
             await writes.users._connection.execute("SELECT 1 / 0")
 

@@ -27,13 +27,13 @@ class Bug:
 
 BUGS = {
     "a mutation without its audit event": Bug(
-        "service/keys.py",
+        "service/key_changes.py",
         guard="await writes.audit.insert(",
         instead="(lambda _event: None)(",
         scenario=test_audit.every_mutation_has_its_event,
     ),
     "an audit event in a transaction of its own": Bug(
-        "service/keys.py",
+        "service/key_changes.py",
         guard="await writes.audit.insert(",
         instead="await (lambda event: self.database.writing(lambda own: own.audit.insert(event)))(",
         scenario=test_audit.what_fails_leaves_no_event,
@@ -46,9 +46,10 @@ BUGS = {
         scenario=test_authenticate.live_role,
     ),
     "a caller that is not checked again": Bug(
-        "service/keys.py",
-        guard="await call.confirm(writes)",
-        instead="call",
+        "service/call.py",
+        guard="return await self.confirm(writes)",
+        instead="return ConfirmedCall(self.caller, self.call_id, self.address, self.remaining,"
+        " await writes.read.position())",
         scenario=test_transactions.a_caller_that_falls_meanwhile,
     ),
     "a guest whose keys go on": Bug(
@@ -59,7 +60,7 @@ BUGS = {
     ),
     "admins that are counted without a lock": Bug(
         "service/users.py",
-        guard="workspaces=[workspace.internal_id],",
+        guard="workspaces=[call.caller.credential.workspace_internal_id],",
         instead="",
         scenario=test_transactions.the_last_two_admins_disabled_at_once,
     ),

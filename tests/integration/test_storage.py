@@ -121,6 +121,8 @@ FORBIDDEN: dict[str, str] = {
     "workspace_max_ttl_range": change("workspace", "max_ttl = '59 seconds'"),
     "workspace_default_ttl_range": change("workspace", "max_ttl = '1 day', default_ttl = '2 days'"),
     "workspace_max_keys_per_user_range": change("workspace", "max_keys_per_user = 0"),
+    "workspace_key_creation_known": change("workspace", "key_creation = 'NOBODY'"),
+    "workspace_rotation_reminder_range": change("workspace", "rotation_reminder = '23 hours'"),
     "role_id_unique": again("role", "workspace, role_id, permissions, may_hold_keys"),
     "role_workspace_exists": again("role", "workspace, role_id, permissions, may_hold_keys",
                                    "999999, role_id, permissions, may_hold_keys"),
@@ -140,6 +142,11 @@ FORBIDDEN: dict[str, str] = {
     "user_id_form": change("user", "user_id = 'a b'"),
     "user_kind_known": change("user", "kind = 'ROBOT'"),
     "user_state_known": change("user", "state = 'GONE'"),
+    "user_role_whole": change("user", "role_scope = NULL"),
+    "user_role_or_resource": change("user", "role = NULL, role_scope = NULL"),
+    "user_resource_is_for_services": change(
+        "user", "role = NULL, role_scope = NULL, resource = 'projects/a'"
+    ),
     "user_email_normalised": change("user", "email_key = NULL"),
     "user_human_has_email": change("user", "email = NULL, email_key = NULL"),
     "grant_id_unique": again("grant", 'workspace, grant_id, "user", resource, role, role_scope',
@@ -155,6 +162,7 @@ FORBIDDEN: dict[str, str] = {
     "key_id_unique": again("key", f"key_id, {KEY}"),
     "key_workspace_exists": change("key", "workspace = 999999, owner = NULL"),
     "key_owner_exists": change("key", f"owner = {USER_OF_W2}"),
+    "key_creator_exists": change("key", f"creator = {USER_OF_W2}"),
     "key_role_exists": change("key", f"role = {ROLE_OF_W2}, role_scope = 0"),
     "key_role_is_of_workspace": change("key", f"role = {ROLE_OF_W2}, role_scope = {SCOPE_OF_W2}"),
     "key_role_whole": change("key", "role_scope = 0"),
@@ -333,7 +341,7 @@ async def faulty(connection: Connection, code: str, times: int) -> AsyncIterator
 
 
 async def insert(writes: Writes) -> int | None:
-    return await writes.workspaces.insert("w", display_name="")
+    return await writes.workspaces.insert("w")
 
 
 async def attempts(connection: Connection) -> Any:
@@ -462,7 +470,7 @@ async def test_a_violated_constraint_is_known_by_its_name(storage: Database) -> 
     async def make(writes: Writes, user_id: str, email: str | None) -> None:
         workspace = await writes.read.workspaces.get("system")
         assert workspace is not None
-        guest = await writes.read.roles.get(workspace.internal_id, "guest")
+        guest = await writes.read.roles.get("system", "guest")
         assert guest is not None
         new = NewUser(user_id, UserKind.HUMAN, guest, email, "", "", {})
         await writes.users.insert(workspace.internal_id, new)

@@ -140,9 +140,10 @@ async def test_no_mutation_trusts_an_earlier_check_of_its_caller(
     call = await inside.call_of(created.token)
     await service.admin.revoke_key(created.key.name)
 
-    keys, users = inside.services.keys, inside.services.users
+    creation, keys = inside.services.key_creation, inside.services.key_changes
+    users = inside.services.users
     for mutation in (
-        lambda: keys.create(call, WorkspaceName("default"), KeySpec(key_id="never-made")),
+        lambda: creation.create(call, WorkspaceName("default"), KeySpec(key_id="never-made")),
         lambda: keys.revoke(call, KeyName.parse(victim, "name")),
         lambda: keys.delete(call, KeyName.parse(victim, "name")),
         lambda: users.create(call, WorkspaceName("default"), UserSpec("never-made", email="n@x.y")),
@@ -172,7 +173,7 @@ async def test_authority_that_was_lost_meanwhile_is_not_given_away(
 
     for spec in (KeySpec(user=UserName("default", "admin")), KeySpec(resource="projects/a")):
         with pytest.raises(ServiceError) as error:
-            await inside.services.keys.create(call, WorkspaceName("default"), spec)
+            await inside.services.key_creation.create(call, WorkspaceName("default"), spec)
         assert error.value.reason is Reason.CALLER_PERMISSION_MISSING
 
 
@@ -182,7 +183,7 @@ async def test_a_deleted_caller_is_refused(service: Service, inside: Inside) -> 
     await service.admin.delete_key(created.key.name)
 
     with pytest.raises(Denied) as error:
-        await inside.services.keys.create(call, WorkspaceName("default"), KeySpec())
+        await inside.services.key_creation.create(call, WorkspaceName("default"), KeySpec())
     assert error.value.reason is Reason.TOKEN_UNKNOWN
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.service import RefusedError, Service
+from tests.support.service import PARENT, RefusedError, Service
 
 
 async def test_a_key_without_any_permission_learns_who_it_is(service: Service) -> None:
@@ -26,7 +26,7 @@ async def test_a_key_bound_to_networks_is_taken_to_come_from_where_it_calls(
     assert refused.value.info.metadata["caller_reason"] == "ADDRESS_NOT_ALLOWED"
 
 
-async def test_a_key_bound_to_a_resource_can_present_itself_there_and_manage_nothing(
+async def test_a_key_bound_to_a_resource_manages_at_most_what_is_bound_there(
     service: Service,
 ) -> None:
     created = await service.admin.create_key(resource="projects/a")
@@ -37,9 +37,21 @@ async def test_a_key_bound_to_a_resource_can_present_itself_there_and_manage_not
     with pytest.raises(RefusedError) as refused:
         await bound.authenticate(created.token)
     assert refused.value.reason == "RESOURCE_REQUIRED"
+    await service.admin.create_key(resource="projects/b")
+    assert [key.name for key in (await bound.list_keys()).keys] == [created.key.name]
+    for more in ({}, {"resource": "projects/a"}, {"resource": "projects/b"}):
+        with pytest.raises(RefusedError) as refused:
+            await bound.create_key(**more)
+        assert refused.value.reason == "CALLER_PERMISSION_MISSING"
+
+    ann = await service.person("bound-collaborator", "collaborator")
+    theirs = await service.admin.create_key(
+        user=f"{PARENT}/users/bound-collaborator", resource="projects/a"
+    )
     with pytest.raises(RefusedError) as refused:
-        await bound.list_keys()
+        await service.as_caller(theirs.token).list_keys()
     assert refused.value.reason == "CALLER_PERMISSION_MISSING"
+    assert theirs.key.name in [key.name for key in (await ann.list_keys()).keys]
 
 
 async def test_anothers_token_needs_the_permission_to_authenticate(service: Service) -> None:

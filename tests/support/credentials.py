@@ -26,6 +26,7 @@ def user(
     *,
     state: State = State.ACTIVE,
     workspace: str = "default",
+    resource: str = "",
 ) -> User:
     """A user; those of the same id are the same."""
     return User(
@@ -37,6 +38,7 @@ def user(
         email=f"{user_id}@example.com",
         display_name="",
         external_id="",
+        resource=resource,
         internal_id=int.from_bytes(user_id.encode()),
     )
 

@@ -3,19 +3,23 @@
 import asyncio
 import json
 import os
+import pkgutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import grpc
+from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from keywright import v1
 from keywright.app.composition import Parts
 from keywright.app.config import Config
 from keywright.storage.connection import set_codecs
@@ -31,6 +35,25 @@ from keywright.v1 import (
     user_service_pb2_grpc,
 )
 
+
+def _methods() -> dict[str, tuple[str, Any, Any]]:
+    """Path, request type and reply type of each method, from the descriptors."""
+    return {
+        method.name: (
+            f"/{service.full_name}/{method.name}",
+            GetMessageClass(method.input_type),
+            GetMessageClass(method.output_type),
+        )
+        for module in pkgutil.iter_modules(v1.__path__)
+        if module.name.endswith("_service_pb2")
+        for service in import_module(
+            f"{v1.__name__}.{module.name}"
+        ).DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+    }
+
+
+METHODS = _methods()
 WORKSPACE = "default"
 PARENT = f"workspaces/{WORKSPACE}"
 ADMIN = f"{PARENT}/users/admin"
@@ -234,6 +257,19 @@ class Caller:
         try:
             call: Any = self.channel.unary_unary(path)
             return await call(body, metadata=self._metadata(), timeout=20)
+        except grpc.aio.AioRpcError as error:
+            raise RefusedError(error) from None
+
+    async def do(self, method: str, **fields: Any) -> Any:
+        """Any unary method of the contract, by its name, with these fields in its request."""
+        path, request_type, reply_type = METHODS[method]
+        call: Any = self.channel.unary_unary(
+            path,
+            request_serializer=request_type.SerializeToString,
+            response_deserializer=reply_type.FromString,
+        )
+        try:
+            return await call(request_type(**fields), metadata=self._metadata(), timeout=20)
         except grpc.aio.AioRpcError as error:
             raise RefusedError(error) from None
 

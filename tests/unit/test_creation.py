@@ -7,15 +7,25 @@ from datetime import datetime, timedelta
 import pytest
 
 from keywright.domain.creation import (
-    check_creation,
     check_environment,
     check_form,
     check_owner,
+    check_permission,
+    check_within,
 )
 from keywright.domain.decision import Principal
-from keywright.domain.directory import Grant, State, User, Workspace
+from keywright.domain.directory import (
+    NO_POLICY,
+    Grant,
+    KeyCreation,
+    KeyPolicy,
+    State,
+    User,
+    Workspace,
+)
 from keywright.domain.errors import InvalidFields, Reason, ServiceError
 from keywright.domain.keys import Narrowing, Network
+from keywright.domain.roles import WITHOUT_ROLE
 from tests.support.credentials import NOW, ROLES, credential, principal, role, user
 
 ANN = user("ann", ROLES["member"])
@@ -47,11 +57,14 @@ def create(
     narrowing: Narrowing | None = None,
     grants: Sequence[Grant] | None = None,
     expire_time: datetime | None = None,
+    policy: KeyPolicy = NO_POLICY,
 ) -> None:
     owner = owner or by.user
     if grants is None:
         grants = by.credential.authority.grants if owner == by.user else ()
-    check_creation(by, owner, grants, narrowing or Narrowing(), expire_time)
+    narrowing = narrowing or Narrowing()
+    check_permission(by, owner, narrowing.resource, policy)
+    check_within(by, owner, grants, narrowing, expire_time)
 
 
 def refused(
@@ -60,9 +73,10 @@ def refused(
     narrowing: Narrowing | None = None,
     grants: Sequence[Grant] | None = None,
     expire_time: datetime | None = None,
+    policy: KeyPolicy = NO_POLICY,
 ) -> ServiceError:
     with pytest.raises(ServiceError) as error:
-        create(by, owner, narrowing, grants, expire_time)
+        create(by, owner, narrowing, grants, expire_time, policy)
     return error.value
 
 
@@ -149,6 +163,53 @@ def test_a_bound_key_needs_keys_bound_there_or_keys_any() -> None:
     assert refused(caller(grants=[MANAGER_OF_A]), narrowing=elsewhere).details == {
         "permission": "keys.bound"
     }
+
+
+def test_a_policy_may_let_everyone_bind_keys_of_their_own() -> None:
+    bound = Narrowing(resource="projects/a")
+
+    create(caller(), narrowing=bound, policy=KeyPolicy(free_binding=True))
+    assert refused(caller(), BOB, bound, policy=KeyPolicy(free_binding=True)).details == {
+        "permission": "keys.any"
+    }
+
+
+def test_a_policy_may_leave_creating_to_administrators() -> None:
+    only_admins = KeyPolicy(key_creation=KeyCreation.ADMINS)
+
+    assert refused(caller(), policy=only_admins).reason is Reason.POLICY_CREATION_NOT_ALLOWED
+    create(caller(ADMIN), policy=only_admins)
+    create(caller(ADMIN), BOB, policy=only_admins)
+
+
+def test_who_manages_a_resource_creates_bound_keys_for_its_service_users() -> None:
+    robot = user("robot", WITHOUT_ROLE, resource="projects/a")
+    manager = caller(grants=[MANAGER_OF_A])
+    bound = Narrowing(resource="projects/a")
+
+    create(manager, robot, bound, grants=[Grant("projects/a", ROLES["viewer"].permissions)])
+    assert refused(manager, robot).reason is Reason.FIELD_INVALID
+    assert refused(caller(), robot, bound).details == {"permission": "keys.any"}
+    above = [Grant("projects/a", role("billing.read").permissions)]
+    assert refused(manager, robot, bound, above).reason is Reason.AUTHORITY_EXCEEDED
+
+
+def test_no_key_is_given_a_role_above_its_owner_s() -> None:
+    """It would promise what it never has."""
+    error = refused(caller(ADMIN), BOB, Narrowing(role=ROLES["admin"]))
+
+    assert error.reason is Reason.AUTHORITY_EXCEEDED
+    assert error.details == {"field": "key.role"}
+    assert "the owner lacks" in error.message
+
+
+def test_a_narrowed_key_makes_none_that_would_gain_more_than_itself_later() -> None:
+    """Ann lacks users.manage today; made an admin, a key with that scope would have it."""
+    narrow = caller(narrowing=Narrowing(scopes=("keys.own", "datasets.read")))
+
+    error = refused(narrow, narrowing=Narrowing(scopes=("datasets.read", "users.manage")))
+    assert error.reason is Reason.AUTHORITY_EXCEEDED
+    assert "users.manage" in error.message
 
 
 def test_a_manager_may_give_a_bound_key_the_role_it_has_there() -> None:

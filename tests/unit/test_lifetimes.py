@@ -7,7 +7,8 @@ import pytest
 
 from keywright.domain.directory import KeyPolicy
 from keywright.domain.errors import InvalidFields, Reason
-from keywright.domain.keys import KeyState, expiry, state_at
+from keywright.domain.keys import KeyState, state_at
+from keywright.domain.policy import expiry
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

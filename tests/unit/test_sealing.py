@@ -21,11 +21,11 @@ CALLER = "workspaces/default/users/ann"
 QUERY = key_service_pb2.ListKeysRequest(parent="workspaces/default")
 POSITION = Position(7, UUID(int=7))
 
-afters = st.integers(0, 2**63 - 1)
+afters = st.text(min_size=1, max_size=300)
 texts = st.text() | st.text("ABCabc019-_=+/\n", max_size=64)
 
 
-def page_after(token: str, caller: str = CALLER, query: Message = QUERY, seal: Seal = SEAL) -> int:
+def page_after(token: str, caller: str = CALLER, query: Message = QUERY, seal: Seal = SEAL) -> str:
     after = seal.page_after(token, caller=caller, query=query)
     assert after is not None
     return after
@@ -38,16 +38,16 @@ def refused(token: str, caller: str = CALLER, query: Message = QUERY, seal: Seal
     assert [violation.field for violation in error.value.violations] == ["page_token"]
 
 
-def a_token(after: int = 42) -> str:
+def a_token(after: str = "42") -> str:
     return SEAL.page_token(after, caller=CALLER, query=QUERY)
 
 
 @given(afters)
-def test_a_page_token_says_where_the_next_page_begins(after: int) -> None:
+def test_a_page_token_says_where_the_next_page_begins(after: str) -> None:
     token = a_token(after)
     assert page_after(token) == after
     assert token.isascii()
-    assert str(after) not in token or len(str(after)) < 4
+    assert after not in token or len(after) < 4
 
 
 def test_no_page_token_is_the_first_page() -> None:
@@ -56,7 +56,7 @@ def test_no_page_token_is_the_first_page() -> None:
 
 def test_the_size_of_a_page_and_the_token_itself_may_change_between_pages() -> None:
     other = key_service_pb2.ListKeysRequest(parent=QUERY.parent, page_size=7, page_token="x")
-    assert page_after(a_token(), query=other) == 42
+    assert page_after(a_token(), query=other) == "42"
 
 
 def test_every_bit_of_a_page_token_matters() -> None:
@@ -122,7 +122,7 @@ def test_without_the_binding_a_page_token_would_be_anybodys(
         refused(a_token(), query=user_service_pb2.ListUsersRequest())
 
 
-@given(afters, st.uuids())
+@given(st.integers(0, 2**63 - 1), st.uuids())
 def test_a_revision_stands_for_its_position(revision: int, tag: UUID) -> None:
     position = Position(revision, tag)
     assert SEAL.position(SEAL.revision(position), "min_revision") == position

@@ -11,9 +11,16 @@ from keywright.security.hash_pool import HashPool
 from keywright.security.token_hasher import TokenHasher
 from keywright.service.authenticate import Authenticate
 from keywright.service.bootstrap import Bootstrap
+from keywright.service.grants import Grants
 from keywright.service.installation import Installation
+from keywright.service.key_changes import KeyChanges
+from keywright.service.key_creation import KeyCreation
 from keywright.service.keys import Keys
+from keywright.service.last_use import LastUse
+from keywright.service.minting import Mint
+from keywright.service.roles import Roles
 from keywright.service.users import Users
+from keywright.service.workspaces import Workspaces
 from keywright.storage.database import Database
 from keywright.storage.probe import Probe
 from keywright.wire.rpc import Services, Settings
@@ -31,18 +38,20 @@ class Parts:
     probe: Probe
     hasher: TokenHasher
     token_format: TokenFormat
+    last_use: LastUse
 
     @classmethod
     async def open(cls, config: Config, dsn: str) -> Self:
         """Make the parts. Nothing is connected yet: the first use of the database does that."""
+        database = await Database.open(
+            dsn,
+            size=config.database_pool_size,
+            connect_timeout=config.database_connect_timeout,
+            statement_timeout=config.database_statement_timeout,
+        )
         return cls(
             config=config,
-            database=await Database.open(
-                dsn,
-                size=config.database_pool_size,
-                connect_timeout=config.database_connect_timeout,
-                statement_timeout=config.database_statement_timeout,
-            ),
+            database=database,
             probe=Probe(dsn, _PROBE_PATIENCE),
             hasher=TokenHasher(
                 HashPool(threads=config.argon2_threads, max_waiting=config.argon2_max_waiting),
@@ -50,6 +59,7 @@ class Parts:
                 system_entropy,
             ),
             token_format=TokenFormat(config.token_brand),
+            last_use=LastUse(database),
         )
 
     async def close(self) -> None:
@@ -70,10 +80,16 @@ class Parts:
 
     def services(self, signing_key: bytes) -> Services:
         """The use cases behind the wire."""
+        database, mint = self.database, Mint(self.hasher, system_entropy)
         return Services(
-            authenticate=Authenticate(self.database, self.hasher, self.token_format),
-            keys=Keys(self.database, self.hasher, self.token_format, system_entropy),
-            users=Users(self.database, system_entropy),
+            authenticate=Authenticate(database, self.hasher, self.token_format, self.last_use),
+            grants=Grants(database, system_entropy),
+            key_changes=KeyChanges(database, mint, self.token_format),
+            key_creation=KeyCreation(database, mint, self.token_format),
+            keys=Keys(database),
+            roles=Roles(database),
+            users=Users(database, system_entropy),
+            workspaces=Workspaces(database),
             seal=Seal(signing_key),
         )
 

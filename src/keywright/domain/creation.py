@@ -1,19 +1,22 @@
 """What a new key may be given: no more than its creator's credential has, nor than its owner has.
 
-Checked at creation only; what becomes of the creator later changes nothing (promise G7). That the
-key never exceeds its owner follows from `Authority`, which starts from the owner's role each time.
+Checked when a key is created, widened or given a new token; what becomes of the creator later
+changes nothing (promise G7). That a key never exceeds its owner later on follows from `Authority`,
+which starts from the owner's role each time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from keywright.domain import access
 from keywright.domain import permissions as p
 from keywright.domain.authority import Authority
 from keywright.domain.decision import Principal
-from keywright.domain.directory import Grant, State, User, Workspace
+from keywright.domain.directory import Grant, KeyCreation, KeyPolicy, User, Workspace
 from keywright.domain.errors import (
     Reason,
     ServiceError,
+    authority_exceeded,
     invalid_field,
     permission_missing,
 )
@@ -23,7 +26,9 @@ from keywright.domain.keys import (
     Narrowing,
     Network,
 )
+from keywright.domain.permissions import PermissionSet
 from keywright.domain.resources import covers, is_resource
+from keywright.domain.roles import Role
 
 
 def check_form(narrowing: Narrowing) -> None:
@@ -61,9 +66,11 @@ def check_owner(owner: User) -> None:
             Reason.KEYS_NOT_ALLOWED,
             f"{owner.name} has the role {owner.role.role_id}, whose holders may not hold keys",
         )
-    if owner.state is not State.ACTIVE:
+    if owner.state is not owner.state.ACTIVE:
         raise ServiceError(
-            Reason.STATE_CONFLICT, f"{owner.name} is disabled: enable the user first"
+            Reason.STATE_CONFLICT,
+            f"{owner.name} is disabled: enable the user first",
+            details={"state": owner.state},
         )
 
 
@@ -79,72 +86,134 @@ def check_environment(workspace: Workspace, environment: str) -> str:
     return environment
 
 
-def check_creation(
+def check_permission(caller: Principal, owner: User, resource: str, policy: KeyPolicy) -> None:
+    """The caller may create a key of `owner` that is bound to `resource` (empty: to none).
+
+    Raises:
+        ServiceError: CALLER_PERMISSION_MISSING, or POLICY_CREATION_NOT_ALLOWED.
+    """
+    if caller.may(p.KEYS_ANY):
+        return
+    if owner.internal_id == caller.user.internal_id:
+        if not caller.may(p.KEYS_OWN):
+            raise permission_missing(p.KEYS_OWN)
+        free = policy.free_binding
+    else:
+        if not access.manages_resource_of(caller, owner):
+            raise permission_missing(p.KEYS_ANY)
+        if not resource:
+            raise invalid_field(
+                "key.resource", f"must be {owner.resource} or below, which you manage"
+            )
+        free = False
+    if resource and not free and not caller.may_at(resource, p.KEYS_BOUND):
+        raise permission_missing(p.KEYS_BOUND)
+    if policy.key_creation is KeyCreation.ADMINS:
+        raise ServiceError(
+            Reason.POLICY_CREATION_NOT_ALLOWED,
+            "only administrators (keys.any) may create keys in this workspace",
+        )
+
+
+def check_within(
     caller: Principal,
     owner: User,
     grants: Sequence[Grant],
     narrowing: Narrowing,
     expire_time: datetime | None,
 ) -> None:
-    """The calling credential may create this key for this owner, who has these grants.
+    """A key of this owner, who has these grants, exceeds neither the calling credential nor them.
 
     Raises:
-        ServiceError: CALLER_PERMISSION_MISSING, or AUTHORITY_EXCEEDED naming what exceeds.
+        ServiceError: AUTHORITY_EXCEEDED naming what exceeds.
     """
-    own = owner.internal_id == caller.user.internal_id
-    if not caller.may(p.KEYS_ANY) and not (own and caller.may(p.KEYS_OWN)):
-        raise permission_missing(p.KEYS_OWN if own else p.KEYS_ANY)
-    if narrowing.resource and not caller.may(p.KEYS_ANY):
-        there = caller.credential.authority.at(narrowing.resource)
-        if not there.allows(p.KEYS_BOUND):
-            raise permission_missing(p.KEYS_BOUND)
-    _check_permissions(caller, Authority(owner.workspace_id, owner.role, grants, narrowing))
+    role, bound = narrowing.role, narrowing.resource
+    having = caller.credential.authority
+    whole = Authority(owner.workspace_id, owner.role, grants)
+    if role is not None:
+        _check_role(role, having.at(bound).lacking(role.permissions.patterns), "you lack")
+        _check_role(role, whole.at(bound).lacking(role.permissions.patterns), "the owner lacks")
+    check_authority(
+        caller, Authority(owner.workspace_id, owner.role, grants, narrowing), "key.scopes"
+    )
+    _check_cap(having.narrowing, narrowing)
     calling = caller.credential.key
     if calling.expire_time is not None and (
         expire_time is None or expire_time > calling.expire_time
     ):
-        raise _exceeded(
+        raise authority_exceeded(
             f"a key may not outlive the key that creates it, which expires at "
             f"{calling.expire_time.isoformat()}",
-            "expire_time",
+            "key.expire_time",
         )
     bounds = calling.narrowing.allowed_networks
-    loose = [each for each in narrowing.allowed_networks if not _within(each, bounds)]
-    if bounds and (loose or not narrowing.allowed_networks):
-        raise _exceeded(
+    if bounds and not networks_within(narrowing.allowed_networks, bounds):
+        raise authority_exceeded(
             "the key that creates it is bound to networks: give allowed_networks within "
             + ", ".join(map(str, bounds)),
-            "allowed_networks",
+            "key.allowed_networks",
         )
 
 
-def _check_permissions(caller: Principal, wanted: Authority) -> None:
-    """Wherever the key reaches, it may do at most what the calling credential may do there.
+def check_authority(caller: Principal, wanted: Authority, field: str) -> None:
+    """Wherever `wanted` reaches, it may do at most what the calling credential may do there.
 
     Authority rises at the resources of grants and nowhere else, so these are all that there is to
-    look at, besides the resource that the key is bound to, or the workspace as such.
+    look at, besides the resource that it is bound to, or the workspace as such.
+
+    Raises:
+        ServiceError: AUTHORITY_EXCEEDED naming what exceeds, and where.
     """
     having = caller.credential.authority
-    role, bound = wanted.narrowing.role, wanted.narrowing.resource
-    if role is not None and (above := having.at(bound).lacking(role.permissions.patterns)):
-        raise _exceeded(f"the role {role.role_id} has {', '.join(above)}, which you lack", "role")
+    bound = wanted.narrowing.resource
     granted = {each.resource for each in wanted.grants if not bound or covers(bound, each.resource)}
     for resource in sorted({bound, *granted}):
         if excess := having.at(resource).lacking(wanted.at(resource).patterns):
-            raise _exceeded(
-                f"the key would have {', '.join(excess)}"
+            raise authority_exceeded(
+                f"it would have {', '.join(excess)}"
                 + (f" on {resource}" if resource else "")
-                + ", which your credential lacks: narrow it with scopes or a role",
-                "scopes",
+                + ", which your credential lacks",
+                field,
             )
 
 
-def _within(network: Network, bounds: tuple[Network, ...]) -> bool:
-    return any(
-        network.version == bound.version and network.subnet_of(bound)  # type: ignore[arg-type]
-        for bound in bounds
+def networks_within(networks: Iterable[Network], bounds: Iterable[Network]) -> bool:
+    """Whether who must be in `networks` is always in `bounds`; no networks are everywhere."""
+    networks, bounds = tuple(networks), tuple(bounds)
+    return not bounds or (
+        networks != ()
+        and all(
+            any(
+                network.version == bound.version and network.subnet_of(bound)  # type: ignore[arg-type]
+                for bound in bounds
+            )
+            for network in networks
+        )
     )
 
 
-def _exceeded(message: str, field: str) -> ServiceError:
-    return ServiceError(Reason.AUTHORITY_EXCEEDED, message, details={"field": f"key.{field}"})
+def cap(narrowing: Narrowing) -> PermissionSet:
+    """The most that a key with this narrowing can ever do, whatever becomes of its owner."""
+    most = PermissionSet([p.EVERYTHING])
+    if narrowing.role is not None:
+        most &= narrowing.role.permissions
+    if narrowing.scopes:
+        most &= PermissionSet(narrowing.scopes)
+    return most
+
+
+def _check_cap(calling: Narrowing, wanted: Narrowing) -> None:
+    """A narrowed key makes no key that is less narrowed, not even one that would gain later."""
+    if excess := cap(calling).lacking(cap(wanted).patterns):
+        raise authority_exceeded(
+            f"it could come to have {', '.join(excess)}, which the key that creates it never can: "
+            "narrow it with scopes or a role",
+            "key.scopes",
+        )
+
+
+def _check_role(role: Role, above: Sequence[str], who: str) -> None:
+    if above:
+        raise authority_exceeded(
+            f"the role {role.role_id} has {', '.join(above)}, which {who}", "key.role"
+        )

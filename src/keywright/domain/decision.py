@@ -25,6 +25,7 @@ class Credential:
     workspace_state: State
     authority: Authority
     secret_not_after: datetime | None = None
+    workspace_internal_id: int = 0
 
     @property
     def workspace_id(self) -> str:
@@ -66,6 +67,29 @@ class Principal:
     def may(self, permission: str) -> bool:
         """Whether `permission` is among this principal's."""
         return not self.credential.authority.lacking([permission], self.permissions)
+
+    def may_at(self, resource: str, permission: str) -> bool:
+        """Whether this principal has `permission` on `resource`: by its role, or by grants there.
+
+        A key that is bound to a resource has no permission anywhere else.
+        """
+        authority = self.credential.authority
+        try:
+            return not authority.lacking([permission], authority.at(resource))
+        except Denied:
+            return False
+
+    def resources_with(self, permission: str) -> tuple[str, ...]:
+        """Where this principal has `permission`: on these resources and below them.
+
+        `("",)` is everywhere. Authority rises at the resources of grants and nowhere else, and
+        begins at the resource that the key is bound to, so no other has to be looked at.
+        """
+        if self.may(permission):
+            return ("",)
+        authority = self.credential.authority
+        rises = {each.resource for each in authority.grants} | {authority.narrowing.resource}
+        return tuple(sorted(each for each in rises - {""} if self.may_at(each, permission)))
 
     def may_see(self, workspace_id: str) -> bool:
         """Whether tokens of `workspace_id` are any of this principal's business."""

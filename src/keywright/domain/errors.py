@@ -225,9 +225,14 @@ class Denied(ServiceError):
 class InvalidFields(ServiceError):
     """The request breaks one or more rules; every broken one is named."""
 
-    def __init__(self, *violations: FieldViolation, reason: Reason = Reason.FIELD_INVALID) -> None:
+    def __init__(
+        self,
+        *violations: FieldViolation,
+        reason: Reason = Reason.FIELD_INVALID,
+        details: Mapping[str, str] | None = None,
+    ) -> None:
         message = "; ".join(f"{each.field}: {each.description}" for each in violations)
-        super().__init__(reason, message, violations=violations)
+        super().__init__(reason, message, violations=violations, details=details)
 
 
 class NotFound(ServiceError):
@@ -246,10 +251,29 @@ class Unavailable(ServiceError):
 
 
 def invalid_field(
-    field: str, description: str, *, reason: Reason = Reason.FIELD_INVALID
+    field: str,
+    description: str,
+    *,
+    reason: Reason = Reason.FIELD_INVALID,
+    details: Mapping[str, str] | None = None,
 ) -> InvalidFields:
     """One broken field."""
-    return InvalidFields(FieldViolation(field, description), reason=reason)
+    return InvalidFields(FieldViolation(field, description), reason=reason, details=details)
+
+
+def already_exists(field: str, what: str, *, differs: Sequence[str] = ()) -> ServiceError:
+    """What must be unique is taken; `differs` are the attributes of what exists that differ."""
+    return ServiceError(
+        Reason.RESOURCE_ALREADY_EXISTS,
+        f"{field}: {what}",
+        violations=[FieldViolation(field, what)],
+        details={"differs": ",".join(differs)} if differs else None,
+    )
+
+
+def authority_exceeded(message: str, field: str) -> ServiceError:
+    """More was asked for than the caller, or the owner, may do; `field` is what asked for it."""
+    return ServiceError(Reason.AUTHORITY_EXCEEDED, message, details={"field": field})
 
 
 def permission_missing(permission: str) -> ServiceError:

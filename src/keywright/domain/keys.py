@@ -1,19 +1,14 @@
-"""Keys: the record of an API key, its state, and how long one may live."""
+"""Keys: the record of an API key, its state, and the networks it may be used from."""
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from keywright.domain.directory import KeyPolicy
-from keywright.domain.errors import Reason, invalid_field
 from keywright.domain.names import KeyName
 from keywright.domain.roles import Role
 
-MIN_LIFETIME = timedelta(minutes=1)
-# Well before the last moment that a datetime can be, which databases read as infinity.
-EXPIRE_BEFORE = datetime(9999, 1, 1, tzinfo=UTC)
-MAX_LIFETIME_WHERE_EXPIRY_IS_REQUIRED = timedelta(weeks=25)
 SCOPES_MAX_COUNT = 100
 NETWORKS_MAX_COUNT = 100
 _MAPPED_PREFIX_LENGTH = 96  # ::ffff:0:0/96 (RFC 4291 section 2.5.5.2)
@@ -29,6 +24,16 @@ class KeyState(StrEnum):
     DISABLED = "DISABLED"
     EXPIRED = "EXPIRED"
     REVOKED = "REVOKED"
+
+
+class KeyOrder(StrEnum):
+    """What a list of keys can be sorted by."""
+
+    CREATE_TIME = "create_time"
+    DISPLAY_NAME = "display_name"
+    EXPIRE_TIME = "expire_time"
+    LAST_USED_TIME = "last_used_time"
+    ROTATE_TIME = "rotate_time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +83,10 @@ class Key:
     revoke_time: datetime | None = None
     last_used_time: datetime | None = None
     last_used_address: str = ""
+    retiring_prefix: str = ""
+    retire_time: datetime | None = None
     rate_limit: RateLimit | None = None
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     version: int = 1
     internal_id: int = 0
     owner_internal_id: int | None = None
@@ -112,57 +119,6 @@ def state_at(stored: KeyState, expire_time: datetime | None, now: datetime) -> K
     if stored is not KeyState.REVOKED and expire_time is not None and now >= expire_time:
         return KeyState.EXPIRED
     return stored
-
-
-def expiry(
-    policy: KeyPolicy,
-    now: datetime,
-    *,
-    ttl: timedelta | None,
-    expire_time: datetime | None,
-    never: bool,
-) -> datetime | None:
-    """When a key created at `now` expires; None is never. At most one of the three is asked for.
-
-    Raises:
-        InvalidFields: more than one is given, or the lifetime breaks the policy; names the bound.
-    """
-    if (ttl is not None) + (expire_time is not None) + never > 1:
-        raise invalid_field("ttl", "give one of ttl, key.expire_time and never_expires")
-    field_name = "key.expire_time" if expire_time is not None else "ttl"
-    lifetime = expire_time - now if expire_time is not None else ttl
-    if lifetime is None and not never:
-        lifetime = policy.default_ttl
-    maximum = policy.max_ttl
-    if maximum is None and policy.expiry_required:
-        maximum = MAX_LIFETIME_WHERE_EXPIRY_IS_REQUIRED
-    if lifetime is None:
-        if policy.expiry_required:
-            raise invalid_field(
-                "never_expires" if never else "ttl",
-                f"the workspace requires keys to expire: give a lifetime of at most {maximum}",
-                reason=Reason.POLICY_EXPIRY_REQUIRED,
-            )
-        return None
-    if lifetime < MIN_LIFETIME:
-        raise invalid_field(
-            field_name,
-            "a lifetime must be at least 1 minute from now",
-            reason=Reason.POLICY_LIFETIME_TOO_SHORT,
-        )
-    if maximum is not None and lifetime > maximum:
-        raise invalid_field(
-            field_name,
-            f"a lifetime in this workspace is at most {maximum}",
-            reason=Reason.POLICY_LIFETIME_TOO_LONG,
-        )
-    if lifetime >= EXPIRE_BEFORE - now:
-        raise invalid_field(
-            field_name,
-            "a key must expire before the year 9999; leave it out for a key that never does",
-            reason=Reason.POLICY_LIFETIME_TOO_LONG,
-        )
-    return now + lifetime
 
 
 def parse_address(text: str) -> Address:

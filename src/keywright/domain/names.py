@@ -1,4 +1,4 @@
-"""Resource names (AIP-122): `workspaces/{w}`, `.../users/{u}`, `.../keys/{k}`, `.../roles/{r}`.
+"""Resource names (AIP-122): `workspaces/{w}`, `.../users/{u}`, `.../keys/{k}`, ...
 
 Ids are chosen by the client at creation or given by us. Wherever a user's name is taken, the user's
 e-mail may stand in place of its id (`workspaces/w/users/a@b.example`).
@@ -124,3 +124,19 @@ class RoleName:
 
     def __str__(self) -> str:
         return f"workspaces/{self.workspace}/roles/{self.role}"
+
+
+@dataclass(frozen=True, slots=True)
+class GrantName:
+    """`workspaces/{workspace}/grants/{grant}`."""
+
+    workspace: str
+    grant: str
+
+    @classmethod
+    def parse(cls, text: str, field: str) -> Self:
+        """Read a name; `field` is what an error names."""
+        return cls(*_parse(text, field, ("workspaces", "grants")))
+
+    def __str__(self) -> str:
+        return f"workspaces/{self.workspace}/grants/{self.grant}"

@@ -6,7 +6,9 @@ another or share nothing; everything below follows from that.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+
+from keywright.domain.errors import Reason, invalid_field
 
 PATTERN_MAX_LENGTH = 128
 _SEGMENT = r"[A-Za-z][A-Za-z0-9_-]*"
@@ -35,6 +37,21 @@ AUTHENTICATE_ANY = "auth.authenticateAny"
 WORKSPACES_MANAGE = "workspaces.manage"
 
 CROSSING = frozenset({AUTHENTICATE_ANY, WORKSPACES_MANAGE})
+SERVICE_PERMISSIONS = CROSSING | {
+    KEYS_OWN,
+    KEYS_ANY,
+    KEYS_BOUND,
+    USERS_READ,
+    USERS_MANAGE,
+    ROLES_READ,
+    ROLES_MANAGE,
+    GRANTS_READ,
+    GRANTS_MANAGE,
+    WORKSPACE_MANAGE,
+    AUDIT_READ,
+    USAGE_READ,
+    AUTHENTICATE,
+}
 
 
 def is_permission(text: str) -> bool:
@@ -52,6 +69,27 @@ def covers(pattern: str, other: str) -> bool:
     if pattern in (EVERYTHING, other):
         return True
     return pattern.endswith(".*") and other.startswith(pattern[:-1])
+
+
+def check_known(patterns: Iterable[str], catalog: Collection[str] | None, field: str) -> None:
+    """Each pattern stands for some permission that there is, where a workspace keeps a catalogue.
+
+    Else a typing error would make a useless key, and nobody would be told.
+
+    Raises:
+        InvalidFields: PERMISSION_UNKNOWN, naming the first that stands for none.
+    """
+    if catalog is None:
+        return
+    known = SERVICE_PERMISSIONS.union(catalog)
+    for index, pattern in enumerate(patterns):
+        if not any(covers(pattern, each) for each in known):
+            raise invalid_field(
+                f"{field}[{index}]",
+                f"{pattern} is not in the workspace's permission catalogue",
+                reason=Reason.PERMISSION_UNKNOWN,
+                details={"permission": pattern},
+            )
 
 
 class PermissionSet:

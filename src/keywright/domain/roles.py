@@ -21,6 +21,10 @@ def _built_in(role_id: str, *patterns: str, may_hold_keys: bool = True) -> Role:
     return Role(role_id, PermissionSet(patterns), may_hold_keys, built_in=True)
 
 
+WITHOUT_ROLE = Role("", PermissionSet(), may_hold_keys=True)
+"""What stands in for the role of a resource's service user: nothing but grants gives it authority.
+"""
+
 _LABELER = (p.KEYS_OWN, "labels.*")
 _COLLABORATOR = (*_LABELER, "projects.read", "datasets.read")
 _VIEWER = ("projects.read", "datasets.read", "labels.read")

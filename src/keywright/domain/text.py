@@ -8,10 +8,12 @@ from keywright.domain.errors import invalid_field
 from keywright.domain.names import is_email
 
 DISPLAY_NAME_MAX_LENGTH = 200
+DESCRIPTION_MAX_LENGTH = 1000
 EXTERNAL_ID_MAX_LENGTH = 256
 LABELS_MAX_COUNT = 64
 _LABEL_KEY = re.compile(r"[a-z0-9](?:[a-z0-9._/-]{0,61}[a-z0-9])?")
 _LABEL_VALUE_MAX_LENGTH = 256
+_LINE_BREAKS = dict.fromkeys(map(ord, "\n\r\t"), " ")
 # Characters that reorder the text around them: a name with one can pose as another name
 # (CVE-2021-42574, "Trojan Source").
 _REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -31,6 +33,17 @@ def check_display_name(text: str, field: str) -> str:
             field,
             f"must be at most {DISPLAY_NAME_MAX_LENGTH} characters without control characters, "
             "line breaks or characters that reverse the direction of text",
+        )
+    return text
+
+
+def check_description(text: str, field: str) -> str:
+    """`text`, if it can be shown to people as prose; may be empty."""
+    if len(text) > DESCRIPTION_MAX_LENGTH or not _is_plain(text.translate(_LINE_BREAKS)):
+        raise invalid_field(
+            field,
+            f"must be at most {DESCRIPTION_MAX_LENGTH} characters, without control characters "
+            "other than line breaks and tabs, or characters that reverse the direction of text",
         )
     return text
 

@@ -146,7 +146,7 @@ class TokenFormat:
             ValueError: the environment is not `[a-z][a-z0-9]{0,15}`.
         """
         _check_word(environment, "an environment")
-        return Token(environment, _mint_prefix(entropy), Secret(entropy(SECRET_BYTES)))
+        return Token(environment, *mint_parts(entropy))
 
     def _defect(self, text: str) -> TokenDefect:
         """Why the grammar does not match `text`, which is at most `MAX_LENGTH` long."""
@@ -175,6 +175,16 @@ def redact(text: str) -> str:
     token: a secret alone is base62 like any other. Takes time linear in the length.
     """
     return _TOKEN_LIKE.sub(r"\1...", text)
+
+
+def mint_parts(entropy: Entropy) -> tuple[str, Secret[bytes]]:
+    """A prefix and a secret for a new token, whatever its environment will be."""
+    return _mint_prefix(entropy), Secret(entropy(SECRET_BYTES))
+
+
+def is_prefix(text: str) -> bool:
+    """Whether `text` can be the prefix of a token."""
+    return re.fullmatch(rf"[0-9A-Za-z]{{{PREFIX_LENGTH}}}", text) is not None
 
 
 def is_environment(text: str) -> bool:

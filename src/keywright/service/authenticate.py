@@ -22,6 +22,7 @@ from keywright.domain.token import Token, TokenFormat, TokenMalformedError
 from keywright.security.hash_pool import HashPoolFullError
 from keywright.security.pepper import UnknownPepperError
 from keywright.security.token_hasher import TokenHasher, Verdict
+from keywright.service.last_use import LastUse
 from keywright.storage.credentials import FoundSecret, LookUp
 from keywright.storage.database import Database
 
@@ -41,6 +42,7 @@ class Authenticate:
     database: Database
     hasher: TokenHasher
     token_format: TokenFormat
+    last_use: LastUse
 
     async def __call__(
         self, text: str, asked: Asked, *, on_behalf_of: Principal | None = None
@@ -58,7 +60,9 @@ class Authenticate:
         credential, seen = await self._proven(text)
         if on_behalf_of is not None and not on_behalf_of.may_see(credential.workspace_id):
             raise _unknown()
-        return Authenticated(decide(credential, asked, seen.now), seen.position)
+        principal = decide(credential, asked, seen.now)
+        self.last_use.saw(principal, asked.client_address)
+        return Authenticated(principal, seen.position)
 
     async def caller(self, text: str, address: Address | None) -> Principal:
         """Who calls us from `address` with `text` as its own credential?
@@ -66,7 +70,9 @@ class Authenticate:
         Raises: as `__call__`.
         """
         credential, seen = await self._proven(text)
-        return identify(credential, address, seen.now)
+        principal = identify(credential, address, seen.now)
+        self.last_use.saw(principal, address)
+        return principal
 
     async def _proven(self, text: str) -> tuple[Credential, LookUp]:
         token = self._parse(text)

@@ -10,17 +10,17 @@ from keywright.domain.directory import User, UserKind
 from keywright.domain.errors import NotFound, invalid_field
 from keywright.domain.identity import mint_id
 from keywright.domain.keys import Narrowing
-from keywright.domain.names import KeyName, UserName, WorkspaceName, is_email, is_id
+from keywright.domain.names import KeyName, UserName, is_email, is_id
 from keywright.domain.secret import HashedSecret, Secret
 from keywright.domain.token import Entropy, Token, TokenFormat
 from keywright.security.token_hasher import TokenHasher
 from keywright.storage.audit import AuditEvent
 from keywright.storage.database import Database, Writes
-from keywright.storage.keys import NewKey
+from keywright.storage.key_changes import NewKey
 from keywright.storage.users import NewUser
 
 _ACTOR = "bootstrap"
-_ADMIN = "admin"
+FIRST_ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class Bootstrap:
     async def first_admin(self, workspace_id: str, email: str) -> Secret[str] | None:
         """Create a workspace and its admin with a key; returns the key's token, once.
 
-        None, and nothing is changed, if the workspace exists.
+        The workspace `system` is there already: its first admin is the first operator. None, and
+        nothing is changed, if the workspace has users, or was deleted.
 
         Raises:
             InvalidFields: an id or e-mail that cannot be one.
@@ -46,19 +47,21 @@ class Bootstrap:
             raise invalid_field("admin", "must be an e-mail address such as a@b.example")
 
         async def transaction(writes: Writes) -> Secret[str] | None:
-            workspace = await writes.workspaces.insert(workspace_id, display_name="")
-            if workspace is None:
+            created = await writes.workspaces.insert(workspace_id)
+            workspace = await writes.read.workspaces.get(workspace_id)
+            if workspace is None or await writes.read.workspaces.has_users(workspace.internal_id):
                 return None
-            role = await writes.read.roles.get(workspace, "admin")
+            role = await writes.read.roles.get(workspace_id, "admin")
             assert role is not None, "the migrations insert the built-in roles"  # noqa: S101
             await writes.users.insert(
-                workspace,
-                NewUser(_ADMIN, UserKind.HUMAN, role, email, "Administrator", "", {}),
+                workspace.internal_id,
+                NewUser(FIRST_ADMIN, UserKind.HUMAN, role, email, "Administrator", "", {}),
             )
-            await writes.audit.insert(
-                _event(workspace_id, "CreateWorkspace", WorkspaceName(workspace_id))
-            )
-            return await self._insert_key(writes, UserName(workspace_id, _ADMIN), token, hashed)
+            name = UserName(workspace_id, FIRST_ADMIN)
+            if created is not None:
+                await writes.audit.insert(_event(workspace_id, "CreateWorkspace", workspace.name))
+            await writes.audit.insert(_event(workspace_id, "CreateUser", name))
+            return await self._insert_key(writes, name, token, hashed)
 
         token = self._mint()
         hashed = await self.hasher.hash(token.secret)

@@ -1,12 +1,13 @@
 """What every use case is told of the call it serves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from keywright.domain.decision import Principal, identify
 from keywright.domain.errors import Denied, NotFound, Reason, ServiceError, permission_missing
 from keywright.domain.keys import Address
+from keywright.domain.position import Position
 from keywright.storage.audit import AuditEvent
 from keywright.storage.database import Writes
 
@@ -41,7 +42,7 @@ class Call:
         if not self.caller.may(permission):
             raise permission_missing(permission)
 
-    async def confirm(self, writes: Writes) -> "Call":
+    async def confirm(self, writes: Writes) -> "ConfirmedCall":
         """The same call, with the caller as the database sees it inside this transaction.
 
         Between the check of the caller and the transaction, its key may have been revoked or its
@@ -56,24 +57,53 @@ class Call:
         if found is None:
             raise Denied(Reason.TOKEN_UNKNOWN, "the key that calls was deleted")
         caller = identify(found.credential, self.address, seen.now)
-        return Call(caller, self.call_id, self.address, self.remaining)
+        return ConfirmedCall(caller, self.call_id, self.address, self.remaining, seen.position)
 
-    async def hold(self, writes: Writes) -> "Call":
+    async def hold(self, writes: Writes) -> "ConfirmedCall":
         """`confirm`, and keep it so until the end of the transaction.
 
-        For what creates: once the revocation of the caller's key has returned, nothing comes into
-        being by that key any more.
+        For what creates: once the revocation of the caller's key, or whatever else takes something
+        from the caller or its workspace, has returned, nothing comes into being by that any more.
         """
         credential = self.caller.credential
         await writes.authority.hold(
-            users=[credential.user.internal_id], keys=[credential.key.internal_id]
+            workspace=credential.workspace_internal_id,
+            user=credential.user.internal_id,
+            key=credential.key.internal_id,
         )
         return await self.confirm(writes)
 
-    def event(self, action: str, resource: object, **change: object) -> AuditEvent:
-        """The audit event of what this call does to `resource`."""
+    async def lock(
+        self,
+        writes: Writes,
+        *,
+        workspaces: Iterable[int] = (),
+        users: Iterable[int] = (),
+        roles: Iterable[int] = (),
+        keys: Iterable[int] = (),
+    ) -> "ConfirmedCall":
+        """`confirm`, with these rows and the caller's own kept to this transaction.
+
+        For what changes: steps 2 and 3 of a narrowing (DESIGN section 5).
+        """
+        credential = self.caller.credential
+        await writes.authority.lock(
+            workspaces=workspaces,
+            users=[credential.user.internal_id, *users],
+            roles=roles,
+            keys=[credential.key.internal_id, *keys],
+        )
+        return await self.confirm(writes)
+
+    def event(
+        self, action: str, resource: object, *, workspace_id: str = "", **change: object
+    ) -> AuditEvent:
+        """The audit event of what this call does to `resource`, in the caller's workspace.
+
+        An operator's goes to the trail of the workspace that it acts on, `workspace_id`.
+        """
         return AuditEvent(
-            workspace_id=self.caller.workspace_id,
+            workspace_id=workspace_id or self.caller.workspace_id,
             action=action,
             resource=str(resource),
             actor=str(self.caller.user.name),
@@ -83,6 +113,17 @@ class Call:
             call_id=self.call_id,
             change=dict(change),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmedCall(Call):
+    """A call whose caller was checked inside the transaction, which saw the history at `position`.
+
+    A narrowing that finds nothing left to narrow waits for that position: an earlier one may still
+    be waiting.
+    """
+
+    position: Position
 
 
 def check_etag(etag: str, version: int) -> None:

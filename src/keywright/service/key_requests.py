@@ -1,9 +1,10 @@
 """What a caller asks of keys, in the domain's words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from keywright.domain.keys import KeyState, Narrowing, Network, RateLimit
+from keywright.domain.keys import KeyOrder, KeyState, Narrowing, Network, RateLimit
 from keywright.domain.names import RoleName, UserName
 
 
@@ -20,7 +21,7 @@ class KeySpec:
     environment: str = ""
     allowed_networks: tuple[Network, ...] = ()
     rate_limit: RateLimit | None = None
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     ttl: timedelta | None = None
     expire_time: datetime | None = None
     never_expires: bool = False
@@ -32,8 +33,16 @@ class KeySpec:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyUpdate:
+    """New values for a key; `fields` are the names of those that count."""
+
+    fields: frozenset[str]
+    values: KeySpec
+
+
+@dataclass(frozen=True, slots=True)
 class KeyQuery:
-    """Which keys a caller wants to see. Empty asks nothing."""
+    """Which keys a caller means. Empty asks nothing."""
 
     states: frozenset[KeyState] = frozenset()
     user: UserName | None = None
@@ -43,5 +52,14 @@ class KeyQuery:
     environment: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     expires_before: datetime | None = None
+    unused_since: datetime | None = None
     unrotated_since: datetime | None = None
     search: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sorting:
+    """In which order a list of keys comes; newest first if nothing else is asked."""
+
+    order: KeyOrder = KeyOrder.CREATE_TIME
+    descending: bool = True

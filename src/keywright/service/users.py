@@ -1,20 +1,27 @@
-"""What admins do with users: create, get, list, disable, enable."""
+"""What admins do with users, and who manages a resource with its service users."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 
+from keywright.domain import access, creation
 from keywright.domain import permissions as p
+from keywright.domain.authority import Authority
 from keywright.domain.directory import State, User, UserFilter, UserKind
 from keywright.domain.errors import (
     NotFound,
     Reason,
     ServiceError,
+    authority_exceeded,
     invalid_field,
+    permission_missing,
 )
 from keywright.domain.identity import mint_id
-from keywright.domain.names import ID_RULE, RoleName, UserName, WorkspaceName, is_id
+from keywright.domain.keys import KeyState
+from keywright.domain.listing import Listed
+from keywright.domain.names import ID_RULE, KeyName, RoleName, UserName, WorkspaceName, is_id
 from keywright.domain.position import Position
-from keywright.domain.roles import Role
+from keywright.domain.resources import is_resource
+from keywright.domain.roles import WITHOUT_ROLE, Role
 from keywright.domain.text import (
     check_display_name,
     check_email,
@@ -22,18 +29,23 @@ from keywright.domain.text import (
     check_labels,
 )
 from keywright.domain.token import Entropy
-from keywright.service.call import Call, check_etag
-from keywright.service.visibility import visible_role
+from keywright.service.admins import check_admin_remains
+from keywright.service.call import Call, ConfirmedCall, check_etag
+from keywright.service.visibility import is_named, own_workspace, visible_role, visible_user
 from keywright.storage.authority import Change, ChangeKind
-from keywright.storage.database import Database, Writes
+from keywright.storage.database import Database, Reads, Writes
 from keywright.storage.users import NewUser
 
 DEFAULT_ROLE = "guest"
+FIELDS = frozenset({"email", "display_name", "role", "external_id", "labels"})
+_NO_AUTHORITY = {"display_name", "labels"}
+_TAKEN = frozenset({"display_name", "external_id", "labels"})
+_NAMED_MAX_COUNT = 5
 
 
 @dataclass(frozen=True, slots=True)
 class UserSpec:
-    """What a caller asks of a new user. Empty is: the default."""
+    """What a caller asks of a user. Empty is: the default."""
 
     user_id: str = ""
     kind: UserKind = UserKind.HUMAN
@@ -41,7 +53,16 @@ class UserSpec:
     email: str = ""
     display_name: str = ""
     external_id: str = ""
+    resource: str = ""
     labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UserUpdate:
+    """New values for a user; `fields` are the names of those that count."""
+
+    fields: frozenset[str]
+    values: UserSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +81,25 @@ class Users:
     entropy: Entropy
 
     async def create(self, call: Call, parent: WorkspaceName, spec: UserSpec) -> ChangedUser:
-        """Create a user with a role that is at most the caller's own authority."""
+        """Create a user with a role that is at most the caller's own authority.
+
+        With `resource`: a service user of that resource, without a role; who manages the resource
+        may, too.
+        """
         call.in_workspace(parent.workspace, parent)
-        call.require(p.USERS_MANAGE)
+        _may_create(call, spec)
         _check_form(spec)
         user_id = spec.user_id or mint_id(self.entropy)
 
         async def transaction(writes: Writes) -> ChangedUser:
             confirmed = await call.hold(writes)
-            confirmed.require(p.USERS_MANAGE)
-            workspace = await writes.read.workspaces.get(parent.workspace)
-            if workspace is None:
-                raise NotFound(str(parent))
-            wanted = spec.role or RoleName(parent.workspace, DEFAULT_ROLE)
-            role = await visible_role(writes.read, confirmed, wanted)
-            _check_role(confirmed, role)
+            _may_create(confirmed, spec)
+            workspace = await own_workspace(writes.read, confirmed, parent)
+            role = WITHOUT_ROLE
+            if not spec.resource:
+                wanted = spec.role or RoleName(parent.workspace, DEFAULT_ROLE)
+                role = await visible_role(writes.read, confirmed, wanted)
+                _check_role(confirmed, role)
             await writes.users.insert(
                 workspace.internal_id,
                 NewUser(
@@ -85,37 +110,64 @@ class Users:
                     display_name=spec.display_name,
                     external_id=spec.external_id,
                     labels=spec.labels,
+                    resource=spec.resource,
                 ),
             )
-            created = await writes.read.users.get(parent.workspace, user_id)
-            assert created is not None, "inserted above, in the same transaction"  # noqa: S101
+            created = await _again(writes.read, parent.workspace, user_id)
             await writes.audit.insert(
                 confirmed.event("CreateUser", created.name, after=_described(created))
             )
-            return ChangedUser(created, await writes.authority.position())
+            return ChangedUser(created, confirmed.position)
 
         return await self.database.writing(transaction, within=call.remaining())
 
     async def get(self, call: Call, name: UserName) -> User:
-        """One user: oneself, or any for who may read users."""
-        call.in_workspace(name.workspace, name)
+        """One user: oneself, or whom the caller may know of."""
         async with self.database.reading() as reads:
-            user = await reads.users.get(name.workspace, name.user)
-        me = call.caller.user.internal_id
-        if user is None or not (user.internal_id == me or call.caller.may(p.USERS_READ)):
-            raise NotFound(str(name))
-        return user
+            return await visible_user(reads, call, name)
 
     async def list(
-        self, call: Call, parent: WorkspaceName, only: UserFilter, *, after: int | None, limit: int
-    ) -> Sequence[User]:
-        """Users, newest first."""
+        self, call: Call, parent: WorkspaceName, only: UserFilter, *, after: str | None, limit: int
+    ) -> Sequence[Listed[User]]:
+        """Users, newest first; those of one resource also for who manages it."""
         call.in_workspace(parent.workspace, parent)
-        call.require(p.USERS_READ)
+        if not (only.resource and call.caller.may_at(only.resource, p.KEYS_BOUND)):
+            call.require(p.USERS_READ)
         async with self.database.reading() as reads:
             if only.role is not None:
                 await visible_role(reads, call, only.role)
             return await reads.users.list(parent.workspace, only, after=after, limit=limit)
+
+    async def update(
+        self, call: Call, name: UserName, update: UserUpdate, *, etag: str = ""
+    ) -> ChangedUser:
+        """Change a user. A lower role narrows all of its credentials at once."""
+        _check_form(update.values, changing=update.fields)
+
+        async def write(writes: Writes, confirmed: ConfirmedCall, user: User) -> Sequence[Change]:
+            own = user.internal_id == confirmed.caller.user.internal_id
+            if not (own and update.fields <= {"display_name"}):
+                _manages(confirmed, user)
+            changed = await _updated(writes.read, confirmed, user, update)
+            if changed == user:
+                return []
+            await _check_update(writes, confirmed, user, changed)
+            await writes.users.update(changed)
+            before, after = _described(user), _described(changed)
+            altered = [each for each in before if before[each] != after[each]]
+            await writes.audit.insert(
+                confirmed.event(
+                    "UpdateUser",
+                    user.name,
+                    before={each: before[each] for each in altered},
+                    after={each: after[each] for each in altered},
+                )
+            )
+            # Names and labels are no authority: a change of them moves no history.
+            moved = not _NO_AUTHORITY.issuperset(altered)
+            return [Change(ChangeKind.USER, user.internal_id)] if moved else []
+
+        return await self._change(call, name, etag, write)
 
     async def disable(self, call: Call, name: UserName, *, etag: str = "") -> ChangedUser:
         """Disable a user: all its keys are dead when this returns. Never the last admin."""
@@ -125,37 +177,46 @@ class Users:
         """Enable a user again, and with it its keys that stand by themselves."""
         return await self._set_state(call, name, etag, State.ACTIVE)
 
-    async def _set_state(self, call: Call, name: UserName, etag: str, state: State) -> ChangedUser:
-        """The transaction that changes a user's state (DESIGN section 5).
+    async def delete(
+        self, call: Call, name: UserName, *, force: bool, etag: str = ""
+    ) -> ChangedUser:
+        """Delete a user with its grants; with `force` revoke the keys that it still has.
 
-        1. Find the user. 2. Lock what the decision rests on, in `LOCK_ORDER`; the workspace too,
-        so that two admins cannot disable each other at once. 3. Check the caller, and read the
-        user, again. 4. Write, with the audit event. 5. Advance the history. 6. Commit.
+        The records of its keys stay, and keep who it was.
         """
-        call.in_workspace(name.workspace, name)
-        call.require(p.USERS_MANAGE)
 
-        async def transaction(writes: Writes) -> ChangedUser:
-            workspace = await writes.read.workspaces.get(name.workspace)
-            found = await writes.read.users.get(name.workspace, name.user)
-            if workspace is None or found is None:
-                raise NotFound(str(name))
-            caller = call.caller.credential
-            await writes.authority.lock(
-                workspaces=[workspace.internal_id],
-                users=[caller.user.internal_id, found.internal_id],
-                keys=[caller.key.internal_id],
+        async def write(writes: Writes, confirmed: ConfirmedCall, user: User) -> Sequence[Change]:
+            _manages(confirmed, user)
+            await check_admin_remains(writes.read, user)
+            keys, count = await writes.read.keys.names_unrevoked(user.internal_id, _NAMED_MAX_COUNT)
+            if count and not force:
+                raise ServiceError(
+                    Reason.RESOURCE_IN_USE,
+                    f"{user.name} has {count} keys that are not revoked: revoke them, or delete "
+                    "the user with force",
+                    details={"used_by": ",".join(f"keys/{key}" for key in keys)},
+                )
+            revoked = await writes.keys.revoke_all_of(user.internal_id)
+            await writes.keys.remember(user)
+            await writes.users.delete(user.internal_id)
+            await writes.audit.insert(
+                confirmed.event("DeleteUser", user.name, before=_described(user))
             )
-            confirmed = await call.confirm(writes)
-            confirmed.require(p.USERS_MANAGE)
-            user = await writes.read.users.get(name.workspace, found.user_id)
-            if user is None:
-                raise NotFound(str(name))
-            check_etag(etag, user.version)
+            names = [str(KeyName(user.workspace_id, key_id)) for key_id in revoked]
+            await writes.audit.insert_each(
+                confirmed.event("RevokeKey", "", after={"state": KeyState.REVOKED}), names
+            )
+            return [Change(ChangeKind.USER, user.internal_id)]
+
+        return await self._change(call, name, etag, write)
+
+    async def _set_state(self, call: Call, name: UserName, etag: str, state: State) -> ChangedUser:
+        async def write(writes: Writes, confirmed: ConfirmedCall, user: User) -> Sequence[Change]:
+            _manages(confirmed, user)
             if user.state is state:
-                return ChangedUser(user, await writes.authority.position())
+                return []
             if state is State.DISABLED:
-                await _check_not_last_admin(writes, user)
+                await check_admin_remains(writes.read, user)
             await writes.users.set_state(user.internal_id, state)
             await writes.audit.insert(
                 confirmed.event(
@@ -165,15 +226,62 @@ class Users:
                     after={"state": state},
                 )
             )
-            after = await writes.read.users.get(name.workspace, user.user_id)
-            assert after is not None, "locked above"  # noqa: S101
-            change = Change(ChangeKind.USER, user.internal_id)
-            return ChangedUser(after, await writes.authority.advance([change]))
+            return [Change(ChangeKind.USER, user.internal_id)]
+
+        return await self._change(call, name, etag, write)
+
+    async def _change(
+        self,
+        call: Call,
+        name: UserName,
+        etag: str,
+        write: Callable[[Writes, ConfirmedCall, User], Awaitable[Sequence[Change]]],
+    ) -> ChangedUser:
+        """The transaction that changes one user (DESIGN section 5).
+
+        1. Find the user. 2. Lock what the decision rests on, in `LOCK_ORDER`; the workspace too,
+        so that two admins cannot disable each other at once. 3. Check the caller, and read the
+        user, again. 4. Write, with the audit event. 5. Advance the history. 6. Commit.
+        """
+
+        call.in_workspace(name.workspace, name)
+        if not (is_named(call.caller.user, name) or call.caller.resources_with(p.KEYS_BOUND)):
+            call.require(p.USERS_MANAGE)
+
+        async def transaction(writes: Writes) -> ChangedUser:
+            found = await visible_user(writes.read, call, name)
+            confirmed = await call.lock(
+                writes,
+                workspaces=[call.caller.credential.workspace_internal_id],
+                users=[found.internal_id],
+            )
+            user = await _again(writes.read, name.workspace, found.user_id)
+            if user.internal_id != found.internal_id or not access.sees_user(
+                confirmed.caller, user
+            ):
+                raise NotFound(str(name))
+            check_etag(etag, user.version)
+            changes = await write(writes, confirmed, user)
+            after = await writes.read.users.get(name.workspace, found.user_id) or user
+            if not changes:  # an earlier caller may still be waiting for this position
+                return ChangedUser(after, confirmed.position)
+            return ChangedUser(after, await writes.authority.advance(changes))
 
         return await self.database.writing(transaction, within=call.remaining())
 
 
-def _check_form(spec: UserSpec) -> None:
+def _may_create(call: Call, spec: UserSpec) -> None:
+    managed = spec.resource and call.caller.may_at(spec.resource, p.KEYS_BOUND)
+    if not managed:
+        call.require(p.USERS_MANAGE)
+
+
+def _manages(call: Call, user: User) -> None:
+    if not access.manages_user(call.caller, user):
+        raise permission_missing(p.USERS_MANAGE)
+
+
+def _check_form(spec: UserSpec, changing: frozenset[str] = frozenset()) -> None:
     if spec.user_id and not is_id(spec.user_id):
         raise invalid_field("user_id", f"must be {ID_RULE}")
     if spec.email:
@@ -181,26 +289,67 @@ def _check_form(spec: UserSpec) -> None:
     check_display_name(spec.display_name, "user.display_name")
     check_external_id(spec.external_id, "user.external_id")
     check_labels(spec.labels, "user.labels")
+    if not spec.resource or changing:
+        return
+    if not is_resource(spec.resource):
+        raise invalid_field(
+            "user.resource", "must be a path such as projects/abc without empty segments"
+        )
+    if spec.kind is not UserKind.SERVICE:
+        raise invalid_field("user.resource", "is for users of the kind SERVICE only")
+    if spec.role is not None:
+        raise invalid_field(
+            "user.role", "must be empty for a service user of a resource: grants give it authority"
+        )
+
+
+async def _updated(reads: Reads, call: Call, user: User, update: UserUpdate) -> User:
+    """The user with the new values of the fields that are to change."""
+    fields, values = update.fields, update.values
+    changed = user
+    if "role" in fields:
+        if user.resource:
+            if values.role is not None:
+                raise invalid_field("user.role", "must be empty for a service user of a resource")
+        else:
+            wanted = values.role or RoleName(user.workspace_id, DEFAULT_ROLE)
+            changed = replace(changed, role=await visible_role(reads, call, wanted))
+    if "email" in fields:
+        changed = replace(changed, email=values.email or None)
+    taken = {each: getattr(values, each) for each in fields & _TAKEN}
+    return replace(changed, **taken)
+
+
+async def _check_update(writes: Writes, call: ConfirmedCall, user: User, changed: User) -> None:
+    if changed.role.internal_id != user.role.internal_id:
+        _check_role(call, changed.role)
+        if not changed.role.permissions.allows(p.EVERYTHING):
+            await check_admin_remains(writes.read, user)
+    if (changed.email, changed.external_id) != (user.email, user.external_id):
+        # Who signs in as somebody is told by these: a new one hands over what that user may do.
+        grants = await writes.read.users.grants(user.internal_id)
+        having = Authority(user.workspace_id, user.role, grants)
+        creation.check_authority(
+            call.caller, having, "user.email" if changed.email != user.email else "user.external_id"
+        )
 
 
 def _check_role(call: Call, role: Role) -> None:
-    above = call.caller.permissions.lacking(role.permissions.patterns)
+    caller = call.caller
+    above = caller.credential.authority.lacking(role.permissions.patterns, caller.permissions)
     if above:
-        raise ServiceError(
-            Reason.AUTHORITY_EXCEEDED,
+        raise authority_exceeded(
             f"the role {role.role_id} has {', '.join(above)}, which your credential lacks",
-            details={"field": "user.role"},
+            "user.role",
         )
 
 
-async def _check_not_last_admin(writes: Writes, user: User) -> None:
-    if not user.role.permissions.allows(p.EVERYTHING):
-        return
-    if not await writes.read.users.other_admin_exists(user.workspace_id, user.internal_id):
-        raise ServiceError(
-            Reason.LAST_ADMIN,
-            f"{user.name} is the last active admin of the workspace: make another one first",
-        )
+async def _again(reads: Reads, workspace_id: str, user_id: str) -> User:
+    """A user that this transaction has written or locked."""
+    user = await reads.users.get(workspace_id, user_id)
+    if user is None:
+        raise NotFound(str(UserName(workspace_id, user_id)))
+    return user
 
 
 def _described(user: User) -> dict[str, object]:
@@ -209,8 +358,9 @@ def _described(user: User) -> dict[str, object]:
         "kind": user.kind,
         "state": user.state,
         "role": user.role.role_id,
+        "resource": user.resource,
         "email": user.email,
         "display_name": user.display_name,
         "external_id": user.external_id,
-        "labels": user.labels,
+        "labels": dict(user.labels),
     }

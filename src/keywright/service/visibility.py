@@ -3,36 +3,45 @@
 Foreign, invisible and missing are one answer (promise G8).
 """
 
+from keywright.domain import access
 from keywright.domain import permissions as p
-from keywright.domain.directory import User
-from keywright.domain.errors import NotFound
-from keywright.domain.keys import KeyAt
-from keywright.domain.names import KeyName, RoleName, UserName
+from keywright.domain.directory import GrantRecord, RoleRecord, User, Workspace
+from keywright.domain.errors import NotFound, permission_missing
+from keywright.domain.keys import KeyAt, KeyState
+from keywright.domain.names import GrantName, KeyName, RoleName, UserName, WorkspaceName
 from keywright.domain.roles import Role
 from keywright.domain.text import normalise_email
 from keywright.service.call import Call
+from keywright.service.key_requests import KeyQuery
 from keywright.storage.database import Reads
+from keywright.storage.keys import KeyFilter
+
+
+async def own_workspace(reads: Reads, call: Call, name: WorkspaceName) -> Workspace:
+    """The caller's workspace, as which it was named."""
+    call.in_workspace(name.workspace, name)
+    workspace = await reads.workspaces.get(name.workspace)
+    if workspace is None:
+        raise NotFound(str(name))
+    return workspace
 
 
 async def visible_key(reads: Reads, call: Call, name: KeyName) -> KeyAt:
-    """The key, if it is the caller's own or the caller may see all of them."""
+    """The key, if one of the caller's permissions covers it."""
     call.in_workspace(name.workspace, name)
     found = await reads.keys.get(name.workspace, name.key)
-    if found is None:
-        raise NotFound(str(name))
-    own = found.key.owner_internal_id == call.caller.user.internal_id
-    if not call.caller.may(p.KEYS_ANY) and not (own and call.caller.may(p.KEYS_OWN)):
+    if found is None or not access.covers_key(call.caller, found.key):
         raise NotFound(str(name))
     return found
 
 
 async def visible_user(reads: Reads, call: Call, name: UserName) -> User:
-    """The user, if it is the caller or the caller may see others."""
+    """The user, if it is the caller or the caller may know of it."""
     call.in_workspace(name.workspace, name)
     if is_named(call.caller.user, name):
         return call.caller.user
     user = await reads.users.get(name.workspace, name.user)
-    if user is None or not (call.caller.may(p.KEYS_ANY) or call.caller.may(p.USERS_READ)):
+    if user is None or not access.sees_user(call.caller, user):
         raise NotFound(str(name))
     return user
 
@@ -40,28 +49,101 @@ async def visible_user(reads: Reads, call: Call, name: UserName) -> User:
 async def visible_role(reads: Reads, call: Call, name: RoleName) -> Role:
     """The role of that name, built in or of the caller's workspace.
 
+    That there is a role of some name is no secret within a workspace; what is in it may be.
+
     Raises:
         NotFound: there is none, or it is another workspace's.
     """
+    return (await role_record(reads, call, name)).role
+
+
+async def role_record(reads: Reads, call: Call, name: RoleName) -> RoleRecord:
+    """The same, with what people are told of it."""
     call.in_workspace(name.workspace, name)
-    workspace = await reads.workspaces.get(name.workspace)
-    role = None if workspace is None else await reads.roles.get(workspace.internal_id, name.role)
-    if role is None:
+    record = await reads.roles.record(name.workspace, name.role)
+    if record is None:
         raise NotFound(str(name))
-    return role
+    return record
+
+
+async def visible_grant(reads: Reads, call: Call, name: GrantName) -> GrantRecord:
+    """The grant, if it is the caller's own or the caller may know of it."""
+    call.in_workspace(name.workspace, name)
+    grant = await reads.grants.get(name.workspace, name.grant)
+    if grant is None or not access.sees_grant(call.caller, grant):
+        raise NotFound(str(name))
+    return grant
 
 
 async def key_owner(reads: Reads, call: Call, name: UserName | None) -> User:
-    """Whose key it is to be: the caller's, or that of somebody the caller may create keys for."""
+    """Whose key it is to be: the caller's, or that of somebody the caller may act as."""
     me = call.caller.user
     if name is None or is_named(me, name):
         return me
     call.in_workspace(name.workspace, name)
-    call.require(p.KEYS_ANY)
     owner = await reads.users.get(name.workspace, name.user)
+    if not call.caller.may(p.KEYS_ANY) and not (
+        owner is not None and access.manages_resource_of(call.caller, owner)
+    ):
+        raise permission_missing(p.KEYS_ANY)
     if owner is None:
         raise NotFound(str(name))
     return owner
+
+
+async def key_filter(
+    reads: Reads, call: Call, query: KeyQuery, *, usual: frozenset[KeyState]
+) -> KeyFilter:
+    """The filter that a query stands for, of the keys that the caller's permissions cover.
+
+    `usual` are the states that are meant where the query names none.
+
+    Raises:
+        ServiceError: CALLER_PERMISSION_MISSING: it could not cover any key that is asked for.
+        NotFound: a user or role that the query names.
+    """
+    caller = call.caller
+    covers_all = caller.may(p.KEYS_ANY)
+    covered_on = () if covers_all else caller.resources_with(p.KEYS_BOUND)
+    if not covers_all and not covered_on:
+        if query.user is not None and not is_named(caller.user, query.user):
+            raise permission_missing(p.KEYS_ANY)
+        call.require(p.KEYS_OWN)
+    covers_own = caller.may(p.KEYS_OWN)
+    owner, gone_owner = await _person(reads, call, query.user)
+    creator, gone_creator = await _person(reads, call, query.creator)
+    if query.role is not None:
+        await visible_role(reads, call, query.role)
+    return KeyFilter(
+        states=query.states or usual,
+        owner=owner,
+        gone_owner=gone_owner,
+        creator=creator,
+        gone_creator=gone_creator,
+        resource=query.resource,
+        role_id="" if query.role is None else query.role.role,
+        environment=query.environment,
+        labels=query.labels,
+        expires_before=query.expires_before,
+        unused_since=query.unused_since,
+        unrotated_since=query.unrotated_since,
+        search=query.search,
+        covered_by=None if covers_all else caller.user.internal_id if covers_own else 0,
+        covered_on=covered_on,
+    )
+
+
+async def _person(reads: Reads, call: Call, name: UserName | None) -> tuple[int | None, str]:
+    """The internal id of a user, or the id of one who is gone but whom keys remember."""
+    if name is None:
+        return None, ""
+    try:
+        return (await visible_user(reads, call, name)).internal_id, ""
+    except NotFound:
+        workspace = call.caller.credential.workspace_internal_id
+        if call.caller.may(p.KEYS_ANY) and await reads.keys.remembers(workspace, name.user):
+            return None, name.user
+        raise
 
 
 def is_named(user: User, name: UserName) -> bool:

@@ -1,5 +1,6 @@
 """Audit events: inserted in the transaction of what they report (promise G10)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,16 +30,20 @@ class AuditWriter:
 
     async def insert(self, event: AuditEvent) -> None:
         """Insert one event; it commits if and only if the rest of the transaction does."""
+        await self.insert_each(event, [event.resource])
+
+    async def insert_each(self, event: AuditEvent, resources: Sequence[str]) -> None:
+        """Insert one event for each of `resources`, to which the very same was done."""
         await self._connection.execute(
             """
             INSERT INTO keywright.audit_event
                 (workspace_id, action, resource, actor, credential, actor_email, client_address,
                  call_id, change)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            SELECT $1, $2, resource, $4, $5, $6, $7, $8, $9 FROM unnest($3::text[]) AS resource
             """,
             event.workspace_id,
             event.action,
-            event.resource,
+            resources,
             event.actor,
             event.credential,
             event.actor_email,

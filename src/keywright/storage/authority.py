@@ -14,9 +14,7 @@ class ChangeKind(StrEnum):
     WORKSPACE = "workspace"
     ROLE = "role"
     USER = "user"
-    GRANT = "grant"
     KEY = "key"
-    KEY_SECRET = "key_secret"  # noqa: S105  a table
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +25,30 @@ class Change:
     internal_id: int
 
 
+async def position(connection: Connection) -> Position:
+    """Where the history stands, for the transaction or statement of `connection`."""
+    row = await connection.fetchrow("SELECT revision, tag FROM keywright.authority_revision")
+    assert row is not None, "the first migration inserts the one row"  # noqa: S101
+    return Position(row["revision"], row["tag"])
+
+
 # Locks are always taken in this order of tables, and by id within one, so that two transactions can
-# never wait for each other. The strength leaves foreign keys alone: creating a key for a user does
-# not wait for whoever changes that user.
-LOCK_ORDER = ("workspace", "user", "role", "grant", "key")
+# never wait for each other. A row lock's strength leaves foreign keys alone.
+LOCK_ORDER = ("workspace", "user", "role", "key")
+# The first byte of an advisory lock says what its other bytes are the id of.
+_SPACE_BITS = 56
+_SPACES = {table: (number + 1) << _SPACE_BITS for number, table in enumerate(LOCK_ORDER)}
+_COUNTING = 0xFF >> 1 << _SPACE_BITS
 
 
 class AuthorityWriter:
-    """Locks rows and moves the history on."""
+    """Locks what decisions rest on, and moves the history on.
+
+    Each lock is an advisory lock, for the sake of `hold`: row locks that are shared can keep who
+    wants one for itself waiting for ever, as PostgreSQL lets others share a row that is shared
+    already. Advisory locks are given in the order of asking (decision 0007). Whoever changes a row
+    locks that, too.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -44,12 +58,17 @@ class AuthorityWriter:
         *,
         workspaces: Iterable[int] = (),
         users: Iterable[int] = (),
+        roles: Iterable[int] = (),
         keys: Iterable[int] = (),
     ) -> None:
-        """Lock rows until the end of the transaction, in `LOCK_ORDER`."""
-        wanted = {"workspace": workspaces, "user": users, "key": keys}
-        for table in LOCK_ORDER:
-            ids = sorted(set(wanted.get(table, ())))
+        """Keep rows to this transaction until its end, in `LOCK_ORDER`."""
+        wanted = {"workspace": workspaces, "user": users, "role": roles, "key": keys}
+        rows = {table: sorted(set(wanted[table])) for table in LOCK_ORDER}
+        await self._connection.execute(
+            "SELECT pg_advisory_xact_lock(one) FROM unnest($1::bigint[]) AS one",
+            [_SPACES[table] | each for table, ids in rows.items() for each in ids],
+        )
+        for table, ids in rows.items():
             if ids:
                 await self._connection.execute(
                     f"SELECT FROM keywright.{table} WHERE id = ANY($1) "
@@ -57,24 +76,19 @@ class AuthorityWriter:
                     ids,
                 )
 
-    async def hold(self, *, users: Iterable[int], keys: Iterable[int]) -> None:
+    async def hold(self, *, workspace: int, user: int, key: int) -> None:
         """Keep rows as they are until the end of the transaction; others may hold them, too.
 
         Whoever narrows one of them waits, so what is created under them is there when that returns.
         """
-        for table, ids in (("user", users), ("key", keys)):
-            await self._connection.execute(
-                f"SELECT FROM keywright.{table} WHERE id = ANY($1) ORDER BY id FOR SHARE",
-                sorted(set(ids)),
-            )
-
-    async def position(self) -> Position:
-        """Where the history stands, for this transaction."""
-        row = await self._connection.fetchrow(
-            "SELECT revision, tag FROM keywright.authority_revision"
+        await self._connection.execute(
+            "SELECT pg_advisory_xact_lock_shared(one) FROM unnest($1::bigint[]) AS one",
+            [_SPACES["workspace"] | workspace, _SPACES["user"] | user, _SPACES["key"] | key],
         )
-        assert row is not None, "the first migration inserts the one row"  # noqa: S101
-        return Position(row["revision"], row["tag"])
+
+    async def count_alone(self, user: int) -> None:
+        """Let nobody else count the keys of a user until the end of the transaction."""
+        await self._connection.execute("SELECT pg_advisory_xact_lock($1)", _COUNTING | user)
 
     async def advance(self, changes: Sequence[Change]) -> Position:
         """Move the history on by one revision that consists of `changes`.

@@ -16,14 +16,32 @@ class Conditions:
         A pair whose value is None, or empty, asks nothing.
         """
         self.values: list[object] = []
-        conditions = [
-            condition.format(self.placeholder(value))
-            for condition, value in asked
-            if value is not None and value not in ("", [], {})
-        ]
-        self.sql = " AND ".join(conditions)
+        self._conditions: list[str] = []
+        for condition, value in asked:
+            if value is not None and value not in ("", [], {}):
+                self.require(condition, value)
+
+    def require(self, condition: str, *values: object) -> None:
+        """Add a condition; `{0}`, `{1}` stand for the values."""
+        self._conditions.append(condition.format(*map(self.placeholder, values)))
 
     def placeholder(self, value: object) -> str:
         """Add a value that is no condition's; returns its placeholder."""
         self.values.append(value)
         return f"${len(self.values)}"
+
+    @property
+    def sql(self) -> str:
+        """All of them."""
+        return " AND ".join(self._conditions)
+
+
+def below(column: str, roots: str = "{0}") -> str:
+    """A condition: the resource in `column` is one of the resources in `roots`, or below one.
+
+    An empty one among them stands for every resource.
+    """
+    return (
+        f"EXISTS (SELECT FROM unnest({roots}::text[]) AS root WHERE {column} <> '' AND "
+        f"(root = '' OR {column} = root OR starts_with({column}, root || '/')))"
+    )

@@ -14,6 +14,7 @@ from keywright.domain.position import Position
 from keywright.domain.secret import HashedSecret
 from keywright.storage.connection import Connection
 from keywright.storage.keys import COLUMNS, key_of
+from keywright.storage.users import COLUMNS as USER
 from keywright.storage.users import user_of
 
 
@@ -36,21 +37,20 @@ class LookUp:
 
 
 _FROM_SECRET = f"""
-    SELECT {COLUMNS},
+    SELECT {COLUMNS}, {USER},
+           u.email AS owner_email, k.creator_email,
+           NULL AS retiring_prefix, NULL::timestamptz AS retire_time, -- of no matter to a decision
            s.id AS secret, s.verifier_tag, s.hash, s.pepper_version, s.not_after,
-           w.state AS workspace_state,
-           o.id, o.user_id, o.kind, o.state, o.email, o.display_name, o.external_id, o.labels,
-           o.version, o.create_time, o.update_time, r.id AS role, r.role_id,
-           r.permissions AS role_permissions, r.may_hold_keys, r.workspace IS NULL AS role_built_in,
+           w.id AS workspace, w.state AS workspace_state,
            -- The user's grants with their roles' permissions; null where there are none.
            (SELECT jsonb_agg(jsonb_build_array(g.resource, gr.permissions))
             FROM keywright.grant g JOIN keywright.role gr ON gr.id = g.role
-            WHERE g."user" = o.id) AS grants
+            WHERE g."user" = u.id) AS grants
     FROM keywright.key_secret s
     JOIN keywright.key k ON k.id = s.key
     JOIN keywright.workspace w ON w.id = k.workspace
-    JOIN keywright.user o ON o.id = k.owner         -- the key of a deleted user proves nothing
-    JOIN keywright.role r ON r.id = o.role          -- the user's role, live
+    JOIN keywright.user u ON u.id = k.owner         -- the key of a deleted user proves nothing
+    LEFT JOIN keywright.role r ON r.id = u.role     -- the user's role, live, if it has one
     LEFT JOIN keywright.role n ON n.id = k.role     -- the role the key is narrowed to, if any
 """  # noqa: S608
 
@@ -98,5 +98,6 @@ def _found(row: asyncpg.Record) -> FoundSecret:
                 narrowing=key.narrowing,
             ),
             secret_not_after=row["not_after"],
+            workspace_internal_id=row["workspace"],
         ),
     )

@@ -11,8 +11,9 @@ from typing import Self, TypeAlias, TypeVar
 import asyncpg
 
 from keywright.domain.errors import Reason, ServiceError
+from keywright.domain.position import Position
 from keywright.storage.audit import AuditWriter
-from keywright.storage.authority import AuthorityWriter
+from keywright.storage.authority import AuthorityWriter, position
 from keywright.storage.commit import commit
 from keywright.storage.connection import (
     PATIENCE,
@@ -29,9 +30,12 @@ from keywright.storage.failures import (
     database_unavailable,
     translated,
 )
+from keywright.storage.grants import GrantReader, GrantWriter
 from keywright.storage.installation import InstallationReader, InstallationWriter
-from keywright.storage.keys import KeyReader, KeyWriter
-from keywright.storage.roles import RoleReader
+from keywright.storage.key_changes import KeyWriter
+from keywright.storage.keys import KeyReader
+from keywright.storage.last_use import LastUseWriter
+from keywright.storage.roles import RoleReader, RoleWriter
 from keywright.storage.users import UserReader, UserWriter
 from keywright.storage.workspaces import WorkspaceReader, WorkspaceWriter
 
@@ -47,12 +51,18 @@ class Reads:
     """The readers, over one connection."""
 
     def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self.credentials = CredentialReader(connection)
+        self.grants = GrantReader(connection)
         self.installation = InstallationReader(connection)
         self.keys = KeyReader(connection)
         self.roles = RoleReader(connection)
         self.users = UserReader(connection)
         self.workspaces = WorkspaceReader(connection)
+
+    async def position(self) -> Position:
+        """Where the history of authority stands."""
+        return await position(self._connection)
 
 
 class Writes:
@@ -62,8 +72,11 @@ class Writes:
         self.read = Reads(connection)
         self.audit = AuditWriter(connection)
         self.authority = AuthorityWriter(connection)
+        self.grants = GrantWriter(connection)
         self.installation = InstallationWriter(connection)
         self.keys = KeyWriter(connection)
+        self.last_use = LastUseWriter(connection)
+        self.roles = RoleWriter(connection)
         self.users = UserWriter(connection)
         self.workspaces = WorkspaceWriter(connection)
 

@@ -7,33 +7,44 @@ from contextlib import contextmanager
 import asyncpg
 
 from keywright.domain.errors import (
-    FieldViolation,
-    InvalidFields,
     Reason,
     ServiceError,
     Unavailable,
+    already_exists,
+    invalid_field,
 )
 
 
-def _exists(field: str, what: str) -> ServiceError:
+def _changed_meanwhile() -> ServiceError:
     return ServiceError(
-        Reason.RESOURCE_ALREADY_EXISTS,
-        f"{field}: {what}",
-        violations=[FieldViolation(field, what)],
+        Reason.CONCURRENT_UPDATE, "another call deleted what this one names; try again"
     )
 
 
 # A violated constraint is known by its name. What is not here is a defect of ours: INTERNAL.
 _CONSTRAINTS: dict[str, Callable[[], ServiceError]] = {
-    "user_id_unique": lambda: _exists("user_id", "a user with this id exists already"),
-    "user_email_unique": lambda: _exists("user.email", "a user with this e-mail exists already"),
-    "user_external_id_unique": lambda: _exists(
+    "user_id_unique": lambda: already_exists("user_id", "a user with this id exists already"),
+    "user_email_unique": lambda: already_exists(
+        "user.email", "a user with this e-mail exists already"
+    ),
+    "user_external_id_unique": lambda: already_exists(
         "user.external_id", "a user with this external id exists already"
     ),
-    "user_human_has_email": lambda: InvalidFields(
-        FieldViolation("user.email", "a person needs an e-mail address; a service may do without")
+    "user_human_has_email": lambda: invalid_field(
+        "user.email", "a person needs an e-mail address; a service may do without"
     ),
-    "key_id_unique": lambda: _exists("key_id", "a key with this id exists already"),
+    "key_id_unique": lambda: already_exists("key_id", "a key with this id exists already"),
+    "role_id_unique": lambda: already_exists("role_id", "a role with this id exists already"),
+    "grant_id_unique": lambda: already_exists("grant_id", "a grant with this id exists already"),
+    "grant_once": lambda: already_exists(
+        "grant", "the user has this role on this resource already"
+    ),
+    "user_role_exists": _changed_meanwhile,
+    "grant_role_exists": _changed_meanwhile,
+    "grant_user_exists": _changed_meanwhile,
+    "key_role_exists": _changed_meanwhile,
+    "key_owner_exists": _changed_meanwhile,
+    "key_creator_exists": _changed_meanwhile,
 }
 
 # SQLSTATE classes and codes (PostgreSQL documentation, appendix A).

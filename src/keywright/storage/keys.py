@@ -1,24 +1,30 @@
-"""Keys and their secrets. A secret is stored as prefix, verifier tag and hash; never as itself."""
+"""Keys as they are read. The secrets themselves are stored nowhere."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
 
-from keywright.domain.directory import User
-from keywright.domain.keys import Key, KeyAt, KeyState, Narrowing, Person, RateLimit
-from keywright.domain.secret import HashedSecret
-from keywright.storage.conditions import Conditions
+from keywright.domain.keys import (
+    Key,
+    KeyAt,
+    KeyOrder,
+    KeyState,
+    Narrowing,
+    Person,
+    RateLimit,
+)
+from keywright.domain.listing import Listed
+from keywright.storage.conditions import Conditions, below
 from keywright.storage.connection import Connection
 from keywright.storage.roles import role
 
-# `now` is the statement's own moment on the database's clock: whoever reads a key can tell its
-# state without asking another clock.
+# `k` is the key, `w` its workspace, `s` a secret of it and `n` the role it is narrowed to; the
+# look-up of `Authenticate` joins them, too.
 COLUMNS = """
-    k.id AS key, w.workspace_id, k.key_id, k.owner,
-    coalesce(o.user_id, k.owner_user_id) AS owner_user_id,
-    coalesce(o.email, k.owner_email) AS owner_email,
-    k.creator_user_id, k.creator_email, k.creator_credential,
+    k.id AS key, w.workspace_id, k.key_id, k.owner, k.owner_user_id, k.creator_user_id,
+    k.creator_credential,
     k.display_name AS key_display_name, k.environment, k.scopes, k.resource, k.allowed_networks,
     k.rate_requests, k.rate_period, k.labels AS key_labels, k.state AS key_state,
     k.version AS key_version, k.create_time AS key_create_time, k.update_time AS key_update_time,
@@ -27,59 +33,77 @@ COLUMNS = """
     n.id AS key_role, n.role_id AS key_role_id, n.permissions AS key_role_permissions,
     n.may_hold_keys AS key_role_may_hold_keys, n.workspace IS NULL AS key_role_built_in
 """
-_SELECT = f"""
-    SELECT {COLUMNS}, clock_timestamp() AS now
+# `o` is the owner and `c` the creator, while they are there; `s` is the secret of today and `t` the
+# one that a rotation replaced, while its grace lasts.
+# `now` is the statement's own moment on the database's clock: whoever reads a key can tell its
+# state without asking another clock.
+FROM = """
     FROM keywright.key k
     JOIN keywright.workspace w ON w.id = k.workspace
     LEFT JOIN keywright.user o ON o.id = k.owner
+    LEFT JOIN keywright.user c ON c.id = k.creator
     LEFT JOIN keywright.role n ON n.id = k.role
     JOIN LATERAL (
-        SELECT prefix, create_time FROM keywright.key_secret
+        SELECT id, prefix, create_time FROM keywright.key_secret
         WHERE key = k.id ORDER BY id DESC LIMIT 1
     ) s ON true
-"""  # noqa: S608
+    LEFT JOIN LATERAL (
+        SELECT prefix, not_after FROM keywright.key_secret
+        WHERE key = k.id AND id < s.id AND not_after > clock_timestamp() ORDER BY id DESC LIMIT 1
+    ) t ON true
+"""
+_SELECT = f"""
+    SELECT {COLUMNS},
+           CASE WHEN o.id IS NULL THEN k.owner_email ELSE o.email END AS owner_email,
+           CASE WHEN c.id IS NULL THEN k.creator_email ELSE c.email END AS creator_email,
+           t.prefix AS retiring_prefix, least(t.not_after, k.expire_time) AS retire_time,
+           clock_timestamp() AS now
+"""
 _STATE = """
     CASE WHEN k.state <> 'REVOKED' AND k.expire_time <= now() THEN 'EXPIRED' ELSE k.state END
 """
 # strpos() and not LIKE: in what a person types, % and _ stand for themselves.
 _SEARCH = """
     (strpos(lower(k.display_name), lower({0})) > 0 OR strpos(lower(s.prefix), lower({0})) > 0
-     OR strpos(lower(coalesce(o.email, k.owner_email)), lower({0})) > 0)
+     OR strpos(lower(coalesce(CASE WHEN o.id IS NULL THEN k.owner_email ELSE o.email END, '')),
+               lower({0})) > 0)
 """
+# What a list is sorted by, and the type of that. Nothing is null: a key that never expires comes
+# after all that do, and one that was never used before all that were.
+_ORDERS = {
+    KeyOrder.DISPLAY_NAME: ('lower(k.display_name) COLLATE "C"', "text"),
+    KeyOrder.EXPIRE_TIME: ("coalesce(k.expire_time, 'infinity')", "timestamptz"),
+    KeyOrder.LAST_USED_TIME: ("coalesce(k.last_used_time, '-infinity')", "timestamptz"),
+    KeyOrder.ROTATE_TIME: ("s.create_time", "timestamptz"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class KeyFilter:
-    """Which keys to list; None and empty ask nothing."""
+    """Which keys are meant; None and empty ask nothing.
+
+    Attributes:
+        owner, creator: by internal id.
+        gone_owner, gone_creator: by the id that a deleted user had.
+        covered_by: only those of this user, or bound to resources of `covered_on` or below them;
+            None is all.
+    """
 
     states: frozenset[KeyState] = frozenset()
     owner: int | None = None
-    creator_user_id: str = ""
+    gone_owner: str = ""
+    creator: int | None = None
+    gone_creator: str = ""
     resource: str = ""
     role_id: str = ""
     environment: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     expires_before: datetime | None = None
+    unused_since: datetime | None = None
     unrotated_since: datetime | None = None
     search: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class NewKey:
-    """A key to insert, with its first secret."""
-
-    key_id: str
-    owner: User
-    creator: User
-    creator_credential: str
-    display_name: str
-    environment: str
-    narrowing: Narrowing
-    labels: dict[str, str]
-    rate_limit: RateLimit | None
-    expire_time: datetime | None
-    prefix: str
-    hashed: HashedSecret
+    covered_by: int | None = None
+    covered_on: Sequence[str] = ()
 
 
 class KeyReader:
@@ -90,36 +114,61 @@ class KeyReader:
 
     async def get(self, workspace_id: str, key_id: str) -> KeyAt | None:
         """The key of that id."""
-        row = await self._connection.fetchrow(
-            f"{_SELECT} WHERE w.workspace_id = $1 AND k.key_id = $2",
+        return await self._one("w.workspace_id = $1 AND k.key_id = $2", workspace_id, key_id)
+
+    async def with_prefix(self, workspace_id: str, prefix: str) -> KeyAt | None:
+        """The key of which some token, of today or replaced, has that prefix."""
+        return await self._one(
+            "w.workspace_id = $1 AND k.id = "
+            "(SELECT key FROM keywright.key_secret WHERE prefix = $2)",
             workspace_id,
-            key_id,
+            prefix,
         )
-        return None if row is None else KeyAt(key_of(row), row["now"])
 
     async def list(
-        self, workspace_id: str, only: KeyFilter, *, after: int | None, limit: int
-    ) -> list[KeyAt]:
-        """Keys newest first, at most `limit`, older than the internal id `after`."""
-        where = Conditions(
-            [
-                ("w.workspace_id = {0}", workspace_id),
-                ("k.id < {0}", after),
-                (f"{_STATE} = ANY({{0}})", sorted(only.states)),
-                ("k.owner = {0}", only.owner),
-                ("k.creator_user_id = {0}", only.creator_user_id),
-                ("k.resource = {0}", only.resource),
-                ("n.role_id = {0}", only.role_id),
-                ("k.environment = {0}", only.environment),
-                ("k.labels @> {0}", dict(only.labels)),
-                ("k.expire_time < {0}", only.expires_before),
-                ("s.create_time < {0}", only.unrotated_since),
-                (_SEARCH, only.search),
-            ]
+        self,
+        workspace_id: str,
+        only: KeyFilter,
+        order: KeyOrder,
+        *,
+        descending: bool,
+        after: str | None,
+        limit: int,
+    ) -> list[Listed[KeyAt]]:
+        """Keys in an order, at most `limit`, those after a cursor.
+
+        Keys of the same place in the order come as they were created; without an index for them
+        (all but CREATE_TIME) the database sorts what the filter leaves.
+        """
+        where = conditions(workspace_id, only)
+        comes, turn = ("<", "DESC") if descending else (">", "ASC")
+        # Keys were created in the order of their ids.
+        by, kind = _ORDERS.get(order, ("''", "text"))
+        if after is not None:
+            internal_id, _, value = after.partition(" ")
+            if order is KeyOrder.CREATE_TIME:
+                where.require(f"k.id {comes} {{0}}", int(internal_id))
+            else:
+                where.require(
+                    f"({by}, k.id) {comes} ({{0}}::text::{kind}, {{1}})", value, int(internal_id)
+                )
+        sorting = f"{by} {turn}, k.id {turn}" if order in _ORDERS else f"k.id {turn}"
+        rows = await self._connection.fetch(
+            f"{_SELECT}, ({by})::text AS place {FROM} WHERE {where.sql} "
+            f"ORDER BY {sorting} LIMIT {where.placeholder(limit)}",
+            *where.values,
         )
-        newest = f"ORDER BY k.id DESC LIMIT {where.placeholder(limit)}"
-        rows = await self._connection.fetch(f"{_SELECT} WHERE {where.sql} {newest}", *where.values)
-        return [KeyAt(key_of(row), row["now"]) for row in rows]
+        return [
+            Listed(KeyAt(key_of(row), row["now"]), f"{row['key']} {row['place']}") for row in rows
+        ]
+
+    async def count(self, workspace_id: str, only: KeyFilter) -> int:
+        """How many keys match."""
+        where = conditions(workspace_id, only)
+        count: int = await self._connection.fetchval(
+            f"SELECT count(*) {FROM} WHERE {where.sql}", *where.values
+        )
+        return count
 
     async def count_live(self, owner: int) -> int:
         """How many keys of a user are neither revoked nor expired."""
@@ -130,83 +179,65 @@ class KeyReader:
         )
         return count
 
+    async def names_unrevoked(self, owner: int, limit: int) -> tuple[Sequence[str], int]:
+        """Ids of keys of a user that are not revoked, at most `limit`, and how many there are."""
+        rows = await self._connection.fetch(
+            "SELECT key_id, count(*) OVER () AS total FROM keywright.key "
+            "WHERE owner = $1 AND state <> 'REVOKED' ORDER BY id LIMIT $2",
+            owner,
+            limit,
+        )
+        return [row["key_id"] for row in rows], rows[0]["total"] if rows else 0
 
-class KeyWriter:
-    """Creates and changes keys."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def insert(self, new: NewKey) -> None:
-        """Insert a key and its first secret, in one statement."""
-        narrowing = new.narrowing
-        await self._connection.execute(
+    async def remembers(self, workspace: int, user_id: str) -> bool:
+        """Whether a key remembers a user of that id, as owner or creator, who is gone."""
+        found: bool = await self._connection.fetchval(
             """
-            WITH inserted AS (
-                INSERT INTO keywright.key
-                    (workspace, key_id, owner, owner_user_id, owner_email, creator_user_id,
-                     creator_email, creator_credential, display_name, environment, role,
-                     role_scope, scopes, resource, allowed_networks, rate_requests, rate_period,
-                     labels, expire_time)
-                SELECT o.workspace, $2, o.id, o.user_id, coalesce(o.email, ''), $3, $4, $5, $6, $7,
-                       r.id, r.scope, $9, $10, $11, $12, $13, $14, $15
-                FROM keywright.user o LEFT JOIN keywright.role r ON r.id = $8
-                WHERE o.id = $1
-                RETURNING id
-            )
-            INSERT INTO keywright.key_secret (key, prefix, verifier_tag, hash, pepper_version)
-            SELECT id, $16, $17, $18, $19 FROM inserted
+            SELECT EXISTS (SELECT FROM keywright.key WHERE workspace = $1
+                           AND (owner IS NULL AND owner_user_id = $2
+                                OR creator IS NULL AND creator_user_id = $2))
             """,
-            new.owner.internal_id,
-            new.key_id,
-            new.creator.user_id,
-            new.creator.email or "",
-            new.creator_credential,
-            new.display_name,
-            new.environment,
-            None if narrowing.role is None else narrowing.role.internal_id,
-            list(narrowing.scopes),
-            narrowing.resource,
-            list(narrowing.allowed_networks),
-            None if new.rate_limit is None else new.rate_limit.requests,
-            None if new.rate_limit is None else new.rate_limit.period,
-            new.labels,
-            new.expire_time,
-            new.prefix,
-            new.hashed.verifier_tag,
-            new.hashed.phc,
-            new.hashed.pepper_version,
+            workspace,
+            user_id,
         )
+        return found
 
-    async def revoke(self, key: int) -> None:
-        """Make a key (by internal id) `REVOKED`, which is final."""
-        await self._connection.execute(
-            "UPDATE keywright.key SET state = 'REVOKED', revoke_time = now(), "
-            "version = version + 1, update_time = now() WHERE id = $1",
-            key,
+    async def _one(self, condition: str, *values: object) -> KeyAt | None:
+        row = await self._connection.fetchrow(f"{_SELECT} {FROM} WHERE {condition}", *values)
+        return None if row is None else KeyAt(key_of(row), row["now"])
+
+
+def conditions(workspace_id: str, only: KeyFilter) -> Conditions:
+    """What `only` asks, of the columns in `FROM`."""
+    where = Conditions(
+        [
+            ("w.workspace_id = {0}", workspace_id),
+            (f"{_STATE} = ANY({{0}})", sorted(only.states)),
+            ("k.owner = {0}", only.owner),
+            ("k.owner IS NULL AND k.owner_user_id = {0}", only.gone_owner),
+            ("k.creator = {0}", only.creator),
+            ("k.creator IS NULL AND k.creator_user_id = {0}", only.gone_creator),
+            ("k.resource = {0}", only.resource),
+            ("n.role_id = {0}", only.role_id),
+            ("k.environment = {0}", only.environment),
+            ("k.labels @> {0}", dict(only.labels)),
+            ("k.expire_time < {0}", only.expires_before),
+            ("coalesce(k.last_used_time, k.create_time) < {0}", only.unused_since),
+            ("s.create_time < {0}", only.unrotated_since),
+            (_SEARCH, only.search),
+        ]
+    )
+    if only.covered_by is not None:
+        where.require(
+            f"(k.owner = {{0}} OR {below('k.resource', '{1}')})",
+            only.covered_by,
+            list(only.covered_on),
         )
-
-    async def delete(self, key: int) -> None:
-        """Delete a key (by internal id) and its secrets."""
-        await self._connection.execute("DELETE FROM keywright.key WHERE id = $1", key)
-
-    async def renew_hash(self, secret: int, old_hash: str, renewed: HashedSecret) -> None:
-        """Replace a secret's hash by one with today's parameters, unless someone was faster."""
-        await self._connection.execute(
-            """
-            UPDATE keywright.key_secret
-            SET hash = $3, pepper_version = $4, hash_version = hash_version + 1
-            WHERE id = $1 AND hash = $2
-            """,
-            secret,
-            old_hash,
-            renewed.phc,
-            renewed.pepper_version,
-        )
+    return where
 
 
 def key_of(row: asyncpg.Record) -> Key:
-    """A key from `COLUMNS` and a prefix."""
+    """A key from `COLUMNS` and what `_SELECT` adds to them."""
     narrowed_to = None
     if row["key_role"] is not None:
         narrowed_to = role(
@@ -223,7 +254,7 @@ def key_of(row: asyncpg.Record) -> Key:
         workspace_id=row["workspace_id"],
         key_id=row["key_id"],
         owner=Person(row["owner_user_id"], row["owner_email"] or ""),
-        creator=Person(row["creator_user_id"], row["creator_email"]),
+        creator=Person(row["creator_user_id"], row["creator_email"] or ""),
         creator_credential=row["creator_credential"],
         display_name=row["key_display_name"],
         narrowing=Narrowing(
@@ -242,6 +273,8 @@ def key_of(row: asyncpg.Record) -> Key:
         revoke_time=row["revoke_time"],
         last_used_time=row["last_used_time"],
         last_used_address=str(row["last_used_address"] or ""),
+        retiring_prefix=row["retiring_prefix"] or "",
+        retire_time=row["retire_time"],
         rate_limit=rate_limit,
         labels=row["key_labels"],
         version=row["key_version"],

@@ -6,22 +6,27 @@ from dataclasses import dataclass
 import asyncpg
 
 from keywright.domain.directory import Grant, State, User, UserFilter, UserKind
+from keywright.domain.listing import Listed
 from keywright.domain.permissions import PermissionSet
-from keywright.domain.roles import Role
+from keywright.domain.roles import WITHOUT_ROLE, Role
 from keywright.domain.text import normalise_email
 from keywright.storage.conditions import Conditions
 from keywright.storage.connection import Connection
 from keywright.storage.roles import role
 
-_SELECT = """
-    SELECT u.id, w.workspace_id, u.user_id, u.kind, u.state, u.email, u.display_name,
-           u.external_id, u.labels, u.version, u.create_time, u.update_time,
-           r.id AS role, r.role_id, r.permissions AS role_permissions, r.may_hold_keys,
-           r.workspace IS NULL AS role_built_in
+# `u` is the user and `r` its role; other queries join both, too.
+COLUMNS = """
+    u.id, u.user_id, u.kind, u.state, u.email, u.display_name, u.external_id,
+    u.resource AS user_resource, u.labels, u.version, u.create_time, u.update_time,
+    r.id AS role, r.role_id, r.permissions AS role_permissions, r.may_hold_keys,
+    r.workspace IS NULL AS role_built_in
+"""
+_SELECT = f"""
+    SELECT w.workspace_id, {COLUMNS}
     FROM keywright.user u
     JOIN keywright.workspace w ON w.id = u.workspace
-    JOIN keywright.role r ON r.id = u.role
-"""
+    LEFT JOIN keywright.role r ON r.id = u.role
+"""  # noqa: S608
 # strpos() and not LIKE: in what a person types, % and _ stand for themselves.
 _SEARCH = """
     (strpos(lower(u.display_name), lower({0})) > 0
@@ -31,7 +36,7 @@ _SEARCH = """
 
 @dataclass(frozen=True, slots=True)
 class NewUser:
-    """A user to insert."""
+    """A user to insert; without a role it is a service user of its resource."""
 
     user_id: str
     kind: UserKind
@@ -40,6 +45,7 @@ class NewUser:
     display_name: str
     external_id: str
     labels: Mapping[str, str]
+    resource: str = ""
 
 
 class UserReader:
@@ -70,71 +76,96 @@ class UserReader:
         return [Grant(row["resource"], PermissionSet(row["permissions"])) for row in rows]
 
     async def list(
-        self, workspace_id: str, only: UserFilter, *, after: int | None, limit: int
-    ) -> list[User]:
-        """Users newest first, at most `limit`, older than the internal id `after`."""
+        self, workspace_id: str, only: UserFilter, *, after: str | None, limit: int
+    ) -> list[Listed[User]]:
+        """Users newest first, at most `limit`, those after a cursor."""
         where = Conditions(
             [
                 ("w.workspace_id = {0}", workspace_id),
-                ("u.id < {0}", after),
+                ("u.id < {0}", None if after is None else int(after)),
                 ("u.state = ANY({0})", sorted(only.states)),
                 ("u.kind = ANY({0})", sorted(only.kinds)),
                 ("r.role_id = {0}", only.role_id),
                 ("u.external_id = {0}", only.external_id),
+                ("u.resource = {0}", only.resource),
                 ("u.labels @> {0}", dict(only.labels)),
                 (_SEARCH, only.search),
             ]
         )
         newest = f"ORDER BY u.id DESC LIMIT {where.placeholder(limit)}"
         rows = await self._connection.fetch(f"{_SELECT} WHERE {where.sql} {newest}", *where.values)
-        return [user_of(row) for row in rows]
+        return [Listed(user_of(row), str(row["id"])) for row in rows]
 
-    async def other_admin_exists(self, workspace_id: str, user: int) -> bool:
-        """Whether an active user other than `user` has all permissions in the workspace."""
+    async def other_admin_exists(
+        self, workspace_id: str, *, without_user: int = 0, without_role: int = 0
+    ) -> bool:
+        """Whether an active user has all permissions in the workspace.
+
+        One user, or all who have one role (by internal id), are left out.
+        """
         found: bool = await self._connection.fetchval(
             """
             SELECT EXISTS (
                 SELECT FROM keywright.user u
                 JOIN keywright.workspace w ON w.id = u.workspace
                 JOIN keywright.role r ON r.id = u.role
-                WHERE w.workspace_id = $1 AND u.id <> $2
+                WHERE w.workspace_id = $1 AND u.id <> $2 AND r.id <> $3
                   AND u.state = 'ACTIVE' AND '*' = ANY(r.permissions)
             )
             """,
             workspace_id,
-            user,
+            without_user,
+            without_role,
         )
         return found
 
 
 class UserWriter:
-    """Creates and changes users."""
+    """Creates, changes and deletes users."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def insert(self, workspace: int, user: NewUser) -> int:
-        """Insert a user into a workspace (by internal id); returns its internal id."""
-        internal_id: int = await self._connection.fetchval(
+    async def insert(self, workspace: int, user: NewUser) -> None:
+        """Insert a user into a workspace (by internal id)."""
+        await self._connection.execute(
             """
             INSERT INTO keywright.user
                 (workspace, user_id, kind, email, email_key, display_name, external_id, labels,
-                 role, role_scope)
-            SELECT $1, $2, $3, $4, $5, $6, $7, $8, r.id, r.scope
-            FROM keywright.role r WHERE r.id = $9
-            RETURNING id
+                 resource, role, role_scope)
+            SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, r.id, r.scope
+            FROM (VALUES (1)) AS one LEFT JOIN keywright.role r ON r.id = $10
             """,
             workspace,
             user.user_id,
             user.kind,
             user.email,
-            None if user.email is None else normalise_email(user.email),
+            _normalised(user.email),
             user.display_name,
             user.external_id,
             dict(user.labels),
-            user.role.internal_id,
+            user.resource,
+            user.role.internal_id or None,
         )
-        return internal_id
+
+    async def update(self, changed: User) -> None:
+        """Write all that can change of a user, but for its state."""
+        await self._connection.execute(
+            """
+            UPDATE keywright.user u
+            SET email = $2, email_key = $3, display_name = $4, external_id = $5, labels = $6,
+                role = r.id, role_scope = r.scope, version = u.version + 1, update_time = now()
+            FROM (VALUES (1)) AS one LEFT JOIN keywright.role r ON r.id = $7
+            WHERE u.id = $1
+            """,
+            changed.internal_id,
+            changed.email,
+            _normalised(changed.email),
+            changed.display_name,
+            changed.external_id,
+            dict(changed.labels),
+            changed.role.internal_id or None,
+        )
 
     async def set_state(self, user: int, state: State) -> None:
         """Disable or enable a user."""
@@ -145,27 +176,39 @@ class UserWriter:
             state,
         )
 
+    async def delete(self, user: int) -> None:
+        """Delete a user with its grants."""
+        await self._connection.execute("DELETE FROM keywright.user WHERE id = $1", user)
+
 
 def user_of(row: asyncpg.Record) -> User:
-    """A user from the columns that `_SELECT` names."""
-    return User(
-        workspace_id=row["workspace_id"],
-        user_id=row["user_id"],
-        kind=UserKind(row["kind"]),
-        state=State(row["state"]),
-        role=role(
+    """A user from `COLUMNS` and its workspace's id."""
+    of_user = WITHOUT_ROLE
+    if row["role"] is not None:
+        of_user = role(
             row["role"],
             row["role_id"],
             row["role_permissions"],
             row["may_hold_keys"],
             row["role_built_in"],
-        ),
+        )
+    return User(
+        workspace_id=row["workspace_id"],
+        user_id=row["user_id"],
+        kind=UserKind(row["kind"]),
+        state=State(row["state"]),
+        role=of_user,
         email=row["email"],
         display_name=row["display_name"],
         external_id=row["external_id"],
+        resource=row["user_resource"],
         labels=row["labels"],
         create_time=row["create_time"],
         update_time=row["update_time"],
         version=row["version"],
         internal_id=row["id"],
     )
+
+
+def _normalised(email: str | None) -> str | None:
+    return None if email is None else normalise_email(email)

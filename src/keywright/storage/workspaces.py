@@ -1,9 +1,22 @@
-"""Workspaces."""
+"""Workspaces. A deleted one leaves its row, so that its id is not given again."""
+
+from collections.abc import Sequence
 
 import asyncpg
 
-from keywright.domain.directory import KeyPolicy, State, Workspace
+from keywright.domain.directory import KeyCreation, KeyPolicy, State, Workspace
+from keywright.domain.listing import Listed
 from keywright.storage.connection import Connection
+
+_SELECT = """
+    SELECT id, workspace_id, display_name, state, environments, permission_catalog, labels,
+           max_ttl, default_ttl, expiry_required, max_keys_per_user, key_creation, free_binding,
+           rotation_reminder, version, create_time, update_time
+    FROM keywright.workspace
+    WHERE delete_time IS NULL
+"""
+# Children before what they refer to; secrets go with their keys, grants with their users.
+_PURGED = ("key", "user", "role")
 
 
 class WorkspaceReader:
@@ -14,40 +27,110 @@ class WorkspaceReader:
 
     async def get(self, workspace_id: str) -> Workspace | None:
         """The workspace of that id."""
-        row = await self._connection.fetchrow(
-            """
-            SELECT id, workspace_id, state, environments, permission_catalog,
-                   max_ttl, default_ttl, expiry_required, max_keys_per_user
-            FROM keywright.workspace
-            WHERE workspace_id = $1
-            """,
-            workspace_id,
-        )
+        row = await self._connection.fetchrow(f"{_SELECT} AND workspace_id = $1", workspace_id)
         return None if row is None else _workspace(row)
+
+    async def list(
+        self, only: str | None, *, after: str | None, limit: int
+    ) -> list[Listed[Workspace]]:
+        """Workspaces by id: all, or `only` one."""
+        rows = await self._connection.fetch(
+            f"""
+            {_SELECT} AND workspace_id COLLATE "C" > $1 AND ($2::text IS NULL OR workspace_id = $2)
+            ORDER BY workspace_id COLLATE "C" LIMIT $3
+            """,
+            after or "",
+            only,
+            limit,
+        )
+        return [Listed(_workspace(row), row["workspace_id"]) for row in rows]
+
+    async def has_users(self, workspace: int) -> bool:
+        """Whether anybody is in a workspace (by internal id)."""
+        found: bool = await self._connection.fetchval(
+            "SELECT EXISTS (SELECT FROM keywright.user WHERE workspace = $1)", workspace
+        )
+        return found
+
+    async def environments_in_use(self, workspace: int) -> Sequence[str]:
+        """The environments that keys are of, revoked ones aside."""
+        rows = await self._connection.fetch(
+            "SELECT DISTINCT environment FROM keywright.key "
+            "WHERE workspace = $1 AND state <> 'REVOKED'",
+            workspace,
+        )
+        return [row["environment"] for row in rows]
 
 
 class WorkspaceWriter:
-    """Creates workspaces."""
+    """Creates, changes and deletes workspaces."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def insert(self, workspace_id: str, display_name: str) -> int | None:
-        """Insert a workspace with the default policy; None if there is one of that id."""
+    async def insert(self, workspace_id: str) -> int | None:
+        """Insert a workspace with the default policy; None if that id was ever given."""
         internal_id: int | None = await self._connection.fetchval(
             """
-            INSERT INTO keywright.workspace (workspace_id, display_name) VALUES ($1, $2)
+            INSERT INTO keywright.workspace (workspace_id) VALUES ($1)
             ON CONFLICT DO NOTHING
             RETURNING id
             """,
             workspace_id,
-            display_name,
         )
         return internal_id
 
+    async def update(self, changed: Workspace) -> None:
+        """Write all that can change of a workspace, but for its state."""
+        policy = changed.key_policy
+        catalog = changed.permission_catalog
+        await self._connection.execute(
+            """
+            UPDATE keywright.workspace
+            SET display_name = $2, environments = $3, permission_catalog = $4, labels = $5,
+                max_ttl = $6, default_ttl = $7, expiry_required = $8, max_keys_per_user = $9,
+                key_creation = $10, free_binding = $11, rotation_reminder = $12,
+                version = version + 1, update_time = now()
+            WHERE id = $1
+            """,
+            changed.internal_id,
+            changed.display_name,
+            list(changed.environments),
+            None if catalog is None else dict(catalog),
+            dict(changed.labels),
+            policy.max_ttl,
+            policy.default_ttl,
+            policy.expiry_required,
+            policy.max_keys_per_user,
+            policy.key_creation,
+            policy.free_binding,
+            policy.rotation_reminder,
+        )
+
+    async def set_state(self, workspace: int, state: State) -> None:
+        """Disable or enable a workspace."""
+        await self._connection.execute(
+            "UPDATE keywright.workspace SET state = $2, version = version + 1, update_time = now() "
+            "WHERE id = $1",
+            workspace,
+            state,
+        )
+
+    async def delete(self, workspace: int) -> None:
+        """Delete all that is in a workspace, and leave of itself that there was one."""
+        for table in _PURGED:
+            await self._connection.execute(
+                f"DELETE FROM keywright.{table} WHERE workspace = $1",  # noqa: S608  closed list
+                workspace,
+            )
+        await self._connection.execute(
+            "UPDATE keywright.workspace SET delete_time = now(), display_name = '', labels = '{}', "
+            "permission_catalog = NULL, version = version + 1 WHERE id = $1",
+            workspace,
+        )
+
 
 def _workspace(row: asyncpg.Record) -> Workspace:
-    catalog = row["permission_catalog"]
     return Workspace(
         workspace_id=row["workspace_id"],
         state=State(row["state"]),
@@ -57,7 +140,15 @@ def _workspace(row: asyncpg.Record) -> Workspace:
             default_ttl=row["default_ttl"],
             expiry_required=row["expiry_required"],
             max_keys_per_user=row["max_keys_per_user"],
+            key_creation=KeyCreation(row["key_creation"]),
+            free_binding=row["free_binding"],
+            rotation_reminder=row["rotation_reminder"],
         ),
-        permission_catalog=None if catalog is None else tuple(catalog),
+        permission_catalog=row["permission_catalog"],
+        display_name=row["display_name"],
+        labels=row["labels"],
+        create_time=row["create_time"],
+        update_time=row["update_time"],
+        version=row["version"],
         internal_id=row["id"],
     )

@@ -3,20 +3,23 @@
 import pkgutil
 from collections.abc import Mapping
 from importlib import import_module
-from types import ModuleType
+from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message_factory import GetMessageClass
 
 from keywright import v1
-from keywright.wire.handlers import auth, keys, users
-from keywright.wire.rpc import Handler, Method
+from keywright.wire.handlers import auth, grants, key_changes, keys, roles, users, workspaces
+from keywright.wire.rpc import Method
 
-_HANDLERS: Mapping[str, ModuleType] = {
-    "AuthService": auth,
-    "KeyService": keys,
-    "UserService": users,
+_HANDLERS: Mapping[str, Mapping[str, Any]] = {
+    "AuthService": auth.HANDLERS,
+    "GrantService": grants.HANDLERS,
+    "KeyService": keys.HANDLERS | key_changes.HANDLERS,
+    "RoleService": roles.HANDLERS,
+    "UserService": users.HANDLERS,
+    "WorkspaceService": workspaces.HANDLERS,
 }
 
 
@@ -42,11 +45,10 @@ def methods() -> list[Method]:
 
 
 def _method(service: ServiceDescriptor, method: MethodDescriptor) -> Method:
-    handlers: Mapping[str, Handler] = getattr(_HANDLERS.get(service.name), "HANDLERS", {})
     return Method(
         service=service.name,
         name=method.name,
         request_type=GetMessageClass(method.input_type),
-        handler=handlers.get(method.name),
+        handler=_HANDLERS.get(service.name, {}).get(method.name),
         streaming=method.client_streaming or method.server_streaming,
     )

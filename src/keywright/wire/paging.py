@@ -1,11 +1,12 @@
 """Lists come in pages (AIP-158): keyset, by an opaque token, none larger than a reply may be."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
+from keywright.domain.listing import Listed
 from keywright.wire.rpc import Rpc
 
 Item = TypeVar("Item")
@@ -30,13 +31,12 @@ async def page(
     rpc: Rpc,
     request: Any,
     *,
-    fetch: Callable[[int | None, int], Awaitable[Sequence[Item]]],
+    fetch: Callable[[str | None, int], Awaitable[Sequence[Listed[Item]]]],
     convert: Callable[[Item], Entry],
-    position: Callable[[Item], int],
 ) -> Page[Entry]:
     """The page that `request` asks for.
 
-    `fetch` takes the position after which to begin and how many items there may be at most. A page
+    `fetch` takes the cursor after which to begin and how many items there may be at most. A page
     has what was asked for, at most 1,000 (0 is 50), and fewer where more would not fit a reply.
 
     Raises:
@@ -45,15 +45,16 @@ async def page(
     seal, caller = rpc.services.seal, str(rpc.call.caller.user.name)
     after = seal.page_after(request.page_token, caller=caller, query=request)
     size = min(request.page_size or _DEFAULT_SIZE, _MAX_SIZE)
-    items = await fetch(after, size + 1)
-    entries = _fitting(map(convert, items[:size]), rpc.backend.settings.max_response_bytes)
-    if len(entries) == len(items):
+    listed = await fetch(after, size + 1)
+    converted = (convert(each.item) for each in listed[:size])
+    entries = _fitting(converted, rpc.backend.settings.max_response_bytes)
+    if len(entries) == len(listed):
         return Page(entries, "")
-    last = position(items[len(entries) - 1])
+    last = listed[len(entries) - 1].cursor
     return Page(entries, seal.page_token(last, caller=caller, query=request))
 
 
-def _fitting(entries: "map[Entry]", limit_bytes: int) -> list[Entry]:
+def _fitting(entries: Iterable[Entry], limit_bytes: int) -> list[Entry]:
     """As many entries as fit a reply, and always one, so that a list comes to its end."""
     room = limit_bytes - _REST_BYTES
     fitting: list[Entry] = []

@@ -12,8 +12,13 @@ from keywright.domain.errors import Reason, Unavailable
 from keywright.domain.keys import Address
 from keywright.service.authenticate import Authenticate
 from keywright.service.call import Call
+from keywright.service.grants import Grants
+from keywright.service.key_changes import KeyChanges
+from keywright.service.key_creation import KeyCreation
 from keywright.service.keys import Keys
+from keywright.service.roles import Roles
 from keywright.service.users import Users
+from keywright.service.workspaces import Workspaces
 from keywright.wire.sealing import Seal
 
 Handler = Callable[["Rpc", Any], Awaitable[Message]]
@@ -24,8 +29,13 @@ class Services:
     """The use cases, once the database is there."""
 
     authenticate: Authenticate
+    grants: Grants
+    key_changes: KeyChanges
+    key_creation: KeyCreation
     keys: Keys
+    roles: Roles
     users: Users
+    workspaces: Workspaces
     seal: Seal
 
 

@@ -19,7 +19,7 @@ from keywright.domain.errors import Reason, invalid_field
 from keywright.domain.position import Position
 
 _MAC_BYTES = 16
-_PAGE = b"page-1"
+_PAGE = b"page-2"
 _REVISION = b"revision-1"
 
 
@@ -29,11 +29,11 @@ class Seal:
 
     signing_key: bytes
 
-    def page_token(self, after: int, *, caller: str, query: Message) -> str:
-        """Where the next page begins, for this caller and query only (AIP-158)."""
-        return self._seal(_PAGE, struct.pack(">q", after), _binding(caller, query))
+    def page_token(self, after: str, *, caller: str, query: Message) -> str:
+        """The next page begins after this cursor, for this caller and query only (AIP-158)."""
+        return self._seal(_PAGE, after.encode(), _binding(caller, query))
 
-    def page_after(self, token: str, *, caller: str, query: Message) -> int | None:
+    def page_after(self, token: str, *, caller: str, query: Message) -> str | None:
         """Where a page begins; None for the first.
 
         Raises:
@@ -49,8 +49,7 @@ class Seal:
                 "leave it out to begin anew",
                 reason=Reason.PAGE_TOKEN_INVALID,
             )
-        (after,) = struct.unpack(">q", content)
-        return int(after)
+        return content.decode()
 
     def revision(self, position: Position) -> str:
         """A position, for the outside."""

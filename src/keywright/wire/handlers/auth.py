@@ -79,7 +79,7 @@ def _response(found: Authenticated, revision: str) -> pb.AuthenticateResponse:
         user=convert.principal_user(principal),
         credential=convert.credential(principal),
         environment=key.environment,
-        role=f"{workspace}/roles/{principal.user.role.role_id}",
+        role=convert.role_of(principal.user),
         permissions=sorted(principal.permissions.patterns),
         scopes=key.narrowing.scopes,
         resource=key.narrowing.resource,

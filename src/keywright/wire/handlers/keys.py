@@ -1,10 +1,12 @@
-"""KeyService."""
+"""KeyService: create keys, and see them."""
 
-from keywright.domain.keys import RateLimit
+from keywright.domain.errors import invalid_field
+from keywright.domain.keys import KeyOrder, RateLimit
 from keywright.domain.names import KeyName, WorkspaceName
-from keywright.service.key_requests import KeyQuery, KeySpec
+from keywright.domain.token import is_prefix
+from keywright.service.key_requests import KeyQuery, KeySpec, Sorting
 from keywright.v1 import key_service_pb2 as pb
-from keywright.v1.key_pb2 import KeyFilter
+from keywright.v1.key_pb2 import Key, KeyFilter
 from keywright.wire import convert
 from keywright.wire.paging import page
 from keywright.wire.rpc import Rpc
@@ -14,11 +16,24 @@ async def create_key(rpc: Rpc, request: pb.CreateKeyRequest) -> pb.CreateKeyResp
     """CreateKey."""
     convert.refuse_unimplemented(request, "request_id")
     parent = WorkspaceName.parse(request.parent, "parent")
-    created = await rpc.services.keys.create(rpc.call, parent, _spec(request))
+    created = await rpc.services.key_creation.create(rpc.call, parent, _new(request))
     return pb.CreateKeyResponse(
         key=convert.key(created.key),
-        token=created.token.reveal(),
+        token=convert.token(created.token),
         revision=rpc.services.seal.revision(created.position),
+    )
+
+
+async def ensure_key(rpc: Rpc, request: pb.EnsureKeyRequest) -> pb.EnsureKeyResponse:
+    """EnsureKey."""
+    convert.refuse_unimplemented(request, "request_id")
+    parent = WorkspaceName.parse(request.parent, "parent")
+    ensured = await rpc.services.key_creation.ensure(rpc.call, parent, _new(request))
+    return pb.EnsureKeyResponse(
+        key=convert.key(ensured.key),
+        token=convert.token(ensured.token),
+        revision=rpc.services.seal.revision(ensured.position),
+        created=ensured.token is not None,
     )
 
 
@@ -28,55 +43,51 @@ async def get_key(rpc: Rpc, request: pb.GetKeyRequest) -> pb.GetKeyResponse:
     return pb.GetKeyResponse(key=convert.key(await rpc.services.keys.get(rpc.call, name)))
 
 
+async def lookup_key(rpc: Rpc, request: pb.LookupKeyRequest) -> pb.LookupKeyResponse:
+    """LookupKey."""
+    parent = WorkspaceName.parse(request.parent, "parent")
+    if not is_prefix(request.prefix):  # it may be a whole token: say nothing of what it is
+        raise invalid_field(
+            "prefix", "must be the 12 letters and digits after kw_live_, not a token"
+        )
+    found = await rpc.services.keys.look_up(rpc.call, parent, request.prefix)
+    return pb.LookupKeyResponse(key=convert.key(found))
+
+
 async def list_keys(rpc: Rpc, request: pb.ListKeysRequest) -> pb.ListKeysResponse:
     """ListKeys."""
-    convert.refuse_unimplemented(request, "filter.unused_since", "order_by", "include_total_size")
-    parent = WorkspaceName.parse(request.parent, "parent")
-    only = _query(request.filter)
+    parent, keys = WorkspaceName.parse(request.parent, "parent"), rpc.services.keys
+    only, sorting = query(request.filter), _sorting(request.order_by)
     found = await page(
         rpc,
         request,
-        fetch=lambda after, limit: rpc.services.keys.list(
-            rpc.call, parent, only, after=after, limit=limit
+        fetch=lambda after, limit: keys.list(
+            rpc.call, parent, only, sorting, after=after, limit=limit
         ),
         convert=convert.key,
-        position=lambda found: found.key.internal_id,
     )
-    return pb.ListKeysResponse(keys=found.entries, next_page_token=found.next_page_token)
-
-
-async def revoke_key(rpc: Rpc, request: pb.RevokeKeyRequest) -> pb.RevokeKeyResponse:
-    """RevokeKey."""
-    convert.refuse_unimplemented(request, "request_id")
-    name = KeyName.parse(request.name, "name")
-    revoked = await rpc.services.keys.revoke(rpc.call, name, etag=request.etag)
-    return pb.RevokeKeyResponse(
-        key=convert.key(revoked.key),
-        revision=rpc.services.seal.revision(revoked.position),
-        waited=convert.NOT_WAITED,
+    total = await keys.count(rpc.call, parent, only) if request.include_total_size else 0
+    return pb.ListKeysResponse(
+        keys=found.entries, next_page_token=found.next_page_token, total_size=total
     )
 
 
-async def delete_key(rpc: Rpc, request: pb.DeleteKeyRequest) -> pb.DeleteKeyResponse:
-    """DeleteKey."""
-    convert.refuse_unimplemented(request, "request_id")
-    name = KeyName.parse(request.name, "name")
-    deleted = await rpc.services.keys.delete(rpc.call, name, etag=request.etag)
-    return pb.DeleteKeyResponse(
-        key=convert.key(deleted.key),
-        revision=rpc.services.seal.revision(deleted.position),
-        waited=convert.NOT_WAITED,
+def _new(request: pb.CreateKeyRequest | pb.EnsureKeyRequest) -> KeySpec:
+    return spec(
+        request.key,
+        key_id=request.key_id,
+        ttl=convert.lifetime(request, "ttl", "ttl"),
+        never_expires=request.never_expires,
     )
 
 
-def _spec(request: pb.CreateKeyRequest) -> KeySpec:
-    key = request.key
+def spec(key: Key, **more: object) -> KeySpec:
+    """What is asked of a key, new or changed; `more` are attributes of the request itself."""
     rate_limit = None
     if key.HasField("rate_limit"):
         period = convert.lifetime(key.rate_limit, "period", "key.rate_limit.period")
         rate_limit = RateLimit(key.rate_limit.requests, period) if period else None
     return KeySpec(
-        key_id=request.key_id,
         user=convert.user_name(key.user, "key.user"),
         display_name=key.display_name,
         role=convert.role_name(key.role, "key.role"),
@@ -86,13 +97,13 @@ def _spec(request: pb.CreateKeyRequest) -> KeySpec:
         allowed_networks=convert.networks(key.allowed_networks),
         rate_limit=rate_limit,
         labels=dict(key.labels),
-        ttl=convert.lifetime(request, "ttl", "ttl"),
         expire_time=convert.moment(key, "expire_time", "key.expire_time"),
-        never_expires=request.never_expires,
+        **more,  # type: ignore[arg-type]
     )
 
 
-def _query(asked: KeyFilter) -> KeyQuery:
+def query(asked: KeyFilter) -> KeyQuery:
+    """Which keys are meant."""
     return KeyQuery(
         states=convert.key_states(asked.states),
         user=convert.user_name(asked.user, "filter.user"),
@@ -102,15 +113,24 @@ def _query(asked: KeyFilter) -> KeyQuery:
         environment=asked.environment,
         labels=convert.labels(asked.labels),
         expires_before=convert.moment(asked, "expires_before", "filter.expires_before"),
+        unused_since=convert.moment(asked, "unused_since", "filter.unused_since"),
         unrotated_since=convert.moment(asked, "unrotated_since", "filter.unrotated_since"),
         search=asked.search,
     )
 
 
+def _sorting(order_by: str) -> Sorting:
+    """`create_time desc` if empty; the contract's rule has seen to the form."""
+    if not order_by:
+        return Sorting()
+    field, _, direction = order_by.partition(" ")
+    return Sorting(KeyOrder(field), descending=direction == "desc")
+
+
 HANDLERS = {
     "CreateKey": create_key,
+    "EnsureKey": ensure_key,
     "GetKey": get_key,
+    "LookupKey": lookup_key,
     "ListKeys": list_keys,
-    "RevokeKey": revoke_key,
-    "DeleteKey": delete_key,
 }

@@ -2,27 +2,22 @@
 
 from keywright.domain.directory import UserFilter
 from keywright.domain.names import UserName, WorkspaceName
-from keywright.service.users import UserSpec
+from keywright.service.users import FIELDS, UserSpec, UserUpdate
 from keywright.v1 import user_service_pb2 as pb
+from keywright.v1.user_pb2 import User
 from keywright.wire import convert
+from keywright.wire.masks import changing
 from keywright.wire.paging import page
 from keywright.wire.rpc import Rpc
 
 
 async def create_user(rpc: Rpc, request: pb.CreateUserRequest) -> pb.CreateUserResponse:
     """CreateUser."""
-    convert.refuse_unimplemented(request, "request_id", "user.resource")
-    spec = UserSpec(
-        user_id=request.user_id,
-        kind=convert.user_kind(request.user.kind),
-        role=convert.role_name(request.user.role, "user.role"),
-        email=request.user.email,
-        display_name=request.user.display_name,
-        external_id=request.user.external_id,
-        labels=dict(request.user.labels),
-    )
+    convert.refuse_unimplemented(request, "request_id")
     parent = WorkspaceName.parse(request.parent, "parent")
-    created = await rpc.services.users.create(rpc.call, parent, spec)
+    created = await rpc.services.users.create(
+        rpc.call, parent, _spec(request.user, request.user_id)
+    )
     return pb.CreateUserResponse(
         user=convert.user(created.user), revision=rpc.services.seal.revision(created.position)
     )
@@ -36,7 +31,6 @@ async def get_user(rpc: Rpc, request: pb.GetUserRequest) -> pb.GetUserResponse:
 
 async def list_users(rpc: Rpc, request: pb.ListUsersRequest) -> pb.ListUsersResponse:
     """ListUsers."""
-    convert.refuse_unimplemented(request, "filter.resource")
     parent = WorkspaceName.parse(request.parent, "parent")
     only = _filter(request)
     found = await page(
@@ -46,9 +40,23 @@ async def list_users(rpc: Rpc, request: pb.ListUsersRequest) -> pb.ListUsersResp
             rpc.call, parent, only, after=after, limit=limit
         ),
         convert=convert.user,
-        position=lambda found: found.internal_id,
     )
     return pb.ListUsersResponse(users=found.entries, next_page_token=found.next_page_token)
+
+
+async def update_user(rpc: Rpc, request: pb.UpdateUserRequest) -> pb.UpdateUserResponse:
+    """UpdateUser."""
+    convert.refuse_unimplemented(request, "request_id")
+    name = UserName.parse(request.user.name, "user.name")
+    fields = changing(request.user, request.update_mask, FIELDS)
+    changed = await rpc.services.users.update(
+        rpc.call, name, UserUpdate(fields, _spec(request.user)), etag=request.user.etag
+    )
+    return pb.UpdateUserResponse(
+        user=convert.user(changed.user),
+        revision=rpc.services.seal.revision(changed.position),
+        waited=convert.NOT_WAITED,
+    )
 
 
 async def disable_user(rpc: Rpc, request: pb.DisableUserRequest) -> pb.DisableUserResponse:
@@ -73,12 +81,40 @@ async def enable_user(rpc: Rpc, request: pb.EnableUserRequest) -> pb.EnableUserR
     )
 
 
+async def delete_user(rpc: Rpc, request: pb.DeleteUserRequest) -> pb.DeleteUserResponse:
+    """DeleteUser."""
+    convert.refuse_unimplemented(request, "request_id")
+    name = UserName.parse(request.name, "name")
+    changed = await rpc.services.users.delete(
+        rpc.call, name, force=request.force, etag=request.etag
+    )
+    return pb.DeleteUserResponse(
+        user=convert.user(changed.user),
+        revision=rpc.services.seal.revision(changed.position),
+        waited=convert.NOT_WAITED,
+    )
+
+
+def _spec(user: User, user_id: str = "") -> UserSpec:
+    return UserSpec(
+        user_id=user_id,
+        kind=convert.user_kind(user.kind),
+        role=convert.role_name(user.role, "user.role"),
+        email=user.email,
+        display_name=user.display_name,
+        external_id=user.external_id,
+        resource=user.resource,
+        labels=dict(user.labels),
+    )
+
+
 def _filter(request: pb.ListUsersRequest) -> UserFilter:
     return UserFilter(
         states=convert.user_states(request.filter.states),
         kinds=frozenset(map(convert.user_kind, request.filter.kinds)),
         role=convert.role_name(request.filter.role, "filter.role"),
         external_id=request.filter.external_id,
+        resource=request.filter.resource,
         labels=convert.labels(request.filter.labels),
         search=request.filter.search,
     )
@@ -88,6 +124,8 @@ HANDLERS = {
     "CreateUser": create_user,
     "GetUser": get_user,
     "ListUsers": list_users,
+    "UpdateUser": update_user,
     "DisableUser": disable_user,
     "EnableUser": enable_user,
+    "DeleteUser": delete_user,
 }

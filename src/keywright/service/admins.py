@@ -1,0 +1,40 @@
+"""The last admin of a workspace stays."""
+
+from keywright.domain import permissions as p
+from keywright.domain.directory import State, User
+from keywright.domain.errors import Reason, ServiceError
+from keywright.domain.roles import Role
+from keywright.storage.database import Reads
+
+
+async def check_admin_remains(reads: Reads, without: User) -> None:
+    """The workspace has an active admin also without this user. Its row must be locked.
+
+    Raises:
+        ServiceError: LAST_ADMIN.
+    """
+    if not without.role.permissions.allows(p.EVERYTHING) or without.state is not State.ACTIVE:
+        return
+    if not await reads.users.other_admin_exists(
+        without.workspace_id, without_user=without.internal_id
+    ):
+        raise _last_admin(str(without.name))
+
+
+async def check_admin_remains_without_role(reads: Reads, workspace_id: str, role: Role) -> None:
+    """The workspace has an active admin besides those who are admins by this role.
+
+    Raises:
+        ServiceError: LAST_ADMIN.
+    """
+    if role.permissions.allows(p.EVERYTHING) and not await reads.users.other_admin_exists(
+        workspace_id, without_role=role.internal_id
+    ):
+        raise _last_admin(f"whoever has the role {role.role_id}")
+
+
+def _last_admin(who: str) -> ServiceError:
+    return ServiceError(
+        Reason.LAST_ADMIN,
+        f"{who} is the last active admin of the workspace: make another one first",
+    )

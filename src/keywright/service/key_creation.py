@@ -1,0 +1,222 @@
+"""New keys: create one, or ensure that there is one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from keywright.domain import creation
+from keywright.domain import permissions as p
+from keywright.domain.access import covers_key
+from keywright.domain.directory import Grant, User, Workspace
+from keywright.domain.errors import Reason, ServiceError, already_exists, invalid_field
+from keywright.domain.identity import mint_id
+from keywright.domain.keys import Key, KeyAt, KeyState, Narrowing
+from keywright.domain.names import ID_RULE, KeyName, WorkspaceName, is_id
+from keywright.domain.permissions import check_known
+from keywright.domain.policy import expiry
+from keywright.domain.position import Position
+from keywright.domain.secret import Secret
+from keywright.domain.text import check_display_name, check_labels
+from keywright.domain.token import TokenFormat
+from keywright.service.call import Call, ConfirmedCall
+from keywright.service.key_records import described
+from keywright.service.key_requests import KeySpec
+from keywright.service.minting import Mint, MintedSecret
+from keywright.service.visibility import key_owner, own_workspace, visible_role
+from keywright.storage.database import Database, Reads, Writes
+from keywright.storage.key_changes import NewKey
+
+# In EnsureKey a key that is over for good is as good as none, but its id is taken.
+_OVER = frozenset({KeyState.REVOKED, KeyState.EXPIRED})
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedKey:
+    """A key with its token, which is shown this once (promise G9); None: it was there already."""
+
+    key: KeyAt
+    token: Secret[str] | None
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCreation:
+    """Creates keys."""
+
+    database: Database
+    mint: Mint
+    token_format: TokenFormat
+
+    async def create(self, call: Call, parent: WorkspaceName, spec: KeySpec) -> CreatedKey:
+        """Create a key for the caller, or for another user as far as the caller may.
+
+        1. Check what needs no database. 2. Mint and hash the secret, outside the transaction:
+        Argon2 takes longer than all of it. 3. In the transaction: check the caller again, and the
+        rest. 4. Insert key, secret and audit event. It takes nothing away: no revision, no wait.
+        """
+        self._check(call, parent, spec)
+        minted = await self.mint.secret()
+        numbered = replace(spec, key_id=spec.key_id or mint_id(self.mint.entropy))
+
+        async def transaction(writes: Writes) -> CreatedKey:
+            confirmed = await call.hold(writes)
+            return await self._create(writes, confirmed, parent, numbered, minted)
+
+        return await self.database.writing(transaction, within=call.remaining())
+
+    async def ensure(self, call: Call, parent: WorkspaceName, spec: KeySpec) -> CreatedKey:
+        """Create a key unless there is one of that id: then return it, without a token.
+
+        Of calls at the same time one creates it, and the others find it.
+
+        Raises:
+            ServiceError: RESOURCE_ALREADY_EXISTS: it has other attributes, or is over.
+        """
+        self._check(call, parent, spec)
+        existing = await self._existing(call, parent, spec)
+        if existing is not None:
+            return existing
+        try:
+            return await self.create(call, parent, spec)
+        except ServiceError as error:
+            if error.reason is not Reason.RESOURCE_ALREADY_EXISTS:
+                raise
+            existing = await self._existing(call, parent, spec)
+            if existing is None:  # made meanwhile, and deleted again
+                raise
+            return existing
+
+    def _check(self, call: Call, parent: WorkspaceName, spec: KeySpec) -> None:
+        call.in_workspace(parent.workspace, parent)
+        if not call.caller.may(p.KEYS_ANY) and not call.caller.resources_with(p.KEYS_BOUND):
+            call.require(p.KEYS_OWN)
+        check_form(spec)
+
+    async def _create(
+        self,
+        writes: Writes,
+        call: ConfirmedCall,
+        parent: WorkspaceName,
+        spec: KeySpec,
+        minted: MintedSecret,
+    ) -> CreatedKey:
+        workspace = await own_workspace(writes.read, call, parent)
+        owner = await key_owner(writes.read, call, spec.user)
+        creation.check_permission(call.caller, owner, spec.resource, workspace.key_policy)
+        creation.check_owner(owner)
+        environment = creation.check_environment(workspace, spec.environment)
+        check_known(spec.scopes, workspace.permission_catalog, "key.scopes")
+        narrowing = await narrowing_of(writes.read, call, spec)
+        expire_time = expiry(
+            workspace.key_policy,
+            call.caller.decided_at,
+            ttl=spec.ttl,
+            expire_time=spec.expire_time,
+            never=spec.never_expires,
+        )
+        grants = await grants_of(writes.read, call, owner)
+        creation.check_within(call.caller, owner, grants, narrowing, expire_time)
+        await check_count(writes, workspace, owner)
+        created = await writes.keys.insert(
+            NewKey(
+                key_id=spec.key_id,
+                owner=owner,
+                creator=call.caller.user,
+                creator_credential=str(call.caller.credential.key.name),
+                display_name=spec.display_name,
+                environment=environment,
+                narrowing=narrowing,
+                labels=spec.labels,
+                rate_limit=spec.rate_limit,
+                expire_time=expire_time,
+                prefix=minted.prefix,
+                hashed=minted.hashed,
+            )
+        )
+        await writes.audit.insert(
+            call.event("CreateKey", created.key.name, after=described(created))
+        )
+        token = self.token_format.render(minted.token(environment))
+        return CreatedKey(created, token, call.position)
+
+    async def _existing(
+        self, call: Call, parent: WorkspaceName, spec: KeySpec
+    ) -> CreatedKey | None:
+        """The key of that id, if there is one, and if it is the one that is asked for."""
+        name = KeyName(parent.workspace, spec.key_id)
+        async with self.database.reading() as reads:
+            found = await reads.keys.get(name.workspace, name.key)
+            if found is None:
+                return None
+            if not covers_key(call.caller, found.key):
+                raise already_exists("key_id", "a key with this id exists already")
+            if found.state in _OVER:
+                raise already_exists("key_id", f"{name} exists, and is {found.state.lower()}")
+            workspace = await own_workspace(reads, call, parent)
+            owner = await key_owner(reads, call, spec.user)
+            differs = _differences(found.key, spec, workspace, owner)
+            if differs:
+                raise already_exists(
+                    "key_id", f"{name} exists with another {', '.join(differs)}", differs=differs
+                )
+            return CreatedKey(found, None, await reads.position())
+
+
+async def check_count(writes: Writes, workspace: Workspace, owner: User) -> None:
+    """One more key that stands is not more than the policy allows this user.
+
+    Raises:
+        ServiceError: POLICY_KEY_LIMIT_REACHED.
+    """
+    most = workspace.key_policy.max_keys_per_user
+    if most is None:
+        return
+    # One after the other: creations at the same time would all count the same keys.
+    await writes.authority.count_alone(owner.internal_id)
+    if await writes.read.keys.count_live(owner.internal_id) >= most:
+        raise ServiceError(
+            Reason.POLICY_KEY_LIMIT_REACHED,
+            f"{owner.name} has {most} keys already, which is all that the workspace allows",
+            details={"limit": str(most)},
+        )
+
+
+async def grants_of(reads: Reads, call: Call, owner: User) -> Sequence[Grant]:
+    """What a user was given on resources; the caller's own grants are known already."""
+    if owner.internal_id == call.caller.user.internal_id:
+        return call.caller.credential.authority.grants
+    return await reads.users.grants(owner.internal_id)
+
+
+async def narrowing_of(reads: Reads, call: Call, spec: KeySpec) -> Narrowing:
+    """What a request takes away from a key, its role found by name."""
+    role = None if spec.role is None else await visible_role(reads, call, spec.role)
+    return Narrowing(role, spec.scopes, spec.resource, spec.allowed_networks)
+
+
+def check_form(spec: KeySpec) -> None:
+    """What needs no database to be told wrong."""
+    if spec.key_id and not is_id(spec.key_id):
+        raise invalid_field("key_id", f"must be {ID_RULE}")
+    check_display_name(spec.display_name, "key.display_name")
+    check_labels(spec.labels, "key.labels")
+    creation.check_form(Narrowing(None, spec.scopes, spec.resource, spec.allowed_networks))
+
+
+def _differences(key: Key, spec: KeySpec, workspace: Workspace, owner: User) -> list[str]:
+    """The attributes in which a key is not what a request asks for; its expiry may differ."""
+    narrowing = key.narrowing
+    pairs: dict[str, tuple[object, object]] = {
+        "user": (key.owner_internal_id, owner.internal_id),
+        "display_name": (key.display_name, spec.display_name),
+        "role": (
+            None if narrowing.role is None else narrowing.role.role_id,
+            None if spec.role is None else spec.role.role,
+        ),
+        "scopes": (set(narrowing.scopes), set(spec.scopes)),
+        "resource": (narrowing.resource, spec.resource),
+        "environment": (key.environment, spec.environment or workspace.environments[0]),
+        "labels": (dict(key.labels), dict(spec.labels)),
+        "allowed_networks": (set(narrowing.allowed_networks), set(spec.allowed_networks)),
+        "rate_limit": (key.rate_limit, spec.rate_limit),
+    }
+    return [attribute for attribute, (has, wanted) in pairs.items() if has != wanted]

@@ -1,0 +1,32 @@
+"""Keys as the audit trail keeps them."""
+
+from keywright.domain.keys import Key, KeyAt
+
+
+def described(found: KeyAt) -> dict[str, object]:
+    """All that is told of a key."""
+    key = found.key
+    return {
+        "user": key.owner.user_id,
+        "state": found.state,
+        "prefix": key.prefix,
+        "environment": key.environment,
+        **changeable(key),
+    }
+
+
+def changeable(key: Key) -> dict[str, object]:
+    """What an update can change of a key."""
+    limit = key.rate_limit
+    return {
+        "display_name": key.display_name,
+        "role": None if key.narrowing.role is None else key.narrowing.role.role_id,
+        "scopes": list(key.narrowing.scopes),
+        "resource": key.narrowing.resource,
+        "allowed_networks": [str(network) for network in key.narrowing.allowed_networks],
+        "labels": dict(key.labels),
+        "rate_limit": None
+        if limit is None
+        else {"requests": limit.requests, "period_seconds": limit.period.total_seconds()},
+        "expire_time": None if key.expire_time is None else key.expire_time.isoformat(),
+    }

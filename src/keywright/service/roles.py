@@ -1,0 +1,265 @@
+"""What people do with roles: see those that there are, and make a workspace's own."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+from keywright.domain import permissions as p
+from keywright.domain.directory import RoleRecord
+from keywright.domain.errors import (
+    NotFound,
+    Reason,
+    ServiceError,
+    already_exists,
+    authority_exceeded,
+    invalid_field,
+)
+from keywright.domain.listing import Listed
+from keywright.domain.names import ID_RULE, RoleName, WorkspaceName, is_id
+from keywright.domain.permissions import PermissionSet, check_known, is_pattern
+from keywright.domain.position import Position
+from keywright.domain.text import check_description, check_display_name
+from keywright.service.admins import check_admin_remains_without_role
+from keywright.service.call import Call, ConfirmedCall, check_etag
+from keywright.service.visibility import own_workspace, role_record
+from keywright.storage.authority import Change, ChangeKind
+from keywright.storage.database import Database, Reads, Writes
+
+FIELDS = frozenset({"display_name", "description", "permissions", "may_hold_keys"})
+PERMISSIONS_MAX_COUNT = 500
+_NO_AUTHORITY = {"display_name", "description"}
+_NAMED_MAX_COUNT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSpec:
+    """What a caller asks of a role."""
+
+    role_id: str = ""
+    display_name: str = ""
+    description: str = ""
+    permissions: tuple[str, ...] = ()
+    may_hold_keys: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RoleUpdate:
+    """New values for a role; `fields` are the names of those that count."""
+
+    fields: frozenset[str]
+    values: RoleSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedRole:
+    """A role after a change, and the position of the change."""
+
+    role: RoleRecord
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The use cases of roles."""
+
+    database: Database
+
+    async def create(self, call: Call, parent: WorkspaceName, spec: RoleSpec) -> ChangedRole:
+        """Make a role of permissions that the caller has."""
+        call.in_workspace(parent.workspace, parent)
+        call.require(p.ROLES_MANAGE)
+        if not is_id(spec.role_id):
+            raise invalid_field("role_id", f"must be {ID_RULE}")
+        _check_form(spec)
+
+        async def transaction(writes: Writes) -> ChangedRole:
+            confirmed = await call.hold(writes)
+            confirmed.require(p.ROLES_MANAGE)
+            workspace = await own_workspace(writes.read, confirmed, parent)
+            check_known(spec.permissions, workspace.permission_catalog, "role.permissions")
+            _check_within(confirmed, spec.permissions)
+            if await writes.read.roles.get(parent.workspace, spec.role_id):
+                raise already_exists("role_id", "a role with this id exists already")
+            await writes.roles.insert(
+                workspace.internal_id,
+                spec.role_id,
+                PermissionSet(spec.permissions),
+                may_hold_keys=spec.may_hold_keys,
+                display_name=spec.display_name,
+                description=spec.description,
+            )
+            created = await _again(writes.read, parent.workspace, spec.role_id)
+            await writes.audit.insert(
+                confirmed.event("CreateRole", created.name, after=_described(created))
+            )
+            return ChangedRole(created, confirmed.position)
+
+        return await self.database.writing(transaction, within=call.remaining())
+
+    async def get(self, call: Call, name: RoleName) -> RoleRecord:
+        """One role: the caller's own, or any for who may read roles."""
+        call.in_workspace(name.workspace, name)
+        if name.role != call.caller.user.role.role_id:
+            call.require(p.ROLES_READ)
+        async with self.database.reading() as reads:
+            return await role_record(reads, call, name)
+
+    async def list(
+        self, call: Call, parent: WorkspaceName, *, after: str | None, limit: int
+    ) -> Sequence[Listed[RoleRecord]]:
+        """Roles, the built-in ones first."""
+        call.in_workspace(parent.workspace, parent)
+        call.require(p.ROLES_READ)
+        async with self.database.reading() as reads:
+            return await reads.roles.list(parent.workspace, after=after, limit=limit)
+
+    async def update(
+        self, call: Call, name: RoleName, update: RoleUpdate, *, etag: str = ""
+    ) -> ChangedRole:
+        """Change a role, and at once what everybody who has it may do."""
+        _check_form(update.values)
+
+        async def write(
+            writes: Writes, confirmed: ConfirmedCall, found: RoleRecord
+        ) -> Sequence[Change]:
+            changed = _updated(found, update)
+            if changed == found:
+                return []
+            before, after = found.role.permissions, changed.role.permissions
+            added = before.lacking(after.patterns)
+            if added:
+                workspace = await own_workspace(
+                    writes.read, confirmed, WorkspaceName(name.workspace)
+                )
+                check_known(
+                    update.values.permissions, workspace.permission_catalog, "role.permissions"
+                )
+                _check_within(confirmed, added)
+            if not after.allows(p.EVERYTHING):
+                await check_admin_remains_without_role(writes.read, name.workspace, found.role)
+            await writes.roles.update(changed)
+            old, new = _described(found), _described(changed)
+            altered = [each for each in old if old[each] != new[each]]
+            await writes.audit.insert(
+                confirmed.event(
+                    "UpdateRole",
+                    found.name,
+                    before={each: old[each] for each in altered},
+                    after={each: new[each] for each in altered},
+                )
+            )
+            # Names are no authority: a change of them moves no history.
+            moved = not _NO_AUTHORITY.issuperset(altered)
+            return [Change(ChangeKind.ROLE, found.role.internal_id)] if moved else []
+
+        return await self._change(call, name, etag, write)
+
+    async def delete(self, call: Call, name: RoleName, *, etag: str = "") -> ChangedRole:
+        """Delete a role that nobody has."""
+
+        async def write(
+            writes: Writes, confirmed: ConfirmedCall, found: RoleRecord
+        ) -> Sequence[Change]:
+            names, count = await writes.read.roles.used_by(found.role.internal_id, _NAMED_MAX_COUNT)
+            if names:
+                more = f" and {count - len(names)} more" if count > len(names) else ""
+                raise ServiceError(
+                    Reason.RESOURCE_IN_USE,
+                    f"{found.name} is had by {', '.join(names)}{more}: change them first",
+                    details={"used_by": ",".join(names)},
+                )
+            await writes.roles.delete(found.role.internal_id)
+            await writes.audit.insert(
+                confirmed.event("DeleteRole", found.name, before=_described(found))
+            )
+            return [Change(ChangeKind.ROLE, found.role.internal_id)]
+
+        return await self._change(call, name, etag, write)
+
+    async def _change(
+        self,
+        call: Call,
+        name: RoleName,
+        etag: str,
+        write: Callable[[Writes, ConfirmedCall, RoleRecord], Awaitable[Sequence[Change]]],
+    ) -> ChangedRole:
+        """The transaction that changes one role (DESIGN section 5); steps as for a user."""
+        call.in_workspace(name.workspace, name)
+        call.require(p.ROLES_MANAGE)
+
+        async def transaction(writes: Writes) -> ChangedRole:
+            found = await role_record(writes.read, call, name)
+            # The workspace, too: who creates by a permission of this role holds that, and two
+            # roles must not stop making admins at once.
+            confirmed = await call.lock(
+                writes,
+                workspaces=[call.caller.credential.workspace_internal_id],
+                roles=[] if found.role.built_in else [found.role.internal_id],
+            )
+            confirmed.require(p.ROLES_MANAGE)
+            found = await role_record(writes.read, confirmed, name)
+            if found.role.built_in:
+                raise ServiceError(
+                    Reason.BUILT_IN_IMMUTABLE,
+                    f"{name} is built in: make a role of your own",
+                )
+            check_etag(etag, found.version)
+            changes = await write(writes, confirmed, found)
+            after = await writes.read.roles.record(name.workspace, name.role) or found
+            if not changes:  # an earlier caller may still be waiting for this position
+                return ChangedRole(after, confirmed.position)
+            return ChangedRole(after, await writes.authority.advance(changes))
+
+        return await self.database.writing(transaction, within=call.remaining())
+
+
+def _check_form(spec: RoleSpec) -> None:
+    check_display_name(spec.display_name, "role.display_name")
+    check_description(spec.description, "role.description")
+    if len(spec.permissions) > PERMISSIONS_MAX_COUNT:
+        raise invalid_field("role.permissions", f"must be at most {PERMISSIONS_MAX_COUNT}")
+    if len(set(spec.permissions)) < len(spec.permissions):
+        raise invalid_field("role.permissions", "must not name a permission twice")
+    for index, pattern in enumerate(spec.permissions):
+        if not is_pattern(pattern):
+            raise invalid_field(
+                f"role.permissions[{index}]",
+                "must be a permission such as datasets.read, or a pattern: datasets.* or *",
+            )
+
+
+def _check_within(call: Call, permissions: Sequence[str]) -> None:
+    caller = call.caller
+    above = caller.credential.authority.lacking(permissions, caller.permissions)
+    if above:
+        raise authority_exceeded(
+            f"{', '.join(above)}: your credential lacks that itself", "role.permissions"
+        )
+
+
+def _updated(found: RoleRecord, update: RoleUpdate) -> RoleRecord:
+    fields, values = update.fields, update.values
+    role = found.role
+    if "permissions" in fields:
+        role = replace(role, permissions=PermissionSet(values.permissions))
+    if "may_hold_keys" in fields:
+        role = replace(role, may_hold_keys=values.may_hold_keys)
+    taken = {each: getattr(values, each) for each in fields & _NO_AUTHORITY}
+    return replace(found, role=role, **taken)
+
+
+async def _again(reads: Reads, workspace_id: str, role_id: str) -> RoleRecord:
+    """A role that this transaction has written."""
+    record = await reads.roles.record(workspace_id, role_id)
+    if record is None:
+        raise NotFound(str(RoleName(workspace_id, role_id)))
+    return record
+
+
+def _described(record: RoleRecord) -> dict[str, object]:
+    """A role as the audit trail keeps it."""
+    return {
+        "display_name": record.display_name,
+        "description": record.description,
+        "permissions": sorted(record.role.permissions.patterns),
+        "may_hold_keys": record.role.may_hold_keys,
+    }

@@ -1,0 +1,344 @@
+"""What operators do with workspaces, and a workspace's own admins with its policy."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from keywright.domain import permissions as p
+from keywright.domain.directory import (
+    DEFAULT_ENVIRONMENTS,
+    NO_POLICY,
+    SYSTEM_WORKSPACE,
+    KeyPolicy,
+    State,
+    User,
+    UserKind,
+    Workspace,
+)
+from keywright.domain.errors import (
+    NotFound,
+    Reason,
+    ServiceError,
+    already_exists,
+    invalid_field,
+)
+from keywright.domain.listing import Listed
+from keywright.domain.names import ID_RULE, WorkspaceName, is_id
+from keywright.domain.policy import check_catalog, check_environments, check_policy
+from keywright.domain.position import Position
+from keywright.domain.text import check_description, check_display_name, check_email, check_labels
+from keywright.service.bootstrap import FIRST_ADMIN
+from keywright.service.call import Call, ConfirmedCall, check_etag
+from keywright.storage.authority import Change, ChangeKind
+from keywright.storage.database import Database, Reads, Writes
+from keywright.storage.users import NewUser
+
+POLICY_FIELDS = frozenset(
+    {
+        "max_ttl",
+        "default_ttl",
+        "expiry_required",
+        "max_keys_per_user",
+        "key_creation",
+        "free_binding",
+        "rotation_reminder",
+    }
+)
+FIELDS = frozenset({"display_name", "environments", "permission_catalog", "labels"}) | {
+    f"policy.{each}" for each in POLICY_FIELDS
+}
+_TAKEN = frozenset({"display_name", "environments", "labels"})
+_NO_AUTHORITY = {"display_name", "labels"}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceSpec:
+    """What a caller asks of a workspace. The catalogue is pairs of permission and description."""
+
+    workspace_id: str = ""
+    display_name: str = ""
+    policy: KeyPolicy = NO_POLICY
+    environments: tuple[str, ...] = ()
+    permission_catalog: tuple[tuple[str, str], ...] | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    admin_email: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceUpdate:
+    """New values for a workspace; `fields` are the paths of those that count, of `FIELDS`."""
+
+    fields: frozenset[str]
+    values: WorkspaceSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedWorkspace:
+    """A workspace after a change, its first admin if one was made, and the change's position."""
+
+    workspace: Workspace
+    position: Position
+    admin: User | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Workspaces:
+    """The use cases of workspaces."""
+
+    database: Database
+
+    async def create(self, call: Call, spec: WorkspaceSpec) -> ChangedWorkspace:
+        """Create a workspace, with its first admin if one is named."""
+        call.require(p.WORKSPACES_MANAGE)
+        if not is_id(spec.workspace_id):
+            raise invalid_field("workspace_id", f"must be {ID_RULE}")
+        if spec.admin_email:
+            check_email(spec.admin_email, "admin_email")
+        wanted = _checked(
+            Workspace("", State.ACTIVE, DEFAULT_ENVIRONMENTS),
+            WorkspaceUpdate(FIELDS if spec.environments else FIELDS - {"environments"}, spec),
+        )
+
+        async def transaction(writes: Writes) -> ChangedWorkspace:
+            confirmed = await call.hold(writes)
+            confirmed.require(p.WORKSPACES_MANAGE)
+            workspace = await writes.workspaces.insert(spec.workspace_id)
+            if workspace is None:
+                raise already_exists("workspace_id", "a workspace has, or had, this id")
+            await writes.workspaces.update(replace(wanted, internal_id=workspace))
+            created = await _again(writes.read, spec.workspace_id)
+            admin = await _insert_admin(writes, created, spec.admin_email)
+            await writes.audit.insert(
+                confirmed.event(
+                    "CreateWorkspace",
+                    created.name,
+                    workspace_id=spec.workspace_id,
+                    after={**_described(created), "admin": spec.admin_email or None},
+                )
+            )
+            return ChangedWorkspace(created, confirmed.position, admin)
+
+        return await self.database.writing(transaction, within=call.remaining())
+
+    async def get(self, call: Call, name: WorkspaceName) -> Workspace:
+        """One workspace: the caller's own, or any for operators."""
+        async with self.database.reading() as reads:
+            return await _visible(reads, call, name)
+
+    async def list(
+        self, call: Call, *, after: str | None, limit: int
+    ) -> Sequence[Listed[Workspace]]:
+        """Workspaces by id: the caller's own, or all for operators."""
+        everywhere = call.caller.may(p.WORKSPACES_MANAGE)
+        async with self.database.reading() as reads:
+            return await reads.workspaces.list(
+                None if everywhere else call.caller.workspace_id, after=after, limit=limit
+            )
+
+    async def update(
+        self, call: Call, name: WorkspaceName, update: WorkspaceUpdate, *, etag: str = ""
+    ) -> ChangedWorkspace:
+        """Change what a workspace asks of its keys, or is called.
+
+        The policy counts for every key that is created or changed after it.
+        """
+
+        async def write(
+            writes: Writes, confirmed: ConfirmedCall, found: Workspace
+        ) -> Sequence[Change]:
+            changed = _checked(found, update)
+            if changed == found:
+                return []
+            gone = set(found.environments) - set(changed.environments)
+            used = gone and gone & set(
+                await writes.read.workspaces.environments_in_use(found.internal_id)
+            )
+            if used:
+                raise ServiceError(
+                    Reason.RESOURCE_IN_USE,
+                    f"keys are of the environment {', '.join(sorted(used))}: revoke them first",
+                    details={"used_by": "keys", "environment": ",".join(sorted(used))},
+                )
+            await writes.workspaces.update(changed)
+            before, after = _described(found), _described(changed)
+            altered = [each for each in before if before[each] != after[each]]
+            await writes.audit.insert(
+                confirmed.event(
+                    "UpdateWorkspace",
+                    name,
+                    workspace_id=name.workspace,
+                    before={each: before[each] for each in altered},
+                    after={each: after[each] for each in altered},
+                )
+            )
+            moved = not _NO_AUTHORITY.issuperset(altered)
+            return [Change(ChangeKind.WORKSPACE, found.internal_id)] if moved else []
+
+        return await self._change(call, name, etag, p.WORKSPACE_MANAGE, write)
+
+    async def disable(self, call: Call, name: WorkspaceName, *, etag: str = "") -> ChangedWorkspace:
+        """Disable a workspace: no credential of its users stands when this returns."""
+        return await self._set_state(call, name, etag, State.DISABLED)
+
+    async def enable(self, call: Call, name: WorkspaceName, *, etag: str = "") -> ChangedWorkspace:
+        """Enable a workspace again."""
+        return await self._set_state(call, name, etag, State.ACTIVE)
+
+    async def delete(self, call: Call, name: WorkspaceName, *, etag: str = "") -> ChangedWorkspace:
+        """Delete a disabled workspace with all that is in it; the audit trail stays."""
+
+        async def write(
+            writes: Writes, confirmed: ConfirmedCall, found: Workspace
+        ) -> Sequence[Change]:
+            _refuse_system(name)
+            if found.state is not State.DISABLED:
+                raise ServiceError(
+                    Reason.STATE_CONFLICT,
+                    f"{name} is in use: disable it first",
+                    details={"state": found.state},
+                )
+            await writes.workspaces.delete(found.internal_id)
+            await writes.audit.insert(
+                confirmed.event(
+                    "DeleteWorkspace",
+                    name,
+                    workspace_id=name.workspace,
+                    before=_described(found),
+                )
+            )
+            return [Change(ChangeKind.WORKSPACE, found.internal_id)]
+
+        return await self._change(call, name, etag, p.WORKSPACES_MANAGE, write)
+
+    async def _set_state(
+        self, call: Call, name: WorkspaceName, etag: str, state: State
+    ) -> ChangedWorkspace:
+        async def write(
+            writes: Writes, confirmed: ConfirmedCall, found: Workspace
+        ) -> Sequence[Change]:
+            _refuse_system(name)
+            if found.state is state:
+                return []
+            await writes.workspaces.set_state(found.internal_id, state)
+            await writes.audit.insert(
+                confirmed.event(
+                    "DisableWorkspace" if state is State.DISABLED else "EnableWorkspace",
+                    name,
+                    workspace_id=name.workspace,
+                    before={"state": found.state},
+                    after={"state": state},
+                )
+            )
+            return [Change(ChangeKind.WORKSPACE, found.internal_id)]
+
+        return await self._change(call, name, etag, p.WORKSPACES_MANAGE, write)
+
+    async def _change(
+        self,
+        call: Call,
+        name: WorkspaceName,
+        etag: str,
+        permission: str,
+        write: Callable[[Writes, ConfirmedCall, Workspace], Awaitable[Sequence[Change]]],
+    ) -> ChangedWorkspace:
+        """The transaction that changes one workspace (DESIGN section 5); steps as for a user."""
+
+        async def transaction(writes: Writes) -> ChangedWorkspace:
+            found = await _visible(writes.read, call, name)
+            confirmed = await call.lock(writes, workspaces=[found.internal_id])
+            found = await _visible(writes.read, confirmed, name)
+            if not confirmed.caller.may(p.WORKSPACES_MANAGE):
+                confirmed.require(permission)
+            check_etag(etag, found.version)
+            changes = await write(writes, confirmed, found)
+            after = await writes.read.workspaces.get(name.workspace) or found
+            if not changes:  # an earlier caller may still be waiting for this position
+                return ChangedWorkspace(after, confirmed.position)
+            return ChangedWorkspace(after, await writes.authority.advance(changes))
+
+        return await self.database.writing(transaction, within=call.remaining())
+
+
+async def _visible(reads: Reads, call: Call, name: WorkspaceName) -> Workspace:
+    """The workspace, if it is the caller's or the caller is an operator."""
+    if not call.caller.may(p.WORKSPACES_MANAGE):
+        call.in_workspace(name.workspace, name)
+    return await _again(reads, name.workspace)
+
+
+async def _again(reads: Reads, workspace_id: str) -> Workspace:
+    workspace = await reads.workspaces.get(workspace_id)
+    if workspace is None:
+        raise NotFound(str(WorkspaceName(workspace_id)))
+    return workspace
+
+
+async def _insert_admin(writes: Writes, workspace: Workspace, email: str) -> User | None:
+    if not email:
+        return None
+    role = await writes.read.roles.get(workspace.workspace_id, "admin")
+    assert role is not None, "the migrations insert the built-in roles"  # noqa: S101
+    await writes.users.insert(
+        workspace.internal_id,
+        NewUser(FIRST_ADMIN, UserKind.HUMAN, role, email, "Administrator", "", {}),
+    )
+    return await writes.read.users.get(workspace.workspace_id, FIRST_ADMIN)
+
+
+def _checked(workspace: Workspace, update: WorkspaceUpdate) -> Workspace:
+    """The workspace with the new values of the fields that are to change.
+
+    Raises:
+        InvalidFields: a value that cannot be one, or a policy whose parts do not fit.
+    """
+    fields, values = update.fields, update.values
+    check_display_name(values.display_name, "workspace.display_name")
+    check_labels(values.labels, "workspace.labels")
+    changed = workspace
+    of_policy = POLICY_FIELDS & {each.removeprefix("policy.") for each in fields}
+    if of_policy:
+        policy = replace(
+            workspace.key_policy, **{each: getattr(values.policy, each) for each in of_policy}
+        )
+        check_policy(policy, "workspace.policy")
+        changed = replace(changed, key_policy=policy)
+    if "environments" in fields:
+        check_environments(values.environments, "workspace.environments")
+    if "permission_catalog" in fields:
+        entries = values.permission_catalog
+        catalog = None if entries is None else _catalog(entries)
+        changed = replace(changed, permission_catalog=catalog)
+    return replace(changed, **{each: getattr(values, each) for each in fields & _TAKEN})
+
+
+def _catalog(entries: Sequence[tuple[str, str]]) -> Mapping[str, str]:
+    path = "workspace.permission_catalog"
+    for index, (_, description) in enumerate(entries):
+        check_description(description, f"{path}.entries[{index}].description")
+    return check_catalog(entries, path)
+
+
+def _refuse_system(name: WorkspaceName) -> None:
+    if name.workspace == SYSTEM_WORKSPACE:
+        raise ServiceError(
+            Reason.BUILT_IN_IMMUTABLE, f"{name} is where operators live: it stays, and stays in use"
+        )
+
+
+def _described(workspace: Workspace) -> dict[str, object]:
+    """A workspace as the audit trail keeps it."""
+    policy = workspace.key_policy
+    return {
+        "display_name": workspace.display_name,
+        "environments": list(workspace.environments),
+        "permission_catalog": workspace.permission_catalog and dict(workspace.permission_catalog),
+        "labels": dict(workspace.labels),
+        "policy": {
+            "max_ttl": policy.max_ttl and str(policy.max_ttl),
+            "default_ttl": policy.default_ttl and str(policy.default_ttl),
+            "expiry_required": policy.expiry_required,
+            "max_keys_per_user": policy.max_keys_per_user,
+            "key_creation": policy.key_creation,
+            "free_binding": policy.free_binding,
+            "rotation_reminder": policy.rotation_reminder and str(policy.rotation_reminder),
+        },
+    }

@@ -1,0 +1,69 @@
+"""GrantService."""
+
+from keywright.domain.names import GrantName, RoleName, UserName, WorkspaceName
+from keywright.service.grants import GrantQuery, GrantSpec
+from keywright.v1 import grant_service_pb2 as pb
+from keywright.wire import convert
+from keywright.wire.paging import page
+from keywright.wire.rpc import Rpc
+
+
+async def create_grant(rpc: Rpc, request: pb.CreateGrantRequest) -> pb.CreateGrantResponse:
+    """CreateGrant."""
+    convert.refuse_unimplemented(request, "request_id")
+    parent = WorkspaceName.parse(request.parent, "parent")
+    spec = GrantSpec(
+        user=UserName.parse(request.grant.user, "grant.user"),
+        resource=request.grant.resource,
+        role=RoleName.parse(request.grant.role, "grant.role"),
+        grant_id=request.grant_id,
+    )
+    created = await rpc.services.grants.create(rpc.call, parent, spec)
+    return pb.CreateGrantResponse(
+        grant=convert.grant(created.grant), revision=rpc.services.seal.revision(created.position)
+    )
+
+
+async def get_grant(rpc: Rpc, request: pb.GetGrantRequest) -> pb.GetGrantResponse:
+    """GetGrant."""
+    name = GrantName.parse(request.name, "name")
+    return pb.GetGrantResponse(grant=convert.grant(await rpc.services.grants.get(rpc.call, name)))
+
+
+async def list_grants(rpc: Rpc, request: pb.ListGrantsRequest) -> pb.ListGrantsResponse:
+    """ListGrants."""
+    parent = WorkspaceName.parse(request.parent, "parent")
+    query = GrantQuery(
+        user=convert.user_name(request.filter.user, "filter.user"),
+        resource=request.filter.resource,
+        role=convert.role_name(request.filter.role, "filter.role"),
+    )
+    found = await page(
+        rpc,
+        request,
+        fetch=lambda after, limit: rpc.services.grants.list(
+            rpc.call, parent, query, after=after, limit=limit
+        ),
+        convert=convert.grant,
+    )
+    return pb.ListGrantsResponse(grants=found.entries, next_page_token=found.next_page_token)
+
+
+async def delete_grant(rpc: Rpc, request: pb.DeleteGrantRequest) -> pb.DeleteGrantResponse:
+    """DeleteGrant."""
+    convert.refuse_unimplemented(request, "request_id")
+    name = GrantName.parse(request.name, "name")
+    deleted = await rpc.services.grants.delete(rpc.call, name)
+    return pb.DeleteGrantResponse(
+        grant=convert.grant(deleted.grant),
+        revision=rpc.services.seal.revision(deleted.position),
+        waited=convert.NOT_WAITED,
+    )
+
+
+HANDLERS = {
+    "CreateGrant": create_grant,
+    "GetGrant": get_grant,
+    "ListGrants": list_grants,
+    "DeleteGrant": delete_grant,
+}
