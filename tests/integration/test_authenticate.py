@@ -187,7 +187,8 @@ async def _operator(service: Service) -> Caller:
     created = await service.admin.create_key()
     await service.sql(
         """
-        UPDATE keywright.key k SET workspace = u.workspace, owner = u.id, creator = NULL, owner_user_id = u.user_id
+        UPDATE keywright.key k
+        SET workspace = u.workspace, owner = u.id, owner_user_id = u.user_id, creator = NULL
         FROM keywright.user u WHERE u.user_id = 'operator' AND k.key_id = $1
         """,
         created.key.name.rpartition("/")[2],

@@ -39,9 +39,9 @@ async def test_a_key_bound_to_a_resource_manages_at_most_what_is_bound_there(
     assert refused.value.reason == "RESOURCE_REQUIRED"
     await service.admin.create_key(resource="projects/b")
     assert [key.name for key in (await bound.list_keys()).keys] == [created.key.name]
-    for more in ({}, {"resource": "projects/a"}, {"resource": "projects/b"}):
+    for resource in ("", "projects/a", "projects/b"):
         with pytest.raises(RefusedError) as refused:
-            await bound.create_key(**more)
+            await bound.create_key(resource=resource)
         assert refused.value.reason == "CALLER_PERMISSION_MISSING"
 
     ann = await service.person("bound-collaborator", "collaborator")

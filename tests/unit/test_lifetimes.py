@@ -71,7 +71,7 @@ def test_a_policy_that_requires_expiry_refuses_keys_that_never_expire() -> None:
     for never in (False, True):
         error = refused(STRICT, never=never)
         assert error.reason is Reason.POLICY_EXPIRY_REQUIRED
-        assert "175 days" in error.message
+        assert "25 weeks" in error.message
 
 
 def test_a_policy_that_requires_expiry_allows_25_weeks_unless_it_says_otherwise() -> None:

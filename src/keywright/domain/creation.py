@@ -28,7 +28,6 @@ from keywright.domain.keys import (
 )
 from keywright.domain.permissions import PermissionSet
 from keywright.domain.resources import covers, is_resource
-from keywright.domain.roles import Role
 
 
 def check_form(narrowing: Narrowing) -> None:
@@ -127,17 +126,12 @@ def check_within(
     Raises:
         ServiceError: AUTHORITY_EXCEEDED naming what exceeds.
     """
-    role, bound = narrowing.role, narrowing.resource
-    having = caller.credential.authority
-    whole = Authority(owner.workspace_id, owner.role, grants)
-    if role is not None:
-        _check_role(role, having.at(bound).lacking(role.permissions.patterns), "you lack")
-        _check_role(role, whole.at(bound).lacking(role.permissions.patterns), "the owner lacks")
+    check_role(caller, owner, grants, narrowing)
     check_authority(
         caller, Authority(owner.workspace_id, owner.role, grants, narrowing), "key.scopes"
     )
-    _check_cap(having.narrowing, narrowing)
     calling = caller.credential.key
+    _check_cap(calling.narrowing, narrowing)
     if calling.expire_time is not None and (
         expire_time is None or expire_time > calling.expire_time
     ):
@@ -153,6 +147,30 @@ def check_within(
             + ", ".join(map(str, bounds)),
             "key.allowed_networks",
         )
+
+
+def check_role(
+    caller: Principal, owner: User, grants: Sequence[Grant], narrowing: Narrowing
+) -> None:
+    """The role of a key is above neither the calling credential nor its owner.
+
+    Above the owner it would promise what the key never has.
+
+    Raises:
+        ServiceError: AUTHORITY_EXCEEDED.
+    """
+    role = narrowing.role
+    if role is None:
+        return
+    whole = Authority(owner.workspace_id, owner.role, grants)
+    for who, authority in (
+        ("you lack", caller.credential.authority),
+        ("the owner lacks", whole),
+    ):
+        if above := authority.at(narrowing.resource).lacking(role.permissions.patterns):
+            raise authority_exceeded(
+                f"the role {role.role_id} has {', '.join(above)}, which {who}", "key.role"
+            )
 
 
 def check_authority(caller: Principal, wanted: Authority, field: str) -> None:
@@ -209,11 +227,4 @@ def _check_cap(calling: Narrowing, wanted: Narrowing) -> None:
             f"it could come to have {', '.join(excess)}, which the key that creates it never can: "
             "narrow it with scopes or a role",
             "key.scopes",
-        )
-
-
-def _check_role(role: Role, above: Sequence[str], who: str) -> None:
-    if above:
-        raise authority_exceeded(
-            f"the role {role.role_id} has {', '.join(above)}, which {who}", "key.role"
         )

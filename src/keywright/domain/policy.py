@@ -15,6 +15,13 @@ EXPIRE_BEFORE = datetime(9999, 1, 1, tzinfo=UTC)
 ENVIRONMENTS_MAX_COUNT = 16
 CATALOG_MAX_COUNT = 1000
 MIN_ROTATION_REMINDER = timedelta(days=1)
+_UNITS = (
+    (timedelta(weeks=1), "week"),
+    (timedelta(days=1), "day"),
+    (timedelta(hours=1), "hour"),
+    (timedelta(minutes=1), "minute"),
+    (timedelta(seconds=1), "second"),
+)
 # PostgreSQL's intervals reach further; a policy beyond a person's life asks nothing.
 _MAX_DURATION = timedelta(days=36_500)
 
@@ -31,7 +38,7 @@ def check_policy(policy: KeyPolicy, field: str) -> None:
     most = maximum(policy)
     if most is not None and policy.default_ttl is not None and policy.default_ttl > most:
         raise invalid_field(
-            f"{field}.default_ttl", f"must be at most the longest that a key may live, {most}"
+            f"{field}.default_ttl", f"must be at most the maximum, {spelled(most)}"
         )
 
 
@@ -80,7 +87,8 @@ def check_lifetime(
         if policy.expiry_required:
             raise invalid_field(
                 field,
-                f"the workspace requires keys to expire: give a lifetime of at most {most}",
+                "the workspace requires keys to expire: give a lifetime"
+                + ("" if most is None else f" of at most {spelled(most)}"),
                 reason=Reason.POLICY_EXPIRY_REQUIRED,
             )
         return
@@ -93,7 +101,7 @@ def check_lifetime(
     if most is not None and lifetime > most:
         raise invalid_field(
             field,
-            f"a lifetime in this workspace is at most {most}",
+            f"a lifetime in this workspace is at most {spelled(most)}",
             reason=Reason.POLICY_LIFETIME_TOO_LONG,
         )
     if lifetime >= EXPIRE_BEFORE - now:
@@ -102,6 +110,15 @@ def check_lifetime(
             "a key must expire before the year 9999; leave it out for a key that never does",
             reason=Reason.POLICY_LIFETIME_TOO_LONG,
         )
+
+
+def spelled(duration: timedelta) -> str:
+    """A duration as people say it: `25 weeks`, `90 days`, `1 minute`."""
+    for unit, name in _UNITS:
+        count, rest = divmod(duration, unit)
+        if not rest:
+            return f"{count} {name}" + ("" if count == 1 else "s")
+    return f"{duration.total_seconds()} seconds"
 
 
 def check_environments(environments: Sequence[str], field: str) -> None:
@@ -143,4 +160,4 @@ def check_catalog(entries: Sequence[tuple[str, str]], field: str) -> Mapping[str
 
 def _check_duration(value: timedelta | None, least: timedelta, field: str) -> None:
     if value is not None and not least <= value <= _MAX_DURATION:
-        raise invalid_field(field, f"must be at least {least} and at most 100 years")
+        raise invalid_field(field, f"must be at least {spelled(least)} and at most 100 years")

@@ -44,12 +44,17 @@ async def check_update(writes: Writes, call: ConfirmedCall, found: KeyAt, change
         end = changed.expire_time
         lifetime = None if end is None else end - found.now
         check_lifetime(workspace.key_policy, found.now, lifetime, "key.expire_time")
-    if not widens(Reach.of(key), Reach.of(changed)):
+    wider = widens(Reach.of(key), Reach.of(changed))
+    new_role = changed.narrowing.role not in (None, key.narrowing.role)
+    if not wider and not new_role:
         return
     owner = await owner_of(writes.read, key)
+    grants = await grants_of(writes.read, call, owner)
+    if not wider:  # a role that is beyond the owner is no use, and a wrong promise
+        creation.check_role(caller, owner, grants, changed.narrowing)
+        return
     creation.check_permission(caller, owner, changed.narrowing.resource, workspace.key_policy)
     creation.check_owner(owner)
-    grants = await grants_of(writes.read, call, owner)
     creation.check_within(caller, owner, grants, changed.narrowing, changed.expire_time)
     if found.state is KeyState.EXPIRED:  # it comes to stand again, beside those that do
         await check_count(writes, workspace, owner)

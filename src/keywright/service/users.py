@@ -243,7 +243,6 @@ class Users:
         so that two admins cannot disable each other at once. 3. Check the caller, and read the
         user, again. 4. Write, with the audit event. 5. Advance the history. 6. Commit.
         """
-
         call.in_workspace(name.workspace, name)
         if not (is_named(call.caller.user, name) or call.caller.resources_with(p.KEYS_BOUND)):
             call.require(p.USERS_MANAGE)

@@ -137,6 +137,7 @@ async def _person(reads: Reads, call: Call, name: UserName | None) -> tuple[int 
     """The internal id of a user, or the id of one who is gone but whom keys remember."""
     if name is None:
         return None, ""
+    call.in_workspace(name.workspace, name)
     try:
         return (await visible_user(reads, call, name)).internal_id, ""
     except NotFound:

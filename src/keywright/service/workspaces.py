@@ -215,7 +215,8 @@ class Workspaces:
         async def write(
             writes: Writes, confirmed: ConfirmedCall, found: Workspace
         ) -> Sequence[Change]:
-            _refuse_system(name)
+            if state is State.DISABLED:
+                _refuse_system(name)
             if found.state is state:
                 return []
             await writes.workspaces.set_state(found.internal_id, state)

@@ -52,7 +52,7 @@ _FROM_SECRET = f"""
     JOIN keywright.user u ON u.id = k.owner         -- the key of a deleted user proves nothing
     LEFT JOIN keywright.role r ON r.id = u.role     -- the user's role, live, if it has one
     LEFT JOIN keywright.role n ON n.id = k.role     -- the role the key is narrowed to, if any
-"""  # noqa: S608
+"""
 
 # The outer row is the history's position, so that it comes with the same snapshot even when no
 # prefix is found; the inner part goes through the unique index on `prefix`.
@@ -60,7 +60,7 @@ BY_PREFIX = f"""
     SELECT p.revision, p.tag, clock_timestamp() AS now, f.*
     FROM keywright.authority_revision p
     LEFT JOIN ({_FROM_SECRET} WHERE s.prefix = ANY($1::text[])) f ON true
-"""  # noqa: S608
+"""
 
 
 class CredentialReader:

@@ -43,6 +43,18 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Result = TypeVar("Result")
 
 _ATTEMPTS = 5
+# A statement is planned once a connection: planning the look-up takes several times as long as
+# running it, and PostgreSQL would do so each time, as it takes `prefix = ANY($1)` for a search of
+# ten. The plan may be made while the tables are all but empty, when reading them whole is cheapest,
+# and would then grow with them. So joins are made in the order in which they are written, row by
+# row, through indexes: every statement of ours looks single rows up, or pages of them.
+_PLANS = {
+    "plan_cache_mode": "force_generic_plan",
+    "join_collapse_limit": "1",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_seqscan": "off",
+}
 # What a statement may not use of the caller's deadline: the way back and the reply.
 _MARGIN = timedelta(milliseconds=50)
 
@@ -126,9 +138,7 @@ class Database:
                     "lock_timeout": str(milliseconds // 2),
                     "idle_in_transaction_session_timeout": str(milliseconds),
                     "timezone": "UTC",
-                    # Planning the look-up anew takes several times as long as running it, and
-                    # PostgreSQL would: it takes `prefix = ANY($1)` for a search of ten.
-                    "plan_cache_mode": "force_generic_plan",
+                    **_PLANS,
                     # Objects are named with their schema; nothing is looked up on a path that
                     # another role of the database could write to (CVE-2018-1058).
                     "search_path": "pg_catalog",

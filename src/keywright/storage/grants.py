@@ -8,7 +8,7 @@ import asyncpg
 from keywright.domain.directory import GrantRecord, User
 from keywright.domain.listing import Listed
 from keywright.domain.roles import Role
-from keywright.storage.conditions import Conditions, below
+from keywright.storage.conditions import Conditions, below, in_workspace
 from keywright.storage.connection import Connection
 from keywright.storage.roles import role
 from keywright.storage.users import COLUMNS, user_of
@@ -24,7 +24,7 @@ _SELECT = f"""
     JOIN keywright.role gr ON gr.id = g.role
     JOIN keywright.user u ON u.id = g."user"
     LEFT JOIN keywright.role r ON r.id = u.role
-"""  # noqa: S608
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class GrantReader:
     async def get(self, workspace_id: str, grant_id: str) -> GrantRecord | None:
         """The grant of that id."""
         row = await self._connection.fetchrow(
-            f"{_SELECT} WHERE w.workspace_id = $1 AND g.grant_id = $2", workspace_id, grant_id
+            f"{_SELECT} WHERE {in_workspace('g', '$1')} AND g.grant_id = $2", workspace_id, grant_id
         )
         return None if row is None else _record(row)
 
@@ -64,7 +64,7 @@ class GrantReader:
         """Grants newest first, at most `limit`, those after a cursor."""
         where = Conditions(
             [
-                ("w.workspace_id = {0}", workspace_id),
+                (in_workspace("g"), workspace_id),
                 ("g.id < {0}", None if after is None else int(after)),
                 ("u.id = {0}", only.user),
                 ("g.resource = {0}", only.resource),

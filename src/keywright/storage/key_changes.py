@@ -8,7 +8,7 @@ from keywright.domain.directory import User
 from keywright.domain.keys import Key, KeyAt, KeyState, Narrowing, Person, RateLimit
 from keywright.domain.secret import HashedSecret
 from keywright.storage.connection import Connection
-from keywright.storage.keys import FROM, KeyFilter, conditions
+from keywright.storage.keys import KeyFilter, conditions, source
 
 _INSERT = """
     WITH inserted AS (
@@ -184,7 +184,8 @@ class KeyWriter:
         """Lock the keys that match, in the order of their ids: public ids by internal id."""
         where = conditions(workspace_id, only)
         rows = await self._connection.fetch(
-            f"SELECT k.id, k.key_id {FROM} WHERE {where.sql} ORDER BY k.id FOR NO KEY UPDATE OF k",
+            f"SELECT k.id, k.key_id {source(where.sql)} WHERE {where.sql} "
+            "ORDER BY k.id FOR NO KEY UPDATE OF k",
             *where.values,
         )
         return {row["id"]: row["key_id"] for row in rows}

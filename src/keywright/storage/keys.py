@@ -1,5 +1,6 @@
 """Keys as they are read. The secrets themselves are stored nowhere."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,7 @@ from keywright.domain.keys import (
     RateLimit,
 )
 from keywright.domain.listing import Listed
-from keywright.storage.conditions import Conditions, below
+from keywright.storage.conditions import Conditions, below, in_workspace
 from keywright.storage.connection import Connection
 from keywright.storage.roles import role
 
@@ -35,28 +36,29 @@ COLUMNS = """
 """
 # `o` is the owner and `c` the creator, while they are there; `s` is the secret of today and `t` the
 # one that a rotation replaced, while its grace lasts.
-# `now` is the statement's own moment on the database's clock: whoever reads a key can tell its
-# state without asking another clock.
-FROM = """
-    FROM keywright.key k
-    JOIN keywright.workspace w ON w.id = k.workspace
-    LEFT JOIN keywright.user o ON o.id = k.owner
-    LEFT JOIN keywright.user c ON c.id = k.creator
-    LEFT JOIN keywright.role n ON n.id = k.role
-    JOIN LATERAL (
+_JOINS = {
+    "w": "JOIN keywright.workspace w ON w.id = k.workspace",
+    "o": "LEFT JOIN keywright.user o ON o.id = k.owner",
+    "c": "LEFT JOIN keywright.user c ON c.id = k.creator",
+    "n": "LEFT JOIN keywright.role n ON n.id = k.role",
+    "s": """JOIN LATERAL (
         SELECT id, prefix, create_time FROM keywright.key_secret
         WHERE key = k.id ORDER BY id DESC LIMIT 1
-    ) s ON true
-    LEFT JOIN LATERAL (
+    ) s ON true""",
+    "t": """LEFT JOIN LATERAL (
         SELECT prefix, not_after FROM keywright.key_secret
         WHERE key = k.id AND id < s.id AND not_after > clock_timestamp() ORDER BY id DESC LIMIT 1
-    ) t ON true
-"""
+    ) t ON true""",
+}
 _SELECT = f"""
     SELECT {COLUMNS},
            CASE WHEN o.id IS NULL THEN k.owner_email ELSE o.email END AS owner_email,
            CASE WHEN c.id IS NULL THEN k.creator_email ELSE c.email END AS creator_email,
-           t.prefix AS retiring_prefix, least(t.not_after, k.expire_time) AS retire_time,
+           t.prefix AS retiring_prefix,
+           -- No longer than the key; LEAST alone would take the key's end where there is no `t`.
+           CASE WHEN t.prefix IS NOT NULL THEN least(t.not_after, k.expire_time) END AS retire_time,
+           -- The statement's own moment on the database's clock: whoever reads a key can tell its
+           -- state without asking another clock.
            clock_timestamp() AS now
 """
 _STATE = """
@@ -114,12 +116,12 @@ class KeyReader:
 
     async def get(self, workspace_id: str, key_id: str) -> KeyAt | None:
         """The key of that id."""
-        return await self._one("w.workspace_id = $1 AND k.key_id = $2", workspace_id, key_id)
+        return await self._one(f"{in_workspace('k', '$1')} AND k.key_id = $2", workspace_id, key_id)
 
     async def with_prefix(self, workspace_id: str, prefix: str) -> KeyAt | None:
         """The key of which some token, of today or replaced, has that prefix."""
         return await self._one(
-            "w.workspace_id = $1 AND k.id = "
+            f"{in_workspace('k', '$1')} AND k.id = "
             "(SELECT key FROM keywright.key_secret WHERE prefix = $2)",
             workspace_id,
             prefix,
@@ -143,7 +145,7 @@ class KeyReader:
         where = conditions(workspace_id, only)
         comes, turn = ("<", "DESC") if descending else (">", "ASC")
         # Keys were created in the order of their ids.
-        by, kind = _ORDERS.get(order, ("''", "text"))
+        by, kind = _ORDERS.get(order, ("''::text", "text"))
         if after is not None:
             internal_id, _, value = after.partition(" ")
             if order is KeyOrder.CREATE_TIME:
@@ -153,9 +155,18 @@ class KeyReader:
                     f"({by}, k.id) {comes} ({{0}}::text::{kind}, {{1}})", value, int(internal_id)
                 )
         sorting = f"{by} {turn}, k.id {turn}" if order in _ORDERS else f"k.id {turn}"
+        # First which keys, then all that is told of these few.
+        of_page = f"{where.sql} {by}"
         rows = await self._connection.fetch(
-            f"{_SELECT}, ({by})::text AS place {FROM} WHERE {where.sql} "
-            f"ORDER BY {sorting} LIMIT {where.placeholder(limit)}",
+            f"""
+            WITH page AS (
+                SELECT k.id, {by} AS place {source(of_page)} WHERE {where.sql}
+                ORDER BY {sorting} LIMIT {where.placeholder(limit)}
+            )
+            {_SELECT}, page.place::text AS place
+            FROM page JOIN keywright.key k ON k.id = page.id {" ".join(_JOINS.values())}
+            ORDER BY page.place {turn}, k.id {turn}
+            """,
             *where.values,
         )
         return [
@@ -166,7 +177,7 @@ class KeyReader:
         """How many keys match."""
         where = conditions(workspace_id, only)
         count: int = await self._connection.fetchval(
-            f"SELECT count(*) {FROM} WHERE {where.sql}", *where.values
+            f"SELECT count(*) {source(where.sql)} WHERE {where.sql}", *where.values
         )
         return count
 
@@ -203,15 +214,23 @@ class KeyReader:
         return found
 
     async def _one(self, condition: str, *values: object) -> KeyAt | None:
-        row = await self._connection.fetchrow(f"{_SELECT} {FROM} WHERE {condition}", *values)
+        row = await self._connection.fetchrow(
+            f"{_SELECT} FROM keywright.key k {' '.join(_JOINS.values())} WHERE {condition}", *values
+        )
         return None if row is None else KeyAt(key_of(row), row["now"])
 
 
+def source(sql: str) -> str:
+    """The keys `k`, with what `sql` names of the rest: a join that nobody needs still costs."""
+    needed = (join for alias, join in _JOINS.items() if re.search(rf"\b{alias}\.", sql))
+    return f"FROM keywright.key k {' '.join(needed)}"
+
+
 def conditions(workspace_id: str, only: KeyFilter) -> Conditions:
-    """What `only` asks, of the columns in `FROM`."""
+    """What `only` asks, of `k` and what else `source` can join."""
     where = Conditions(
         [
-            ("w.workspace_id = {0}", workspace_id),
+            (in_workspace("k"), workspace_id),
             (f"{_STATE} = ANY({{0}})", sorted(only.states)),
             ("k.owner = {0}", only.owner),
             ("k.owner IS NULL AND k.owner_user_id = {0}", only.gone_owner),

@@ -15,8 +15,8 @@ _RECORD = """
     SELECT w.workspace_id, r.id, r.role_id, r.permissions, r.may_hold_keys,
            r.workspace IS NULL AS built_in, r.display_name, r.description, r.version,
            r.create_time, r.update_time, place.cursor
-    FROM keywright.role r
-    JOIN keywright.workspace w ON r.scope IN (0, w.id)
+    FROM keywright.workspace w
+    JOIN keywright.role r ON r.scope IN (0, w.id)
     CROSS JOIN LATERAL (
         SELECT (CASE WHEN r.workspace IS NULL THEN lpad(r.id::text, 19, '0') ELSE 'z' END
                 || '/' || r.role_id) COLLATE "C" AS cursor

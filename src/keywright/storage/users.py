@@ -10,7 +10,7 @@ from keywright.domain.listing import Listed
 from keywright.domain.permissions import PermissionSet
 from keywright.domain.roles import WITHOUT_ROLE, Role
 from keywright.domain.text import normalise_email
-from keywright.storage.conditions import Conditions
+from keywright.storage.conditions import Conditions, in_workspace
 from keywright.storage.connection import Connection
 from keywright.storage.roles import role
 
@@ -26,7 +26,7 @@ _SELECT = f"""
     FROM keywright.user u
     JOIN keywright.workspace w ON w.id = u.workspace
     LEFT JOIN keywright.role r ON r.id = u.role
-"""  # noqa: S608
+"""
 # strpos() and not LIKE: in what a person types, % and _ stand for themselves.
 _SEARCH = """
     (strpos(lower(u.display_name), lower({0})) > 0
@@ -60,7 +60,7 @@ class UserReader:
             ("u.email_key", normalise_email(user)) if "@" in user else ("u.user_id", user)
         )
         row = await self._connection.fetchrow(
-            f"{_SELECT} WHERE w.workspace_id = $1 AND {column} = $2",
+            f"{_SELECT} WHERE {in_workspace('u', '$1')} AND {column} = $2",
             workspace_id,
             value,
         )
@@ -81,7 +81,7 @@ class UserReader:
         """Users newest first, at most `limit`, those after a cursor."""
         where = Conditions(
             [
-                ("w.workspace_id = {0}", workspace_id),
+                (in_workspace("u"), workspace_id),
                 ("u.id < {0}", None if after is None else int(after)),
                 ("u.state = ANY({0})", sorted(only.states)),
                 ("u.kind = ANY({0})", sorted(only.kinds)),
@@ -106,9 +106,9 @@ class UserReader:
         found: bool = await self._connection.fetchval(
             """
             SELECT EXISTS (
-                SELECT FROM keywright.user u
-                JOIN keywright.workspace w ON w.id = u.workspace
-                JOIN keywright.role r ON r.id = u.role
+                SELECT FROM keywright.workspace w
+                JOIN keywright.role r ON r.scope IN (0, w.id)
+                JOIN keywright.user u ON u.role = r.id AND u.workspace = w.id
                 WHERE w.workspace_id = $1 AND u.id <> $2 AND r.id <> $3
                   AND u.state = 'ACTIVE' AND '*' = ANY(r.permissions)
             )

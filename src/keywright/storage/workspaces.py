@@ -120,7 +120,7 @@ class WorkspaceWriter:
         """Delete all that is in a workspace, and leave of itself that there was one."""
         for table in _PURGED:
             await self._connection.execute(
-                f"DELETE FROM keywright.{table} WHERE workspace = $1",  # noqa: S608  closed list
+                f"DELETE FROM keywright.{table} WHERE workspace = $1",
                 workspace,
             )
         await self._connection.execute(

@@ -87,7 +87,8 @@ class GrantServiceServicer(object):
         Permission: `grants.manage`, throughout the workspace or on the resource; to a service user of
         a resource `keys.bound` on it suffices.
         Errors: `RESOURCE_ALREADY_EXISTS` (the id, or the same grant), `RESOURCE_NOT_FOUND` (user or
-        role), `AUTHORITY_EXCEEDED` (a role above what the caller may do on the resource).
+        role), `AUTHORITY_EXCEEDED` (a role above what the caller may do on the resource),
+        `FIELD_INVALID` (a service user of another resource).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,7 +97,8 @@ class GrantServiceServicer(object):
     def GetGrant(self, request, context):
         """Gets a grant.
 
-        Permission: `grants.read`, throughout the workspace or on the resource; one's own without.
+        Permission: `grants.read` or `grants.manage`, throughout the workspace or on the resource; of a
+        service user of a resource `keys.bound` on it suffices; one's own without.
         Errors: `RESOURCE_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -106,8 +108,7 @@ class GrantServiceServicer(object):
     def ListGrants(self, request, context):
         """Lists grants, newest first.
 
-        Permission: `grants.read`, throughout the workspace or on the resources; one's own without.
-        Others are left out.
+        Permission: as `GetGrant`; others are left out.
         Errors: `RESOURCE_NOT_FOUND`, `PAGE_TOKEN_INVALID`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -50,19 +50,20 @@ class GrantServiceStub:
     Permission: `grants.manage`, throughout the workspace or on the resource; to a service user of
     a resource `keys.bound` on it suffices.
     Errors: `RESOURCE_ALREADY_EXISTS` (the id, or the same grant), `RESOURCE_NOT_FOUND` (user or
-    role), `AUTHORITY_EXCEEDED` (a role above what the caller may do on the resource).
+    role), `AUTHORITY_EXCEEDED` (a role above what the caller may do on the resource),
+    `FIELD_INVALID` (a service user of another resource).
     """
     GetGrant: _grpc.UnaryUnaryMultiCallable[_grant_service_pb2.GetGrantRequest, _grant_service_pb2.GetGrantResponse]
     """Gets a grant.
 
-    Permission: `grants.read`, throughout the workspace or on the resource; one's own without.
+    Permission: `grants.read` or `grants.manage`, throughout the workspace or on the resource; of a
+    service user of a resource `keys.bound` on it suffices; one's own without.
     Errors: `RESOURCE_NOT_FOUND`.
     """
     ListGrants: _grpc.UnaryUnaryMultiCallable[_grant_service_pb2.ListGrantsRequest, _grant_service_pb2.ListGrantsResponse]
     """Lists grants, newest first.
 
-    Permission: `grants.read`, throughout the workspace or on the resources; one's own without.
-    Others are left out.
+    Permission: as `GetGrant`; others are left out.
     Errors: `RESOURCE_NOT_FOUND`, `PAGE_TOKEN_INVALID`.
     """
     DeleteGrant: _grpc.UnaryUnaryMultiCallable[_grant_service_pb2.DeleteGrantRequest, _grant_service_pb2.DeleteGrantResponse]
@@ -94,19 +95,20 @@ class GrantServiceAsyncStub(GrantServiceStub):
     Permission: `grants.manage`, throughout the workspace or on the resource; to a service user of
     a resource `keys.bound` on it suffices.
     Errors: `RESOURCE_ALREADY_EXISTS` (the id, or the same grant), `RESOURCE_NOT_FOUND` (user or
-    role), `AUTHORITY_EXCEEDED` (a role above what the caller may do on the resource).
+    role), `AUTHORITY_EXCEEDED` (a role above what the caller may do on the resource),
+    `FIELD_INVALID` (a service user of another resource).
     """
     GetGrant: _aio.UnaryUnaryMultiCallable[_grant_service_pb2.GetGrantRequest, _grant_service_pb2.GetGrantResponse]  # type: ignore[assignment]
     """Gets a grant.
 
-    Permission: `grants.read`, throughout the workspace or on the resource; one's own without.
+    Permission: `grants.read` or `grants.manage`, throughout the workspace or on the resource; of a
+    service user of a resource `keys.bound` on it suffices; one's own without.
     Errors: `RESOURCE_NOT_FOUND`.
     """
     ListGrants: _aio.UnaryUnaryMultiCallable[_grant_service_pb2.ListGrantsRequest, _grant_service_pb2.ListGrantsResponse]  # type: ignore[assignment]
     """Lists grants, newest first.
 
-    Permission: `grants.read`, throughout the workspace or on the resources; one's own without.
-    Others are left out.
+    Permission: as `GetGrant`; others are left out.
     Errors: `RESOURCE_NOT_FOUND`, `PAGE_TOKEN_INVALID`.
     """
     DeleteGrant: _aio.UnaryUnaryMultiCallable[_grant_service_pb2.DeleteGrantRequest, _grant_service_pb2.DeleteGrantResponse]  # type: ignore[assignment]
@@ -141,7 +143,8 @@ class GrantServiceServicer(metaclass=_abc_1.ABCMeta):
         Permission: `grants.manage`, throughout the workspace or on the resource; to a service user of
         a resource `keys.bound` on it suffices.
         Errors: `RESOURCE_ALREADY_EXISTS` (the id, or the same grant), `RESOURCE_NOT_FOUND` (user or
-        role), `AUTHORITY_EXCEEDED` (a role above what the caller may do on the resource).
+        role), `AUTHORITY_EXCEEDED` (a role above what the caller may do on the resource),
+        `FIELD_INVALID` (a service user of another resource).
         """
 
     @_abc_1.abstractmethod
@@ -152,7 +155,8 @@ class GrantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_grant_service_pb2.GetGrantResponse, _abc.Awaitable[_grant_service_pb2.GetGrantResponse]]:
         """Gets a grant.
 
-        Permission: `grants.read`, throughout the workspace or on the resource; one's own without.
+        Permission: `grants.read` or `grants.manage`, throughout the workspace or on the resource; of a
+        service user of a resource `keys.bound` on it suffices; one's own without.
         Errors: `RESOURCE_NOT_FOUND`.
         """
 
@@ -164,8 +168,7 @@ class GrantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_grant_service_pb2.ListGrantsResponse, _abc.Awaitable[_grant_service_pb2.ListGrantsResponse]]:
         """Lists grants, newest first.
 
-        Permission: `grants.read`, throughout the workspace or on the resources; one's own without.
-        Others are left out.
+        Permission: as `GetGrant`; others are left out.
         Errors: `RESOURCE_NOT_FOUND`, `PAGE_TOKEN_INVALID`.
         """
 

@@ -147,8 +147,10 @@ class KeyServiceServicer(object):
         becomes of that credential later changes nothing. At every use it is limited to what its user
         may do then.
 
-        Permission: keys; the user's role must be one that may hold keys, and the workspace's policy
-        must allow it.
+        Permission: `keys.own` for a key of one's own, `keys.any` for anybody's; for a bound key of a
+        service user of a resource `keys.bound` on it suffices. A key that is bound to a resource takes
+        `keys.bound` there, or `keys.any`. The user's role must be one that may hold keys, and the
+        workspace's policy must allow it.
         Errors: `KEYS_NOT_ALLOWED`, `AUTHORITY_EXCEEDED`, `RESOURCE_ALREADY_EXISTS` (id),
         `RESOURCE_NOT_FOUND` (user or role), `STATE_CONFLICT` (a disabled user), `PERMISSION_UNKNOWN`,
         and every `POLICY_...`.
@@ -180,7 +182,7 @@ class KeyServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def LookupKey(self, request, context):
-        """Finds a key by the public prefix of one of its tokens, as it stands in a log.
+        """Finds a key by the public prefix of one of its tokens, as it stands in a log; never by a token.
 
         Permission: keys.
         Errors: `RESOURCE_NOT_FOUND`.
@@ -205,8 +207,8 @@ class KeyServiceServicer(object):
         creation would be. A revoked key does not change.
 
         Permission: keys.
-        Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `STATE_CONFLICT`, `AUTHORITY_EXCEEDED`,
-        `PERMISSION_UNKNOWN`, and every `POLICY_...` about a lifetime.
+        Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `STATE_CONFLICT`, `PERMISSION_UNKNOWN`, every
+        `POLICY_...` about a lifetime, and for what widens it as `CreateKey`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -216,9 +218,11 @@ class KeyServiceServicer(object):
         """Gives a key a new secret and shows the new token, once. The old token stands for `grace`, never
         longer than the key. Of calls at the same time one wins, the others are `CONCURRENT_UPDATE`.
 
-        Permission: keys, and all that the key may do.
-        Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `STATE_CONFLICT` (revoked or expired),
-        `AUTHORITY_EXCEEDED`.
+        Permission: `keys.own` for a key of one's own, `keys.any` for anybody's, `keys.bound` on the
+        resource of a service user; and all that the key may do, for as long. (Whoever manages a
+        resource may end other people's keys to it, but gets no token that acts as them.)
+        Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `STATE_CONFLICT` (revoked or expired, or a
+        disabled user), `KEYS_NOT_ALLOWED`, `AUTHORITY_EXCEEDED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -258,11 +262,12 @@ class KeyServiceServicer(object):
 
     def RevokeKeys(self, request, context):
         """Revokes every key that matches a filter, in one transaction: all of a user, of a resource,
-        created by someone, unused for long.
+        created by someone, unused for long. The calling key is among them, if it matches.
 
         Permission: keys; those that none of the caller's permissions covers are left out and not
         counted.
-        Errors: `RESOURCE_NOT_FOUND` (of what the filter names).
+        Errors: `RESOURCE_NOT_FOUND` (of what the filter names). A user who was deleted is still found
+        by the id that keys remember.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

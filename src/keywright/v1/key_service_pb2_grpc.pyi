@@ -56,8 +56,10 @@ class KeyServiceStub:
     becomes of that credential later changes nothing. At every use it is limited to what its user
     may do then.
 
-    Permission: keys; the user's role must be one that may hold keys, and the workspace's policy
-    must allow it.
+    Permission: `keys.own` for a key of one's own, `keys.any` for anybody's; for a bound key of a
+    service user of a resource `keys.bound` on it suffices. A key that is bound to a resource takes
+    `keys.bound` there, or `keys.any`. The user's role must be one that may hold keys, and the
+    workspace's policy must allow it.
     Errors: `KEYS_NOT_ALLOWED`, `AUTHORITY_EXCEEDED`, `RESOURCE_ALREADY_EXISTS` (id),
     `RESOURCE_NOT_FOUND` (user or role), `STATE_CONFLICT` (a disabled user), `PERMISSION_UNKNOWN`,
     and every `POLICY_...`.
@@ -77,7 +79,7 @@ class KeyServiceStub:
     Errors: `RESOURCE_NOT_FOUND`.
     """
     LookupKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.LookupKeyRequest, _key_service_pb2.LookupKeyResponse]
-    """Finds a key by the public prefix of one of its tokens, as it stands in a log.
+    """Finds a key by the public prefix of one of its tokens, as it stands in a log; never by a token.
 
     Permission: keys.
     Errors: `RESOURCE_NOT_FOUND`.
@@ -94,16 +96,18 @@ class KeyServiceStub:
     creation would be. A revoked key does not change.
 
     Permission: keys.
-    Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `STATE_CONFLICT`, `AUTHORITY_EXCEEDED`,
-    `PERMISSION_UNKNOWN`, and every `POLICY_...` about a lifetime.
+    Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `STATE_CONFLICT`, `PERMISSION_UNKNOWN`, every
+    `POLICY_...` about a lifetime, and for what widens it as `CreateKey`.
     """
     RotateKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.RotateKeyRequest, _key_service_pb2.RotateKeyResponse]
     """Gives a key a new secret and shows the new token, once. The old token stands for `grace`, never
     longer than the key. Of calls at the same time one wins, the others are `CONCURRENT_UPDATE`.
 
-    Permission: keys, and all that the key may do.
-    Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `STATE_CONFLICT` (revoked or expired),
-    `AUTHORITY_EXCEEDED`.
+    Permission: `keys.own` for a key of one's own, `keys.any` for anybody's, `keys.bound` on the
+    resource of a service user; and all that the key may do, for as long. (Whoever manages a
+    resource may end other people's keys to it, but gets no token that acts as them.)
+    Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `STATE_CONFLICT` (revoked or expired, or a
+    disabled user), `KEYS_NOT_ALLOWED`, `AUTHORITY_EXCEEDED`.
     """
     DisableKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.DisableKeyRequest, _key_service_pb2.DisableKeyResponse]
     """Disables a key until it is enabled again. A disabled key stays disabled.
@@ -127,11 +131,12 @@ class KeyServiceStub:
     """
     RevokeKeys: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.RevokeKeysRequest, _key_service_pb2.RevokeKeysResponse]
     """Revokes every key that matches a filter, in one transaction: all of a user, of a resource,
-    created by someone, unused for long.
+    created by someone, unused for long. The calling key is among them, if it matches.
 
     Permission: keys; those that none of the caller's permissions covers are left out and not
     counted.
-    Errors: `RESOURCE_NOT_FOUND` (of what the filter names).
+    Errors: `RESOURCE_NOT_FOUND` (of what the filter names). A user who was deleted is still found
+    by the id that keys remember.
     """
     DeleteKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.DeleteKeyRequest, _key_service_pb2.DeleteKeyResponse]
     """Deletes a key's record, and with it the key, if it still stands. The audit trail keeps what
@@ -185,8 +190,10 @@ class KeyServiceAsyncStub(KeyServiceStub):
     becomes of that credential later changes nothing. At every use it is limited to what its user
     may do then.
 
-    Permission: keys; the user's role must be one that may hold keys, and the workspace's policy
-    must allow it.
+    Permission: `keys.own` for a key of one's own, `keys.any` for anybody's; for a bound key of a
+    service user of a resource `keys.bound` on it suffices. A key that is bound to a resource takes
+    `keys.bound` there, or `keys.any`. The user's role must be one that may hold keys, and the
+    workspace's policy must allow it.
     Errors: `KEYS_NOT_ALLOWED`, `AUTHORITY_EXCEEDED`, `RESOURCE_ALREADY_EXISTS` (id),
     `RESOURCE_NOT_FOUND` (user or role), `STATE_CONFLICT` (a disabled user), `PERMISSION_UNKNOWN`,
     and every `POLICY_...`.
@@ -206,7 +213,7 @@ class KeyServiceAsyncStub(KeyServiceStub):
     Errors: `RESOURCE_NOT_FOUND`.
     """
     LookupKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.LookupKeyRequest, _key_service_pb2.LookupKeyResponse]  # type: ignore[assignment]
-    """Finds a key by the public prefix of one of its tokens, as it stands in a log.
+    """Finds a key by the public prefix of one of its tokens, as it stands in a log; never by a token.
 
     Permission: keys.
     Errors: `RESOURCE_NOT_FOUND`.
@@ -223,16 +230,18 @@ class KeyServiceAsyncStub(KeyServiceStub):
     creation would be. A revoked key does not change.
 
     Permission: keys.
-    Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `STATE_CONFLICT`, `AUTHORITY_EXCEEDED`,
-    `PERMISSION_UNKNOWN`, and every `POLICY_...` about a lifetime.
+    Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `STATE_CONFLICT`, `PERMISSION_UNKNOWN`, every
+    `POLICY_...` about a lifetime, and for what widens it as `CreateKey`.
     """
     RotateKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.RotateKeyRequest, _key_service_pb2.RotateKeyResponse]  # type: ignore[assignment]
     """Gives a key a new secret and shows the new token, once. The old token stands for `grace`, never
     longer than the key. Of calls at the same time one wins, the others are `CONCURRENT_UPDATE`.
 
-    Permission: keys, and all that the key may do.
-    Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `STATE_CONFLICT` (revoked or expired),
-    `AUTHORITY_EXCEEDED`.
+    Permission: `keys.own` for a key of one's own, `keys.any` for anybody's, `keys.bound` on the
+    resource of a service user; and all that the key may do, for as long. (Whoever manages a
+    resource may end other people's keys to it, but gets no token that acts as them.)
+    Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `STATE_CONFLICT` (revoked or expired, or a
+    disabled user), `KEYS_NOT_ALLOWED`, `AUTHORITY_EXCEEDED`.
     """
     DisableKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.DisableKeyRequest, _key_service_pb2.DisableKeyResponse]  # type: ignore[assignment]
     """Disables a key until it is enabled again. A disabled key stays disabled.
@@ -256,11 +265,12 @@ class KeyServiceAsyncStub(KeyServiceStub):
     """
     RevokeKeys: _aio.UnaryUnaryMultiCallable[_key_service_pb2.RevokeKeysRequest, _key_service_pb2.RevokeKeysResponse]  # type: ignore[assignment]
     """Revokes every key that matches a filter, in one transaction: all of a user, of a resource,
-    created by someone, unused for long.
+    created by someone, unused for long. The calling key is among them, if it matches.
 
     Permission: keys; those that none of the caller's permissions covers are left out and not
     counted.
-    Errors: `RESOURCE_NOT_FOUND` (of what the filter names).
+    Errors: `RESOURCE_NOT_FOUND` (of what the filter names). A user who was deleted is still found
+    by the id that keys remember.
     """
     DeleteKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.DeleteKeyRequest, _key_service_pb2.DeleteKeyResponse]  # type: ignore[assignment]
     """Deletes a key's record, and with it the key, if it still stands. The audit trail keeps what
@@ -317,8 +327,10 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         becomes of that credential later changes nothing. At every use it is limited to what its user
         may do then.
 
-        Permission: keys; the user's role must be one that may hold keys, and the workspace's policy
-        must allow it.
+        Permission: `keys.own` for a key of one's own, `keys.any` for anybody's; for a bound key of a
+        service user of a resource `keys.bound` on it suffices. A key that is bound to a resource takes
+        `keys.bound` there, or `keys.any`. The user's role must be one that may hold keys, and the
+        workspace's policy must allow it.
         Errors: `KEYS_NOT_ALLOWED`, `AUTHORITY_EXCEEDED`, `RESOURCE_ALREADY_EXISTS` (id),
         `RESOURCE_NOT_FOUND` (user or role), `STATE_CONFLICT` (a disabled user), `PERMISSION_UNKNOWN`,
         and every `POLICY_...`.
@@ -356,7 +368,7 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _key_service_pb2.LookupKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_key_service_pb2.LookupKeyResponse, _abc.Awaitable[_key_service_pb2.LookupKeyResponse]]:
-        """Finds a key by the public prefix of one of its tokens, as it stands in a log.
+        """Finds a key by the public prefix of one of its tokens, as it stands in a log; never by a token.
 
         Permission: keys.
         Errors: `RESOURCE_NOT_FOUND`.
@@ -385,8 +397,8 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         creation would be. A revoked key does not change.
 
         Permission: keys.
-        Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `STATE_CONFLICT`, `AUTHORITY_EXCEEDED`,
-        `PERMISSION_UNKNOWN`, and every `POLICY_...` about a lifetime.
+        Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `STATE_CONFLICT`, `PERMISSION_UNKNOWN`, every
+        `POLICY_...` about a lifetime, and for what widens it as `CreateKey`.
         """
 
     @_abc_1.abstractmethod
@@ -398,9 +410,11 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         """Gives a key a new secret and shows the new token, once. The old token stands for `grace`, never
         longer than the key. Of calls at the same time one wins, the others are `CONCURRENT_UPDATE`.
 
-        Permission: keys, and all that the key may do.
-        Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `STATE_CONFLICT` (revoked or expired),
-        `AUTHORITY_EXCEEDED`.
+        Permission: `keys.own` for a key of one's own, `keys.any` for anybody's, `keys.bound` on the
+        resource of a service user; and all that the key may do, for as long. (Whoever manages a
+        resource may end other people's keys to it, but gets no token that acts as them.)
+        Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `STATE_CONFLICT` (revoked or expired, or a
+        disabled user), `KEYS_NOT_ALLOWED`, `AUTHORITY_EXCEEDED`.
         """
 
     @_abc_1.abstractmethod
@@ -448,11 +462,12 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_key_service_pb2.RevokeKeysResponse, _abc.Awaitable[_key_service_pb2.RevokeKeysResponse]]:
         """Revokes every key that matches a filter, in one transaction: all of a user, of a resource,
-        created by someone, unused for long.
+        created by someone, unused for long. The calling key is among them, if it matches.
 
         Permission: keys; those that none of the caller's permissions covers are left out and not
         counted.
-        Errors: `RESOURCE_NOT_FOUND` (of what the filter names).
+        Errors: `RESOURCE_NOT_FOUND` (of what the filter names). A user who was deleted is still found
+        by the id that keys remember.
         """
 
     @_abc_1.abstractmethod

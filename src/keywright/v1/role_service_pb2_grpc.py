@@ -121,8 +121,8 @@ class RoleServiceServicer(object):
         """Changes a role, and at once the authority of everyone who has it.
 
         Permission: `roles.manage`.
-        Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `BUILT_IN_IMMUTABLE`, `AUTHORITY_EXCEEDED`,
-        `PERMISSION_UNKNOWN`.
+        Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `BUILT_IN_IMMUTABLE`, `AUTHORITY_EXCEEDED`
+        (permissions added above the caller's own), `PERMISSION_UNKNOWN`, `LAST_ADMIN`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -67,8 +67,8 @@ class RoleServiceStub:
     """Changes a role, and at once the authority of everyone who has it.
 
     Permission: `roles.manage`.
-    Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `BUILT_IN_IMMUTABLE`, `AUTHORITY_EXCEEDED`,
-    `PERMISSION_UNKNOWN`.
+    Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `BUILT_IN_IMMUTABLE`, `AUTHORITY_EXCEEDED`
+    (permissions added above the caller's own), `PERMISSION_UNKNOWN`, `LAST_ADMIN`.
     """
     DeleteRole: _grpc.UnaryUnaryMultiCallable[_role_service_pb2.DeleteRoleRequest, _role_service_pb2.DeleteRoleResponse]
     """Deletes a role that nobody has.
@@ -117,8 +117,8 @@ class RoleServiceAsyncStub(RoleServiceStub):
     """Changes a role, and at once the authority of everyone who has it.
 
     Permission: `roles.manage`.
-    Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `BUILT_IN_IMMUTABLE`, `AUTHORITY_EXCEEDED`,
-    `PERMISSION_UNKNOWN`.
+    Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `BUILT_IN_IMMUTABLE`, `AUTHORITY_EXCEEDED`
+    (permissions added above the caller's own), `PERMISSION_UNKNOWN`, `LAST_ADMIN`.
     """
     DeleteRole: _aio.UnaryUnaryMultiCallable[_role_service_pb2.DeleteRoleRequest, _role_service_pb2.DeleteRoleResponse]  # type: ignore[assignment]
     """Deletes a role that nobody has.
@@ -188,8 +188,8 @@ class RoleServiceServicer(metaclass=_abc_1.ABCMeta):
         """Changes a role, and at once the authority of everyone who has it.
 
         Permission: `roles.manage`.
-        Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `BUILT_IN_IMMUTABLE`, `AUTHORITY_EXCEEDED`,
-        `PERMISSION_UNKNOWN`.
+        Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `BUILT_IN_IMMUTABLE`, `AUTHORITY_EXCEEDED`
+        (permissions added above the caller's own), `PERMISSION_UNKNOWN`, `LAST_ADMIN`.
         """
 
     @_abc_1.abstractmethod

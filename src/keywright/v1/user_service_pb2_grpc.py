@@ -110,7 +110,8 @@ class UserServiceServicer(object):
     def GetUser(self, request, context):
         """Gets a user, by id or e-mail address.
 
-        Permission: `users.read`; oneself without.
+        Permission: `users.read`, `users.manage` or `keys.any`; for a service user of a resource
+        `keys.bound` on it suffices; oneself without.
         Errors: `RESOURCE_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -120,7 +121,7 @@ class UserServiceServicer(object):
     def ListUsers(self, request, context):
         """Lists the users of a workspace, newest first.
 
-        Permission: `users.read`.
+        Permission: `users.read`; with a `resource` in the filter `keys.bound` on it suffices.
         Errors: `RESOURCE_NOT_FOUND`, `PAGE_TOKEN_INVALID`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -131,9 +132,11 @@ class UserServiceServicer(object):
         """Changes a user's e-mail address, display name, role, external id or labels. A lower role
         narrows all of the user's credentials at once; a higher one restores them.
 
-        Permission: `users.manage`; one's own display name without.
-        Errors: `RESOURCE_NOT_FOUND`, `RESOURCE_ALREADY_EXISTS`, `ETAG_MISMATCH`, `AUTHORITY_EXCEEDED`,
-        `LAST_ADMIN`.
+        Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices; one's
+        own display name without.
+        Errors: `RESOURCE_NOT_FOUND`, `RESOURCE_ALREADY_EXISTS`, `ETAG_MISMATCH`, `LAST_ADMIN`,
+        `AUTHORITY_EXCEEDED` (a role above the caller's own; or another e-mail address or external id,
+        by which people sign in, of a user who may do more than the caller).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,7 +146,7 @@ class UserServiceServicer(object):
         """Disables a user: none of the user's keys, SSH keys and sessions stands until the user is
         enabled again. A disabled user stays disabled.
 
-        Permission: `users.manage`.
+        Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices.
         Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `LAST_ADMIN`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -154,7 +157,7 @@ class UserServiceServicer(object):
         """Enables a user again; what was disabled or revoked by itself stays so. An active user stays
         active.
 
-        Permission: `users.manage`.
+        Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices.
         Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -165,7 +168,7 @@ class UserServiceServicer(object):
         """Deletes a user with the user's grants, SSH keys and sessions. Keys are revoked, and their
         records stay, with the e-mail address.
 
-        Permission: `users.manage`.
+        Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices.
         Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `LAST_ADMIN`, `RESOURCE_IN_USE` (the user has
         keys that are not revoked, and `force` is not set).
         """

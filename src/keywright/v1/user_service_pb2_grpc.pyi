@@ -54,42 +54,45 @@ class UserServiceStub:
     GetUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.GetUserRequest, _user_service_pb2.GetUserResponse]
     """Gets a user, by id or e-mail address.
 
-    Permission: `users.read`; oneself without.
+    Permission: `users.read`, `users.manage` or `keys.any`; for a service user of a resource
+    `keys.bound` on it suffices; oneself without.
     Errors: `RESOURCE_NOT_FOUND`.
     """
     ListUsers: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.ListUsersRequest, _user_service_pb2.ListUsersResponse]
     """Lists the users of a workspace, newest first.
 
-    Permission: `users.read`.
+    Permission: `users.read`; with a `resource` in the filter `keys.bound` on it suffices.
     Errors: `RESOURCE_NOT_FOUND`, `PAGE_TOKEN_INVALID`.
     """
     UpdateUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.UpdateUserRequest, _user_service_pb2.UpdateUserResponse]
     """Changes a user's e-mail address, display name, role, external id or labels. A lower role
     narrows all of the user's credentials at once; a higher one restores them.
 
-    Permission: `users.manage`; one's own display name without.
-    Errors: `RESOURCE_NOT_FOUND`, `RESOURCE_ALREADY_EXISTS`, `ETAG_MISMATCH`, `AUTHORITY_EXCEEDED`,
-    `LAST_ADMIN`.
+    Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices; one's
+    own display name without.
+    Errors: `RESOURCE_NOT_FOUND`, `RESOURCE_ALREADY_EXISTS`, `ETAG_MISMATCH`, `LAST_ADMIN`,
+    `AUTHORITY_EXCEEDED` (a role above the caller's own; or another e-mail address or external id,
+    by which people sign in, of a user who may do more than the caller).
     """
     DisableUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.DisableUserRequest, _user_service_pb2.DisableUserResponse]
     """Disables a user: none of the user's keys, SSH keys and sessions stands until the user is
     enabled again. A disabled user stays disabled.
 
-    Permission: `users.manage`.
+    Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices.
     Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `LAST_ADMIN`.
     """
     EnableUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.EnableUserRequest, _user_service_pb2.EnableUserResponse]
     """Enables a user again; what was disabled or revoked by itself stays so. An active user stays
     active.
 
-    Permission: `users.manage`.
+    Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices.
     Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`.
     """
     DeleteUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.DeleteUserRequest, _user_service_pb2.DeleteUserResponse]
     """Deletes a user with the user's grants, SSH keys and sessions. Keys are revoked, and their
     records stay, with the e-mail address.
 
-    Permission: `users.manage`.
+    Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices.
     Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `LAST_ADMIN`, `RESOURCE_IN_USE` (the user has
     keys that are not revoked, and `force` is not set).
     """
@@ -120,42 +123,45 @@ class UserServiceAsyncStub(UserServiceStub):
     GetUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.GetUserRequest, _user_service_pb2.GetUserResponse]  # type: ignore[assignment]
     """Gets a user, by id or e-mail address.
 
-    Permission: `users.read`; oneself without.
+    Permission: `users.read`, `users.manage` or `keys.any`; for a service user of a resource
+    `keys.bound` on it suffices; oneself without.
     Errors: `RESOURCE_NOT_FOUND`.
     """
     ListUsers: _aio.UnaryUnaryMultiCallable[_user_service_pb2.ListUsersRequest, _user_service_pb2.ListUsersResponse]  # type: ignore[assignment]
     """Lists the users of a workspace, newest first.
 
-    Permission: `users.read`.
+    Permission: `users.read`; with a `resource` in the filter `keys.bound` on it suffices.
     Errors: `RESOURCE_NOT_FOUND`, `PAGE_TOKEN_INVALID`.
     """
     UpdateUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.UpdateUserRequest, _user_service_pb2.UpdateUserResponse]  # type: ignore[assignment]
     """Changes a user's e-mail address, display name, role, external id or labels. A lower role
     narrows all of the user's credentials at once; a higher one restores them.
 
-    Permission: `users.manage`; one's own display name without.
-    Errors: `RESOURCE_NOT_FOUND`, `RESOURCE_ALREADY_EXISTS`, `ETAG_MISMATCH`, `AUTHORITY_EXCEEDED`,
-    `LAST_ADMIN`.
+    Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices; one's
+    own display name without.
+    Errors: `RESOURCE_NOT_FOUND`, `RESOURCE_ALREADY_EXISTS`, `ETAG_MISMATCH`, `LAST_ADMIN`,
+    `AUTHORITY_EXCEEDED` (a role above the caller's own; or another e-mail address or external id,
+    by which people sign in, of a user who may do more than the caller).
     """
     DisableUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.DisableUserRequest, _user_service_pb2.DisableUserResponse]  # type: ignore[assignment]
     """Disables a user: none of the user's keys, SSH keys and sessions stands until the user is
     enabled again. A disabled user stays disabled.
 
-    Permission: `users.manage`.
+    Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices.
     Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `LAST_ADMIN`.
     """
     EnableUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.EnableUserRequest, _user_service_pb2.EnableUserResponse]  # type: ignore[assignment]
     """Enables a user again; what was disabled or revoked by itself stays so. An active user stays
     active.
 
-    Permission: `users.manage`.
+    Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices.
     Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`.
     """
     DeleteUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.DeleteUserRequest, _user_service_pb2.DeleteUserResponse]  # type: ignore[assignment]
     """Deletes a user with the user's grants, SSH keys and sessions. Keys are revoked, and their
     records stay, with the e-mail address.
 
-    Permission: `users.manage`.
+    Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices.
     Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `LAST_ADMIN`, `RESOURCE_IN_USE` (the user has
     keys that are not revoked, and `force` is not set).
     """
@@ -195,7 +201,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_user_service_pb2.GetUserResponse, _abc.Awaitable[_user_service_pb2.GetUserResponse]]:
         """Gets a user, by id or e-mail address.
 
-        Permission: `users.read`; oneself without.
+        Permission: `users.read`, `users.manage` or `keys.any`; for a service user of a resource
+        `keys.bound` on it suffices; oneself without.
         Errors: `RESOURCE_NOT_FOUND`.
         """
 
@@ -207,7 +214,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_user_service_pb2.ListUsersResponse, _abc.Awaitable[_user_service_pb2.ListUsersResponse]]:
         """Lists the users of a workspace, newest first.
 
-        Permission: `users.read`.
+        Permission: `users.read`; with a `resource` in the filter `keys.bound` on it suffices.
         Errors: `RESOURCE_NOT_FOUND`, `PAGE_TOKEN_INVALID`.
         """
 
@@ -220,9 +227,11 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         """Changes a user's e-mail address, display name, role, external id or labels. A lower role
         narrows all of the user's credentials at once; a higher one restores them.
 
-        Permission: `users.manage`; one's own display name without.
-        Errors: `RESOURCE_NOT_FOUND`, `RESOURCE_ALREADY_EXISTS`, `ETAG_MISMATCH`, `AUTHORITY_EXCEEDED`,
-        `LAST_ADMIN`.
+        Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices; one's
+        own display name without.
+        Errors: `RESOURCE_NOT_FOUND`, `RESOURCE_ALREADY_EXISTS`, `ETAG_MISMATCH`, `LAST_ADMIN`,
+        `AUTHORITY_EXCEEDED` (a role above the caller's own; or another e-mail address or external id,
+        by which people sign in, of a user who may do more than the caller).
         """
 
     @_abc_1.abstractmethod
@@ -234,7 +243,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         """Disables a user: none of the user's keys, SSH keys and sessions stands until the user is
         enabled again. A disabled user stays disabled.
 
-        Permission: `users.manage`.
+        Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices.
         Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `LAST_ADMIN`.
         """
 
@@ -247,7 +256,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         """Enables a user again; what was disabled or revoked by itself stays so. An active user stays
         active.
 
-        Permission: `users.manage`.
+        Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices.
         Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`.
         """
 
@@ -260,7 +269,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         """Deletes a user with the user's grants, SSH keys and sessions. Keys are revoked, and their
         records stay, with the e-mail address.
 
-        Permission: `users.manage`.
+        Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices.
         Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `LAST_ADMIN`, `RESOURCE_IN_USE` (the user has
         keys that are not revoked, and `force` is not set).
         """

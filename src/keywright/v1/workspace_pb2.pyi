@@ -191,8 +191,9 @@ class KeyPolicy(_message.Message):
     """
     @_builtins.property
     def max_ttl(self) -> _duration_pb2.Duration:
-        """The longest that a key may live, at least 1 minute. Absent: 25 weeks where `expiry_required`,
-        else no maximum.
+        """The longest lifetime that a key may be given, at least 1 minute. Absent: 25 weeks where
+        `expiry_required`, else no maximum. Without `expiry_required` a key may be given none, and then
+        does not expire.
         """
 
     @_builtins.property
