@@ -85,8 +85,7 @@ def test_a_record_shows_what_is_there_and_leaves_out_what_is_empty(capsys: Captu
     rows = [line.split("  ", 1) for line in capsys.readouterr().out.splitlines()]
     assert [(label, text.strip()) for label, text in rows] == [
         ("display name", "a"),
-        ("rate limit requests", "5"),
-        ("rate limit period", "0:01:00"),
+        ("rate limit", "5/1m"),
         ("expire time", "2026-01-01 00:00Z"),
         ("tags", "b, c"),
     ]

@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from keywright.cli import values
-from keywright.sdk import KeyState
+from keywright.sdk import KeyState, RateLimit
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from keywright.sdk import KeyState
     ],
 )
 def test_a_lifetime_is_a_number_and_a_unit(text: str, expected: timedelta) -> None:
-    assert values.ttl(text) == expected
+    assert values.duration(text, "--ttl") == expected
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_a_lifetime_is_a_number_and_a_unit(text: str, expected: timedelta) -> No
 )
 def test_another_lifetime_is_refused_with_the_forms_that_are_right(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="30s, 15m, 12h, 7d, 2w"):
-        values.ttl(text)
+        values.duration(text, "--ttl")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_another_lifetime_is_refused_with_the_forms_that_are_right(text: str) ->
     ],
 )
 def test_a_moment_is_written_as_rfc_3339_has_it(text: str, expected: datetime) -> None:
-    assert values.moment(text) == expected
+    assert values.moment(text, "--expires") == expected
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_moment_is_written_as_rfc_3339_has_it(text: str, expected: datetime) -
 )
 def test_another_moment_is_refused_with_the_form_that_is_right(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="2026-12-31T00:00:00Z"):
-        values.moment(text)
+        values.moment(text, "--expires")
 
 
 def test_labels_are_pairs_and_their_values_may_be_empty_or_hold_an_equals_sign() -> None:
@@ -81,3 +81,63 @@ def test_a_state_may_be_typed_in_any_case_and_never_as_unknown() -> None:
     for text in ("gone", "unknown", ""):
         with pytest.raises(typer.BadParameter, match="active, disabled, expired, revoked"):
             values.choice(KeyState, text, "--state")
+
+
+NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
+
+
+def test_a_moment_near_now_may_be_typed_as_an_age() -> None:
+    assert values.ago("30d", NOW, "--unused-since") == NOW - timedelta(days=30)
+    assert values.ahead("12w", NOW, "--expires-before") == NOW + timedelta(weeks=12)
+    for near in (values.ago, values.ahead):
+        assert near("2026-12-31T00:00:00Z", NOW, "--x") == datetime(2026, 12, 31, tzinfo=UTC)
+        assert near(None, NOW, "--x") is None
+
+
+@pytest.mark.parametrize("text", ["", "soon", "30", "-30d", "2026-12-31", "600000w", "999999999w"])
+def test_another_moment_near_now_is_refused_with_both_forms(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match=r"7d, 2w; or .*2026-12-31T00:00:00Z"):
+        values.ago(text, NOW, "--unused-since")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("100/1m", RateLimit(100, timedelta(minutes=1))),
+        ("10/1s", RateLimit(10, timedelta(seconds=1))),
+        ("2147483647/1d", RateLimit(2**31 - 1, timedelta(days=1))),
+    ],
+)
+def test_a_rate_limit_is_so_many_requests_a_period(text: str, expected: RateLimit) -> None:
+    assert values.rate_limit(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "100", "/1m", "100/", "100/m", "-1/1m", "1.5/1s", "1/0s", "2147483648/1m", "1/1w"]
+)
+def test_another_rate_limit_is_refused_with_the_form_that_is_right(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="100/1m"):
+        values.rate_limit(text)
+
+
+def test_a_permission_may_have_a_description() -> None:
+    assert values.descriptions(["datasets.read=Read = look at", "labels.read"]) == {
+        "datasets.read": "Read = look at",
+        "labels.read": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [
+        (timedelta(weeks=12), "12w"),
+        (timedelta(days=10), "10d"),
+        (timedelta(hours=36), "1d 12h"),
+        (timedelta(seconds=90), "1m 30s"),
+        (timedelta(), "0s"),
+    ],
+)
+def test_a_length_of_time_is_shown_in_the_units_that_are_typed(
+    length: timedelta, expected: str
+) -> None:
+    assert values.as_typed(length) == expected

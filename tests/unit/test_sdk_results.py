@@ -1,14 +1,43 @@
 """From messages to Python's own types."""
 
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from keywright.sdk import Key, KeyState, Principal, RateLimit, User, UserKind, UserState
-from keywright.sdk.results import CredentialKind, read
-from keywright.v1 import auth_service_pb2, key_pb2, principal_pb2, rate_limit_pb2, user_pb2
+from keywright.sdk import (
+    CredentialKind,
+    Grant,
+    Key,
+    KeyCreation,
+    KeyFilter,
+    KeyPolicy,
+    KeyPolicyChanges,
+    KeyState,
+    Principal,
+    RateLimit,
+    Role,
+    User,
+    UserFilter,
+    UserKind,
+    UserState,
+    Workspace,
+    WorkspaceState,
+)
+from keywright.sdk.reading import read
+from keywright.v1 import (
+    auth_service_pb2,
+    grant_pb2,
+    key_pb2,
+    principal_pb2,
+    rate_limit_pb2,
+    role_pb2,
+    user_pb2,
+    workspace_pb2,
+)
 
 
 def test_a_key_is_read_with_times_in_utc_tuples_and_enums() -> None:
@@ -55,6 +84,57 @@ def test_a_user_and_a_principal_are_read_down_to_their_parts() -> None:
     assert principal.permissions == ("*",)
 
 
+def test_a_workspace_is_read_with_its_policy_and_its_catalogue_or_none() -> None:
+    entry = workspace_pb2.PermissionEntry(permission="datasets.read", description="Read")
+    workspace = read(
+        Workspace,
+        workspace_pb2.Workspace(
+            state=workspace_pb2.WORKSPACE_STATE_ACTIVE,
+            policy=workspace_pb2.KeyPolicy(
+                max_ttl=Duration(seconds=3600), key_creation=workspace_pb2.KEY_CREATION_ADMINS
+            ),
+            environments=["live", "test"],
+            permission_catalog=workspace_pb2.PermissionCatalog(entries=[entry]),
+        ),
+    )
+    assert workspace.state is WorkspaceState.ACTIVE
+    assert workspace.policy == KeyPolicy(
+        max_ttl=timedelta(hours=1), key_creation=KeyCreation.ADMINS
+    )
+    assert workspace.environments == ("live", "test")
+    assert workspace.permission_catalog == {"datasets.read": "Read"}
+    free = read(Workspace, workspace_pb2.Workspace())
+    assert free.permission_catalog is None
+    assert free.policy == KeyPolicy()  # which asks for nothing
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (Key, key_pb2.Key),
+        (User, user_pb2.User),
+        (Role, role_pb2.Role),
+        (Grant, grant_pb2.Grant),
+        (Workspace, workspace_pb2.Workspace),
+        (KeyPolicy, workspace_pb2.KeyPolicy),
+    ],
+)
+def test_a_result_has_every_field_of_the_contract(kind: Any, message: Any) -> None:
+    assert {each.name for each in fields(kind)} == set(message.DESCRIPTOR.fields_by_name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (KeyFilter, key_pb2.KeyFilter),
+        (UserFilter, user_pb2.UserFilter),
+        (KeyPolicyChanges, workspace_pb2.KeyPolicy),
+    ],
+)
+def test_a_call_takes_every_field_of_the_contract(arguments: Any, message: Any) -> None:
+    assert set(arguments.__annotations__) == set(message.DESCRIPTOR.fields_by_name)
+
+
 @pytest.mark.parametrize("number", [0, 99])
 def test_a_value_newer_than_this_client_is_unknown_and_not_an_error(number: int) -> None:
     message = key_pb2.Key.FromString(b"\x90\x01" + bytes([number]))  # field 18, state
@@ -67,6 +147,8 @@ def test_python_and_the_contract_know_the_same_values() -> None:
         (UserKind, user_pb2.UserKind, "USER_KIND_"),
         (UserState, user_pb2.UserState, "USER_STATE_"),
         (CredentialKind, principal_pb2.CredentialKind, "CREDENTIAL_KIND_"),
+        (WorkspaceState, workspace_pb2.WorkspaceState, "WORKSPACE_STATE_"),
+        (KeyCreation, workspace_pb2.KeyCreation, "KEY_CREATION_"),
     ):
         assert {"UNSPECIFIED", *kind} - {"UNKNOWN"} == {
             each.removeprefix(prefix) for each in enum.DESCRIPTOR.values_by_name

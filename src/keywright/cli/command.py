@@ -4,7 +4,7 @@ import errno
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
@@ -129,21 +129,41 @@ class Session:
 def command(
     function: Callable[Concatenate[Session, Parameters], None],
 ) -> Callable[..., None]:
-    """Make a function a command: it gets a session, and the shared options besides its own."""
+    """Make a function a command: it gets a session, and the shared options besides its own.
+
+    A parameter whose type is a dataclass stands for the options that are its fields.
+    """
     own = list(inspect.signature(function).parameters.values())[1:]
 
     @wraps(function)
     def run(ctx: typer.Context, **arguments: Any) -> None:
         session = Session(ctx)
         with _told(session.out):
-            function(session, **{each.name: arguments[each.name] for each in own})  # type: ignore[call-arg]
+            function(session, **{each.name: _argument(each, arguments) for each in own})  # type: ignore[call-arg]
 
+    options = [option for each in own for option in _options(each)]
     parameters = [
-        each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *_SHARED.values())
+        each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*options, *_SHARED.values())
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in parameters}
     return run
+
+
+def _options(parameter: inspect.Parameter) -> list[inspect.Parameter]:
+    if not is_dataclass(parameter.annotation):
+        return [parameter]
+    return [
+        parameter.replace(name=each.name, default=each.default, annotation=each.type)
+        for each in fields(parameter.annotation)
+    ]
+
+
+def _argument(parameter: inspect.Parameter, arguments: dict[str, Any]) -> Any:
+    group: Any = parameter.annotation
+    if not is_dataclass(group):
+        return arguments[parameter.name]
+    return group(**{each.name: arguments[each.name] for each in fields(group)})  # type: ignore[operator]
 
 
 @contextmanager
@@ -154,6 +174,8 @@ def _told(out: Output) -> Iterator[None]:
     except KeywrightError as error:
         out.error(error)
         raise typer.Exit(exit_code(error)) from None
+    except UnicodeEncodeError:
+        raise typer.BadParameter("what was given is not text in UTF-8") from None
     except OSError as error:
         if error.errno == errno.EPIPE:  # whoever reads has seen enough: typer ends quietly
             raise

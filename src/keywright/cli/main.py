@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from keywright import __version__
-from keywright.cli import keys, users
+from keywright.cli import grants, keys, roles, users, workspaces
 from keywright.cli.command import Session, command, shared_options
 from keywright.cli.exits import ExitCode, epilog
 from keywright.sdk.errors import PermissionDenied, Unauthenticated
@@ -24,6 +24,9 @@ app = typer.Typer(
 app.callback()(shared_options)
 app.add_typer(keys.app, name="keys")
 app.add_typer(users.app, name="users")
+app.add_typer(roles.app, name="roles")
+app.add_typer(grants.app, name="grants")
+app.add_typer(workspaces.app, name="workspaces")
 
 
 @app.command(context_settings={"allow_extra_args": True})

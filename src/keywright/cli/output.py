@@ -15,6 +15,8 @@ from typing import IO, Any, TypeVar
 
 import typer
 
+from keywright.cli import values
+from keywright.sdk import CreatedKey, EnsuredKey, RateLimit, RotatedKey
 from keywright.sdk.errors import KeywrightError
 
 Item = TypeVar("Item")
@@ -63,6 +65,13 @@ class Output:
         else:
             _print_table(None, _fields(value), sys.stderr if aside else sys.stdout)
 
+    def answer(self, value: object, told: str) -> None:
+        """A result that a person reads as a sentence."""
+        if self.is_json:
+            self.document(value)
+        else:
+            self.line(visible(told))
+
     def changed(self, value: object, told: str) -> None:
         """A result that a person need only be told of."""
         if self.is_json:
@@ -70,14 +79,28 @@ class Output:
         else:
             self.note(told)
 
+    def token(self, made: CreatedKey | EnsuredKey | RotatedKey) -> None:
+        """A key, and its token if there is one: to a person alone on stdout, in JSON beside it."""
+        token = None if made.token is None else made.token.reveal()
+        if self.is_json:
+            parts = {each.name: getattr(made, each.name) for each in dataclasses.fields(made)}
+            self.document({**parts, "token": token})
+            return
+        self.record(made.key, aside=True)
+        if token is None:
+            self.note("The key was there already; its token is not shown again.")
+        else:
+            self.note("The token, shown this once:")
+            self.line(token)
+
     def records(
-        self, plural: str, values: Iterable[Item], columns: Mapping[str, Callable[[Item], object]]
+        self, plural: str, items: Iterable[Item], columns: Mapping[str, Callable[[Item], object]]
     ) -> None:
         """A list: a table, or the document `{plural: [...]}`."""
         if self.is_json:
-            self.document({plural: list(values)})
+            self.document({plural: list(items)})
             return
-        rows = [[_text(column(value)) for column in columns.values()] for value in values]
+        rows = [[shown(column(item)) for column in columns.values()] for item in items]
         if rows:
             _print_table(list(columns), rows, sys.stdout)
         else:
@@ -99,6 +122,11 @@ class Output:
         typer.echo(visible(f"error: {error.reason}: {error.message}"), err=True)
         for violation in error.violations:
             typer.echo(visible(f"  {violation.field}: {violation.description}"), err=True)
+
+
+def last_part(name: str) -> str:
+    """The id in a full name, which is what fits into a table."""
+    return name.rpartition("/")[2]
 
 
 def visible(text: str) -> str:
@@ -133,24 +161,33 @@ def _fields(value: Any, of: str = "") -> list[list[str]]:
     for field in dataclasses.fields(value):
         each = getattr(value, field.name)
         label = f"{of} {field.name.replace('_', ' ')}".lstrip()
-        if dataclasses.is_dataclass(each):
+        if dataclasses.is_dataclass(each) and not isinstance(each, RateLimit):
             rows += _fields(each, label)
-        elif text := _text(each):
+        elif text := shown(each):
             rows.append([label, text])
     return rows
 
 
-def _text(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as a person reads it; lengths of time and rate limits as they are typed."""
     match value:
         case None:
-            return ""
+            text = ""
+        case bool():
+            text = "yes" if value else "no"
         case datetime():
-            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M}Z"
+            text = f"{value.astimezone(UTC):%Y-%m-%d %H:%M}Z"
+        case timedelta():
+            text = values.as_typed(value)
+        case RateLimit():
+            text = f"{value.requests}/{values.as_typed(value.period)}"
         case Mapping():
-            return ", ".join(f"{key}={each}" for key, each in value.items())
-        case tuple():
-            return ", ".join(map(str, value))
-    return str(value)
+            text = ", ".join(f"{key}={each}" for key, each in value.items())
+        case tuple() | list():
+            text = ", ".join(map(str, value))
+        case _:
+            text = str(value)
+    return text
 
 
 def _print_table(header: list[str] | None, rows: Iterable[list[str]], file: IO[str]) -> None:

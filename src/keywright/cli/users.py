@@ -4,22 +4,14 @@ from typing import Annotated
 
 import typer
 
-from keywright.cli import values
+from keywright.cli import user_changes, values
 from keywright.cli.command import Session, command
+from keywright.cli.options import ForeignIdOption, LabelOption, UserArgument
+from keywright.cli.output import last_part
 from keywright.sdk import UserKind, UserState
 
-app = typer.Typer(help="Users: create, get, list, disable, enable.", no_args_is_help=True)
-
-UserArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="USER", help="An id, an e-mail address, or a full name.", show_default=False
-    ),
-]
-LabelOption = Annotated[
-    list[str] | None,
-    typer.Option("--label", metavar="KEY=VALUE", help="A label; may be repeated."),
-]
+app = typer.Typer(help="Users: create, list, update, disable and more.", no_args_is_help=True)
+app.add_typer(user_changes.app)
 
 
 @app.command()
@@ -51,9 +43,14 @@ def create(
     user_id: Annotated[
         str, typer.Option(metavar="ID", help="The id, if you want to choose.", show_default=False)
     ] = "",
-    external_id: Annotated[
-        str, typer.Option(metavar="ID", help="The id in another system.", show_default=False)
-    ] = "",
+    external_id: ForeignIdOption = None,
+    resource: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="For a service user: grants on this or below are all that it may do.",
+        ),
+    ] = None,
     label: LabelOption = None,
 ) -> None:
     """Create a user.
@@ -63,7 +60,8 @@ def create(
     Example: keywright users create --kind service --user-id ci --role collaborator
     """
     chosen = values.choice(UserKind, kind, "--kind")
-    labels = values.labels(label or ())
+    labels = values.labels(label)
+    bound = values.not_empty(resource, "--resource")
     with session.client() as client:
         user = client.users.create(
             email,
@@ -71,7 +69,8 @@ def create(
             kind=chosen,
             display_name=display_name,
             user_id=user_id,
-            external_id=external_id,
+            external_id=external_id or "",
+            resource=bound or "",
             labels=labels,
         )
     session.out.record(user)
@@ -109,6 +108,10 @@ def list_(
         ),
     ] = None,
     role: Annotated[str | None, typer.Option(metavar="ROLE", help="With this role.")] = None,
+    external_id: ForeignIdOption = None,
+    resource: Annotated[
+        str, typer.Option(metavar="PATH", help="Service users of this.", show_default=False)
+    ] = "",
     label: LabelOption = None,
     search: Annotated[
         str,
@@ -123,44 +126,28 @@ def list_(
     """
     states = [values.choice(UserState, each, "--state") for each in state or ()]
     kinds = [values.choice(UserKind, each, "--kind") for each in kind or ()]
-    labels = values.labels(label or ())
+    labels = values.labels(label)
     with session.client() as client:
         session.out.records(
             "users",
             client.users.list(
-                states=states, kinds=kinds, role=role, labels=labels, search=search, page_size=1000
+                states=states,
+                kinds=kinds,
+                role=role,
+                external_id=external_id or "",
+                resource=resource,
+                labels=labels,
+                search=search,
+                page_size=1000,
             ),
             {
                 "ID": lambda user: user.id,
                 "EMAIL": lambda user: user.email,
                 "NAME": lambda user: user.display_name,
                 "KIND": lambda user: user.kind,
-                "ROLE": lambda user: user.role.rpartition("/")[2],
+                "ROLE": lambda user: last_part(user.role),
+                "RESOURCE": lambda user: user.resource,
                 "STATE": lambda user: user.state,
                 "CREATED": lambda user: user.create_time,
             },
         )
-
-
-@app.command()
-@command
-def disable(session: Session, user: UserArgument) -> None:
-    """Disable a user: none of their keys stands until they are enabled again.
-
-    Example: keywright users disable ann@acme.example
-    """
-    with session.client() as client:
-        changed = client.users.disable(user)
-    session.out.changed(changed, f"Disabled {changed.name}.")
-
-
-@app.command()
-@command
-def enable(session: Session, user: UserArgument) -> None:
-    """Enable a user again. Keys that were revoked stay so.
-
-    Example: keywright users enable ann@acme.example
-    """
-    with session.client() as client:
-        changed = client.users.enable(user)
-    session.out.changed(changed, f"Enabled {changed.name}.")

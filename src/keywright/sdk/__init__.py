@@ -9,6 +9,16 @@ with Client() as client:  # KEYWRIGHT_URI and KEYWRIGHT_API_KEY
 
 from typing import TYPE_CHECKING, Any
 
+from keywright.sdk.arguments import (
+    KeyAttributes,
+    KeyChanges,
+    KeyFilter,
+    KeyPolicyChanges,
+    RoleAttributes,
+    UserChanges,
+    UserFilter,
+    WorkspaceAttributes,
+)
 from keywright.sdk.credentials import Secret
 from keywright.sdk.errors import (
     Aborted,
@@ -30,16 +40,25 @@ from keywright.sdk.errors import (
 )
 from keywright.sdk.results import (
     CreatedKey,
+    CreatedWorkspace,
     Credential,
     CredentialKind,
+    EnsuredKey,
+    Grant,
     Key,
+    KeyCreation,
+    KeyPolicy,
     KeyState,
     Principal,
     PrincipalUser,
     RateLimit,
+    Role,
+    RotatedKey,
     User,
     UserKind,
     UserState,
+    Workspace,
+    WorkspaceState,
 )
 
 if TYPE_CHECKING:
@@ -52,14 +71,23 @@ __all__ = [
     "Client",
     "ConfigurationError",
     "CreatedKey",
+    "CreatedWorkspace",
     "Credential",
     "CredentialKind",
     "DeadlineExceeded",
+    "EnsuredKey",
     "FailedPrecondition",
     "FieldViolation",
+    "Grant",
     "Internal",
     "InvalidArgument",
     "Key",
+    "KeyAttributes",
+    "KeyChanges",
+    "KeyCreation",
+    "KeyFilter",
+    "KeyPolicy",
+    "KeyPolicyChanges",
     "KeyState",
     "KeywrightError",
     "NotFound",
@@ -68,13 +96,21 @@ __all__ = [
     "PrincipalUser",
     "RateLimit",
     "ResourceExhausted",
+    "Role",
+    "RoleAttributes",
+    "RotatedKey",
     "Secret",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",
     "User",
+    "UserChanges",
+    "UserFilter",
     "UserKind",
     "UserState",
+    "Workspace",
+    "WorkspaceAttributes",
+    "WorkspaceState",
 ]
 
 

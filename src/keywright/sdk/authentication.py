@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from keywright.sdk.flow import Flow, Method, call
-from keywright.sdk.results import Principal, read
+from keywright.sdk.reading import read
+from keywright.sdk.results import Principal
 from keywright.v1 import auth_service_pb2 as pb
 
 _AUTHENTICATE = Method("AuthService", "Authenticate", pb.AuthenticateResponse)

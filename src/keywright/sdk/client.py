@@ -13,11 +13,14 @@ from keywright.sdk.authentication import authenticate
 from keywright.sdk.connection import TlsFiles, open_channel
 from keywright.sdk.credentials import Secret, find_api_key, find_uri
 from keywright.sdk.flow import Call, Flow, Listing, Surface, operation
+from keywright.sdk.grants import Grants
 from keywright.sdk.keys import Keys
 from keywright.sdk.names import Names
 from keywright.sdk.results import Principal
+from keywright.sdk.roles import Roles
 from keywright.sdk.status import from_call
 from keywright.sdk.users import Users
+from keywright.sdk.workspaces import Workspaces
 
 Result = TypeVar("Result")
 
@@ -46,6 +49,9 @@ class Client(Surface):
 
     keys: Keys
     users: Users
+    roles: Roles
+    grants: Grants
+    workspaces: Workspaces
 
     def __init__(
         self,
@@ -68,6 +74,9 @@ class Client(Surface):
         names = Names(self._api_key, workspace)
         self.keys = Keys(self._channel, names)
         self.users = Users(self._channel, names)
+        self.roles = Roles(self._channel, names)
+        self.grants = Grants(self._channel, names)
+        self.workspaces = Workspaces(self._channel, names)
 
     @operation
     def authenticate(

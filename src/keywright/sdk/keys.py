@@ -1,82 +1,69 @@
 """`client.keys`."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import TypeVar, Unpack
 
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
-
+from keywright.sdk.arguments import KeyAttributes, KeyChanges, KeyFilter
 from keywright.sdk.credentials import Secret
-from keywright.sdk.flow import Flow, Listing, Method, Surface, Transport, call, listing, operation
-from keywright.sdk.names import Names
-from keywright.sdk.results import CreatedKey, Key, KeyState, read
+from keywright.sdk.flow import Flow, Listing, Method, call, listing, operation
+from keywright.sdk.names import NamedSurface
+from keywright.sdk.reading import read
+from keywright.sdk.results import CreatedKey, EnsuredKey, Key, RotatedKey
+from keywright.sdk.writing import change, duration, write
 from keywright.v1 import key_pb2
 from keywright.v1 import key_service_pb2 as pb
 
 _SERVICE = "KeyService"
 _CREATE = Method(_SERVICE, "CreateKey", pb.CreateKeyResponse)
+_ENSURE = Method(_SERVICE, "EnsureKey", pb.EnsureKeyResponse)
 _GET = Method(_SERVICE, "GetKey", pb.GetKeyResponse)
+_LOOKUP = Method(_SERVICE, "LookupKey", pb.LookupKeyResponse)
 _LIST = Method(_SERVICE, "ListKeys", pb.ListKeysResponse)
+_UPDATE = Method(_SERVICE, "UpdateKey", pb.UpdateKeyResponse)
+_ROTATE = Method(_SERVICE, "RotateKey", pb.RotateKeyResponse)
+_DISABLE = Method(_SERVICE, "DisableKey", pb.DisableKeyResponse)
+_ENABLE = Method(_SERVICE, "EnableKey", pb.EnableKeyResponse)
 _REVOKE = Method(_SERVICE, "RevokeKey", pb.RevokeKeyResponse)
+_REVOKE_MANY = Method(_SERVICE, "RevokeKeys", pb.RevokeKeysResponse)
 _DELETE = Method(_SERVICE, "DeleteKey", pb.DeleteKeyResponse)
 
+Creation = TypeVar("Creation", pb.CreateKeyRequest, pb.EnsureKeyRequest)
 
-class Keys(Surface):
+
+class Keys(NamedSurface):
     """The API keys of a workspace. A key is named by its id or its full name."""
 
-    def __init__(self, transport: Transport, names: Names) -> None:
-        super().__init__(transport)
-        self._names = names
-
     @operation
-    def create(
-        self,
-        *,
-        display_name: str = "",
-        user: str | None = None,
-        key_id: str = "",
-        role: str | None = None,
-        scopes: Sequence[str] = (),
-        resource: str = "",
-        environment: str = "",
-        allowed_networks: Sequence[str] = (),
-        labels: Mapping[str, str] | None = None,
-        ttl: timedelta | None = None,
-        expire_time: datetime | None = None,
-    ) -> Flow[CreatedKey]:
+    def create(self, *, key_id: str = "", **attributes: Unpack[KeyAttributes]) -> Flow[CreatedKey]:
         """Create a key and get its token, which is shown this once.
 
         Args:
-            display_name: a name for people.
-            user: whose key, by id, e-mail address or full name; the caller's own if not given.
             key_id: the id, chosen by you; else one is given.
-            role: narrows the key to what this role may do.
-            scopes: narrow it to permissions that match one of these, `datasets.read`, `labels.*`.
-            resource: binds it to this and everything below, `projects/abc`.
-            environment: the workspace's first if not given.
-            allowed_networks: where it may be used from, `192.0.2.0/24`.
-            labels: marks for your own use.
-            ttl: how long it lives; or
-            expire_time: until when. With neither the workspace's policy decides.
+            attributes: `KeyAttributes`.
 
         Raises:
             ValueError: `expire_time` has no time zone.
         """
-        key = key_pb2.Key(
-            display_name=display_name,
-            user="" if user is None else (yield from self._names.user(user)),
-            role="" if role is None else (yield from self._names.role(role)),
-            scopes=scopes,
-            resource=resource,
-            environment=environment,
-            allowed_networks=allowed_networks,
-            labels=labels,
-            expire_time=_timestamp(expire_time),
-        )
-        parent = yield from self._names.workspace()
-        request = pb.CreateKeyRequest(parent=parent, key=key, key_id=key_id, ttl=_duration(ttl))
+        request = yield from self._creation(pb.CreateKeyRequest, key_id, attributes)
         reply = yield from call(_CREATE, request)
         return CreatedKey(read(Key, reply.key), Secret(reply.token), reply.revision)
+
+    @operation
+    def ensure(self, key_id: str, **attributes: Unpack[KeyAttributes]) -> Flow[EnsuredKey]:
+        """Create a key unless there is one of this id, as a program may each time it is set up.
+
+        Args:
+            key_id: the id.
+            attributes: `KeyAttributes`. An existing key must have the same, but for its expiry.
+
+        Raises:
+            AlreadyExists: the key has other attributes, or is revoked or expired.
+            ValueError: `expire_time` has no time zone.
+        """
+        request = yield from self._creation(pb.EnsureKeyRequest, key_id, attributes)
+        reply = yield from call(_ENSURE, request)
+        token = Secret(reply.token) if reply.token else None
+        return EnsuredKey(read(Key, reply.key), token, reply.created, reply.revision)
 
     @operation
     def get(self, key: str) -> Flow[Key]:
@@ -84,43 +71,85 @@ class Keys(Surface):
         request = pb.GetKeyRequest(name=(yield from self._names.key(key)))
         return read(Key, (yield from call(_GET, request)).key)
 
+    @operation
+    def lookup(self, prefix: str) -> Flow[Key]:
+        """Find a key by the prefix of its token, or of one that a rotation has replaced."""
+        parent = yield from self._names.workspace()
+        request = pb.LookupKeyRequest(parent=parent, prefix=prefix)
+        return read(Key, (yield from call(_LOOKUP, request)).key)
+
     @listing
     def list(
-        self,
-        *,
-        user: str | None = None,
-        states: Iterable[KeyState] = (),
-        role: str | None = None,
-        resource: str = "",
-        environment: str = "",
-        labels: Mapping[str, str] | None = None,
-        search: str = "",
-        page_size: int = 0,
+        self, *, order_by: str = "", page_size: int = 0, **matching: Unpack[KeyFilter]
     ) -> Flow[Listing[Key]]:
-        """Iterate over the keys that match all of what is given, newest first.
+        """Iterate over keys.
 
         Args:
-            user: of this user, by id, e-mail address or full name.
-            states: in one of these; only `ACTIVE` ones if not given.
-            role: narrowed to this role.
-            resource: bound to exactly this.
-            environment: of this environment.
-            labels: with all of these.
-            search: with this text in display name, prefix or the user's e-mail address.
+            order_by: `create_time`, `display_name`, `expire_time`, `last_used_time` or
+                `rotate_time`, with or without ` desc`; newest first if not given.
             page_size: how many to fetch at a time, at most 1,000; the server chooses if 0.
+            matching: `KeyFilter`; only `ACTIVE` keys if it gives no `states`.
+
+        Raises:
+            ValueError: a time has no zone.
         """
-        match = key_pb2.KeyFilter(
-            states=[key_pb2.KeyState.Value(f"KEY_STATE_{state}") for state in states],
-            user="" if user is None else (yield from self._names.user(user)),
-            role="" if role is None else (yield from self._names.role(role)),
-            resource=resource,
-            environment=environment,
-            labels=labels,
-            search=search,
-        )
+        match = write(key_pb2.KeyFilter, KeyFilter, (yield from self._names.full(matching)))
         parent = yield from self._names.workspace()
-        request = pb.ListKeysRequest(parent=parent, filter=match, page_size=page_size)
+        request = pb.ListKeysRequest(
+            parent=parent, filter=match, order_by=order_by, page_size=page_size
+        )
         return Listing(_LIST, request, lambda reply: (read(Key, each) for each in reply.keys))
+
+    @operation
+    def update(self, key: str, *, etag: str = "", **changes: Unpack[KeyChanges]) -> Flow[Key]:
+        """Change a key: what is given, and nothing else.
+
+        Args:
+            key: which.
+            etag: change it only if this is still its etag.
+            changes: `KeyChanges`; `role=""`, `scopes=()` or `expire_time=None` takes it away.
+
+        Raises:
+            FailedPrecondition: the key is revoked.
+            Aborted: it was changed since `etag`.
+            ValueError: nothing is given, or a time has no zone.
+        """
+        if changes.get("role") == "":
+            changes["role"] = None  # no role, and not the role with an empty id
+        given = yield from self._names.full(changes)
+        name = yield from self._names.key(key)
+        changed, mask = change(key_pb2.Key, KeyChanges, given, name=name, etag=etag)
+        request = pb.UpdateKeyRequest(key=changed, update_mask=mask)
+        return read(Key, (yield from call(_UPDATE, request)).key)
+
+    @operation
+    def rotate(
+        self, key: str, *, grace: timedelta | None = None, etag: str = ""
+    ) -> Flow[RotatedKey]:
+        """Give a key a new token, which is shown this once.
+
+        Args:
+            key: which.
+            grace: for how long the old token stands beside the new one, at most 7 days; it dies at
+                once if not given.
+            etag: rotate it only if this is still its etag.
+        """
+        name = yield from self._names.key(key)
+        request = pb.RotateKeyRequest(name=name, grace=duration(grace), etag=etag)
+        reply = yield from call(_ROTATE, request)
+        return RotatedKey(read(Key, reply.key), Secret(reply.token), reply.revision)
+
+    @operation
+    def disable(self, key: str) -> Flow[Key]:
+        """Disable a key: it does not stand until it is enabled again."""
+        request = pb.DisableKeyRequest(name=(yield from self._names.key(key)))
+        return read(Key, (yield from call(_DISABLE, request)).key)
+
+    @operation
+    def enable(self, key: str) -> Flow[Key]:
+        """Enable a key again, which takes all that the key may do."""
+        request = pb.EnableKeyRequest(name=(yield from self._names.key(key)))
+        return read(Key, (yield from call(_ENABLE, request)).key)
 
     @operation
     def revoke(self, key: str) -> Flow[Key]:
@@ -129,25 +158,44 @@ class Keys(Surface):
         return read(Key, (yield from call(_REVOKE, request)).key)
 
     @operation
+    def revoke_many(
+        self, *, validate_only: bool = False, **matching: Unpack[KeyFilter]
+    ) -> Flow[int]:
+        """Revoke every key that matches, for good; returns how many those were.
+
+        Args:
+            validate_only: only count them.
+            matching: `KeyFilter`, of which something must be given; in every state but `REVOKED`
+                if it gives no `states`.
+
+        Raises:
+            ValueError: a filter is empty, and more keys would match than were meant; or a time has
+                no zone.
+        """
+        for name, value in matching.items():
+            if value is not None and not value:
+                raise ValueError(f"{name} is empty")
+        match = write(key_pb2.KeyFilter, KeyFilter, (yield from self._names.full(matching)))
+        parent = yield from self._names.workspace()
+        request = pb.RevokeKeysRequest(parent=parent, filter=match, validate_only=validate_only)
+        return (yield from call(_REVOKE_MANY, request)).count
+
+    @operation
     def delete(self, key: str) -> Flow[Key]:
         """Delete a key's record, and with it the key; returns it as it last was."""
         request = pb.DeleteKeyRequest(name=(yield from self._names.key(key)))
         return read(Key, (yield from call(_DELETE, request)).key)
 
-
-def _timestamp(value: datetime | None) -> Timestamp | None:
-    if value is None:
-        return None
-    if value.tzinfo is None:  # protobuf would take it for UTC without a word
-        raise ValueError("expire_time needs a time zone")
-    message = Timestamp()
-    message.FromDatetime(value)
-    return message
-
-
-def _duration(value: timedelta | None) -> Duration | None:
-    if value is None:
-        return None
-    message = Duration()
-    message.FromTimedelta(value)
-    return message
+    def _creation(
+        self, kind: type[Creation], key_id: str, attributes: KeyAttributes
+    ) -> Flow[Creation]:
+        ttl = attributes.pop("ttl", None)
+        never_expires = attributes.pop("never_expires", False)
+        key = write(key_pb2.Key, KeyAttributes, (yield from self._names.full(attributes)))
+        return kind(
+            parent=(yield from self._names.workspace()),
+            key=key,
+            key_id=key_id,
+            ttl=duration(ttl),
+            never_expires=never_expires,
+        )

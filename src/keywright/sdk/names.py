@@ -1,10 +1,14 @@
 """From what people type to resource names: ids, e-mail addresses and full names are all taken."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from keywright.sdk.authentication import authenticate
 from keywright.sdk.credentials import Secret
-from keywright.sdk.flow import Flow
+from keywright.sdk.flow import Flow, Surface, Transport
 
 _WORKSPACES = "workspaces/"
+_COLLECTIONS = {"user": "users", "creator": "users", "role": "roles"}
 
 
 class Names:
@@ -12,10 +16,12 @@ class Names:
 
     def __init__(self, api_key: Secret, workspace: str | None) -> None:
         self._api_key = api_key
-        self._workspace = workspace and _WORKSPACES + workspace.removeprefix(_WORKSPACES)
+        self._workspace = workspace and _workspace_name(workspace)
 
-    def workspace(self) -> Flow[str]:
-        """`workspaces/{workspace}`."""
+    def workspace(self, text: str | None = None) -> Flow[str]:
+        """A workspace's name, from it or an id; without either, that of this one."""
+        if text is not None:
+            return _workspace_name(text)
         if self._workspace is None:
             principal = yield from authenticate(self._api_key.reveal())
             self._workspace = principal.workspace
@@ -33,8 +39,32 @@ class Names:
         """A role's name, from it or an id."""
         return self._within("roles", text)
 
+    def grant(self, text: str) -> Flow[str]:
+        """A grant's name, from it or an id."""
+        return self._within("grants", text)
+
+    def full(self, given: Mapping[str, Any]) -> Flow[dict[str, Any]]:
+        """What was given, with the full names of the users and roles in it."""
+        full = dict(given)
+        for name, collection in _COLLECTIONS.items():
+            if full.get(name) is not None:
+                full[name] = yield from self._within(collection, full[name])
+        return full
+
     def _within(self, collection: str, text: str) -> Flow[str]:
         if text.startswith(_WORKSPACES):
             return text
         workspace = yield from self.workspace()
         return f"{workspace}/{collection}/{text}"
+
+
+class NamedSurface(Surface):
+    """Something with operations on what has a name."""
+
+    def __init__(self, transport: Transport, names: Names) -> None:
+        super().__init__(transport)
+        self._names = names
+
+
+def _workspace_name(text: str) -> str:
+    return _WORKSPACES + text.removeprefix(_WORKSPACES)

@@ -3,17 +3,12 @@
 Times are aware, in UTC. An enum member `UNKNOWN` is a value that is newer than this client.
 """
 
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cache
-from types import UnionType
-from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from keywright.sdk.credentials import Secret
-
-Result = TypeVar("Result")
 
 
 class KeyState(StrEnum):
@@ -40,6 +35,23 @@ class UserState(StrEnum):
     UNKNOWN = "UNKNOWN"
     ACTIVE = "ACTIVE"
     DISABLED = "DISABLED"
+
+
+class WorkspaceState(StrEnum):
+    """Whether a workspace is in use; no credential of a disabled one stands."""
+
+    UNKNOWN = "UNKNOWN"
+    ACTIVE = "ACTIVE"
+    DISABLED = "DISABLED"
+
+
+class KeyCreation(StrEnum):
+    """Who may create keys of their own: who has `keys.own`, or only who has `keys.any`."""
+
+    UNKNOWN = "UNKNOWN"
+    EVERYONE = "EVERYONE"
+    ADMINS = "ADMINS"
+    UNSPECIFIED = EVERYONE  # the contract says so of a policy that says nothing
 
 
 class CredentialKind(StrEnum):
@@ -81,6 +93,7 @@ class Key(_Named):
     user_email: str
     creator: str
     creator_email: str
+    creator_credential: str
     role: str
     scopes: tuple[str, ...]
     resource: str
@@ -89,6 +102,8 @@ class Key(_Named):
     allowed_networks: tuple[str, ...]
     rate_limit: RateLimit | None
     prefix: str
+    retiring_prefix: str
+    retire_time: datetime | None
     state: KeyState
     create_time: datetime | None
     update_time: datetime | None
@@ -110,6 +125,28 @@ class CreatedKey:
 
 
 @dataclass(frozen=True, slots=True)
+class EnsuredKey:
+    """A key that is there now; its token only if this call has created it."""
+
+    key: Key
+    token: Secret | None
+    created: bool
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class RotatedKey:
+    """A key and its new token, which is shown this once; `token.reveal()` gives it.
+
+    The old one, `key.retiring_prefix`, stands until `key.retire_time`.
+    """
+
+    key: Key
+    token: Secret
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
 class User(_Named):
     """Someone or something that acts in a workspace."""
 
@@ -120,10 +157,91 @@ class User(_Named):
     role: str
     state: UserState
     external_id: str
+    resource: str
     labels: Mapping[str, str]
     create_time: datetime | None
     update_time: datetime | None
     etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Role(_Named):
+    """A named set of permissions, as patterns."""
+
+    name: str
+    display_name: str
+    description: str
+    permissions: tuple[str, ...]
+    may_hold_keys: bool
+    built_in: bool
+    create_time: datetime | None
+    update_time: datetime | None
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant(_Named):
+    """Adds a role's permissions to a user, on a resource and everything below it."""
+
+    name: str
+    user: str
+    user_email: str
+    resource: str
+    role: str
+    creator: str
+    create_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPolicy:
+    """What a workspace asks of its keys; with nothing given it asks nothing.
+
+    Attributes:
+        max_ttl: the longest that a key may live. None: 25 weeks if `expiry_required`, else any.
+        default_ttl: how long a key lives whose creation does not say.
+        expiry_required: whether every key must expire.
+        max_keys_per_user: of those that are neither revoked nor expired; 0 is without limit.
+        key_creation: who may create keys of their own.
+        free_binding: whether everyone who may create a key may bind it to a resource.
+        rotation_reminder: after how long without a rotation people are reminded. None: never.
+    """
+
+    max_ttl: timedelta | None = None
+    default_ttl: timedelta | None = None
+    expiry_required: bool = False
+    max_keys_per_user: int = 0
+    key_creation: KeyCreation = KeyCreation.EVERYONE
+    free_binding: bool = False
+    rotation_reminder: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace(_Named):
+    """The tenant. `environments` begins with the default.
+
+    `permission_catalog` has a description for each permission of its applications, and every other
+    is refused; None: permissions are free.
+    """
+
+    name: str
+    display_name: str
+    state: WorkspaceState
+    policy: KeyPolicy
+    environments: tuple[str, ...]
+    permission_catalog: Mapping[str, str] | None
+    labels: Mapping[str, str]
+    create_time: datetime | None
+    update_time: datetime | None
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedWorkspace:
+    """A new workspace, and its first admin if one was named."""
+
+    workspace: Workspace
+    admin: User | None
+    revision: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,45 +287,3 @@ class Principal:
     rate_limit: RateLimit | None
     expire_time: datetime | None
     revision: str
-
-
-_CONTAINERS: Mapping[Any, Callable[[Any], Any]] = {tuple: tuple, Mapping: dict}
-
-
-def read(kind: type[Result], message: Any) -> Result:
-    """A message as the result type `kind`, whose fields are among its own."""
-    hints = _hints(cast("Hashable", kind))
-    return kind(**{field: _value(message, field, hint) for field, hint in hints.items()})
-
-
-@cache
-def _hints(kind: Any) -> dict[str, Any]:
-    hints = get_type_hints(kind)
-    return {field.name: hints[field.name] for field in fields(kind)}
-
-
-def _value(message: Any, field: str, hint: Any) -> Any:
-    value = getattr(message, field)
-    if isinstance(hint, UnionType):
-        return _convert(value, get_args(hint)[0]) if message.HasField(field) else None
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return _member(hint, message.DESCRIPTOR.fields_by_name[field].enum_type, value)
-    return _convert(value, hint)
-
-
-def _convert(value: Any, hint: Any) -> Any:
-    if hint is datetime:
-        return value.ToDatetime(tzinfo=UTC)
-    if hint is timedelta:
-        return value.ToTimedelta()
-    if is_dataclass(hint) and isinstance(hint, type):
-        return read(hint, value)
-    container = _CONTAINERS.get(get_origin(hint))
-    return value if container is None else container(value)
-
-
-def _member(kind: type[StrEnum], enum: Any, number: int) -> StrEnum:
-    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
-    known = enum.values_by_number.get(number)
-    name = "" if known is None else known.name.removeprefix(prefix)
-    return kind.__members__.get(name, kind("UNKNOWN"))

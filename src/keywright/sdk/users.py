@@ -1,10 +1,14 @@
 """`client.users`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import Unpack
 
-from keywright.sdk.flow import Flow, Listing, Method, Surface, Transport, call, listing, operation
-from keywright.sdk.names import Names
-from keywright.sdk.results import User, UserKind, UserState, read
+from keywright.sdk.arguments import UserChanges, UserFilter
+from keywright.sdk.flow import Flow, Listing, Method, call, listing, operation
+from keywright.sdk.names import NamedSurface
+from keywright.sdk.reading import read
+from keywright.sdk.results import User, UserKind
+from keywright.sdk.writing import change, write
 from keywright.v1 import user_pb2
 from keywright.v1 import user_service_pb2 as pb
 
@@ -12,16 +16,14 @@ _SERVICE = "UserService"
 _CREATE = Method(_SERVICE, "CreateUser", pb.CreateUserResponse)
 _GET = Method(_SERVICE, "GetUser", pb.GetUserResponse)
 _LIST = Method(_SERVICE, "ListUsers", pb.ListUsersResponse)
+_UPDATE = Method(_SERVICE, "UpdateUser", pb.UpdateUserResponse)
 _DISABLE = Method(_SERVICE, "DisableUser", pb.DisableUserResponse)
 _ENABLE = Method(_SERVICE, "EnableUser", pb.EnableUserResponse)
+_DELETE = Method(_SERVICE, "DeleteUser", pb.DeleteUserResponse)
 
 
-class Users(Surface):
+class Users(NamedSurface):
     """The users of a workspace. A user is named by id, e-mail address or full name."""
-
-    def __init__(self, transport: Transport, names: Names) -> None:
-        super().__init__(transport)
-        self._names = names
 
     @operation
     def create(
@@ -33,17 +35,19 @@ class Users(Surface):
         display_name: str = "",
         user_id: str = "",
         external_id: str = "",
+        resource: str = "",
         labels: Mapping[str, str] | None = None,
     ) -> Flow[User]:
         """Create a user.
 
         Args:
             email: unique in the workspace; only a service user needs none.
-            role: `guest` if not given.
+            role: `guest` if not given; none for a service user of a resource.
             kind: a person or a program.
             display_name: a name for people.
             user_id: the id, chosen by you; else one is given.
             external_id: the user's id in another system.
+            resource: makes it a service user of this, whose only authority is grants on it.
             labels: marks for your own use.
         """
         user = user_pb2.User(
@@ -52,6 +56,7 @@ class Users(Surface):
             kind=user_pb2.UserKind.Value(f"USER_KIND_{kind}"),
             display_name=display_name,
             external_id=external_id,
+            resource=resource,
             labels=labels,
         )
         parent = yield from self._names.workspace()
@@ -65,36 +70,37 @@ class Users(Surface):
         return read(User, (yield from call(_GET, request)).user)
 
     @listing
-    def list(
-        self,
-        *,
-        states: Iterable[UserState] = (),
-        kinds: Iterable[UserKind] = (),
-        role: str | None = None,
-        labels: Mapping[str, str] | None = None,
-        search: str = "",
-        page_size: int = 0,
-    ) -> Flow[Listing[User]]:
-        """Iterate over the users that match all of what is given, newest first.
+    def list(self, *, page_size: int = 0, **matching: Unpack[UserFilter]) -> Flow[Listing[User]]:
+        """Iterate over users, newest first.
 
         Args:
-            states: in one of these; in any if not given.
-            kinds: of one of these; of any if not given.
-            role: with this role.
-            labels: with all of these.
-            search: with this text in display name or e-mail address.
             page_size: how many to fetch at a time, at most 1,000; the server chooses if 0.
+            matching: `UserFilter`.
         """
-        match = user_pb2.UserFilter(
-            states=[user_pb2.UserState.Value(f"USER_STATE_{state}") for state in states],
-            kinds=[user_pb2.UserKind.Value(f"USER_KIND_{kind}") for kind in kinds],
-            role="" if role is None else (yield from self._names.role(role)),
-            labels=labels,
-            search=search,
-        )
+        match = write(user_pb2.UserFilter, UserFilter, (yield from self._names.full(matching)))
         parent = yield from self._names.workspace()
         request = pb.ListUsersRequest(parent=parent, filter=match, page_size=page_size)
         return Listing(_LIST, request, lambda reply: (read(User, each) for each in reply.users))
+
+    @operation
+    def update(self, user: str, *, etag: str = "", **changes: Unpack[UserChanges]) -> Flow[User]:
+        """Change a user: what is given, and nothing else. A lower role counts at once.
+
+        Args:
+            user: which.
+            etag: change the user only if this is still the etag.
+            changes: `UserChanges`.
+
+        Raises:
+            FailedPrecondition: it is the last admin's role.
+            Aborted: the user was changed since `etag`.
+            ValueError: nothing is given.
+        """
+        given = yield from self._names.full(changes)
+        name = yield from self._names.user(user)
+        changed, mask = change(user_pb2.User, UserChanges, given, name=name, etag=etag)
+        request = pb.UpdateUserRequest(user=changed, update_mask=mask)
+        return read(User, (yield from call(_UPDATE, request)).user)
 
     @operation
     def disable(self, user: str) -> Flow[User]:
@@ -107,3 +113,16 @@ class Users(Surface):
         """Enable a user again; keys that were revoked stay so."""
         request = pb.EnableUserRequest(name=(yield from self._names.user(user)))
         return read(User, (yield from call(_ENABLE, request)).user)
+
+    @operation
+    def delete(self, user: str, *, force: bool = False) -> Flow[User]:
+        """Delete a user with their grants, SSH keys and sessions; returns them as they last were.
+
+        The records of their keys stay, revoked.
+
+        Args:
+            user: which.
+            force: also a user who still has keys that are not revoked.
+        """
+        request = pb.DeleteUserRequest(name=(yield from self._names.user(user)), force=force)
+        return read(User, (yield from call(_DELETE, request)).user)

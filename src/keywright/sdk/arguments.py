@@ -1,0 +1,172 @@
+"""What calls take by keyword, where it is much or the same for several of them.
+
+An update changes what it is given, and nothing else: leave out what is to stay as it is.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import TypedDict
+
+from keywright.sdk.results import (
+    KeyCreation,
+    KeyPolicy,
+    KeyState,
+    RateLimit,
+    UserKind,
+    UserState,
+)
+
+
+class KeyAttributes(TypedDict, total=False):
+    """What a key is made with; of `ttl`, `expire_time` and `never_expires` only one.
+
+    Attributes:
+        display_name: a name for people.
+        user: whose key, by id, e-mail address or full name; the caller's own if not given.
+        role: narrows the key to what this role may do.
+        scopes: narrow it to permissions that match one of these, `datasets.read`, `labels.*`.
+        resource: binds it to this and everything below, `projects/abc`.
+        environment: the workspace's first if not given.
+        allowed_networks: where it may be used from, `192.0.2.0/24`.
+        labels: marks for your own use.
+        rate_limit: how often it may be used.
+        ttl: how long it lives.
+        expire_time: until when it lives.
+        never_expires: that it does not expire; with none of the three the policy decides.
+    """
+
+    display_name: str
+    user: str | None
+    role: str | None
+    scopes: Collection[str]
+    resource: str
+    environment: str
+    allowed_networks: Collection[str]
+    labels: Mapping[str, str] | None
+    rate_limit: RateLimit | None
+    ttl: timedelta | None
+    expire_time: datetime | None
+    never_expires: bool
+
+
+class KeyChanges(TypedDict, total=False):
+    """What of a key can be changed. What is empty or None is taken away from it."""
+
+    display_name: str | None
+    role: str | None
+    scopes: Collection[str] | None
+    resource: str | None
+    allowed_networks: Collection[str] | None
+    labels: Mapping[str, str] | None
+    rate_limit: RateLimit | None
+    expire_time: datetime | None
+
+
+class KeyFilter(TypedDict, total=False):
+    """Which keys are meant: those that match all of what is given.
+
+    Attributes:
+        states: in one of these.
+        user: of this user, by id, e-mail address or full name.
+        creator: created by this user.
+        resource: bound to exactly this.
+        role: narrowed to this role.
+        environment: of this environment.
+        labels: with all of these.
+        expires_before: that expire, and before this moment.
+        unused_since: not used since this moment, or never used and created before it.
+        unrotated_since: not rotated since this moment.
+        search: with this text in display name, prefix or the user's e-mail address.
+    """
+
+    states: Collection[KeyState]
+    user: str | None
+    creator: str | None
+    resource: str
+    role: str | None
+    environment: str
+    labels: Mapping[str, str] | None
+    expires_before: datetime | None
+    unused_since: datetime | None
+    unrotated_since: datetime | None
+    search: str
+
+
+class UserFilter(TypedDict, total=False):
+    """Which users are meant: those that match all of what is given.
+
+    Attributes:
+        states: in one of these.
+        kinds: of one of these.
+        role: with this role.
+        external_id: with this id in another system.
+        resource: service users of exactly this.
+        labels: with all of these.
+        search: with this text in display name or e-mail address.
+    """
+
+    states: Collection[UserState]
+    kinds: Collection[UserKind]
+    role: str | None
+    external_id: str
+    resource: str
+    labels: Mapping[str, str] | None
+    search: str
+
+
+class UserChanges(TypedDict, total=False):
+    """What of a user can be changed. What is empty or None is taken away."""
+
+    email: str | None
+    display_name: str | None
+    role: str
+    external_id: str | None
+    labels: Mapping[str, str] | None
+
+
+class RoleAttributes(TypedDict, total=False):
+    """What a role is made with, and what of it can be changed.
+
+    Attributes:
+        display_name: a name for people.
+        description: what it is for.
+        permissions: patterns, `datasets.read`, `labels.*`.
+        may_hold_keys: whether users with this role may hold keys.
+    """
+
+    display_name: str | None
+    description: str | None
+    permissions: Collection[str] | None
+    may_hold_keys: bool
+
+
+class KeyPolicyChanges(TypedDict, total=False):
+    """What of a policy can be changed by itself. A time that is None is not limited any more."""
+
+    max_ttl: timedelta | None
+    default_ttl: timedelta | None
+    expiry_required: bool
+    max_keys_per_user: int
+    key_creation: KeyCreation
+    free_binding: bool
+    rotation_reminder: timedelta | None
+
+
+class WorkspaceAttributes(TypedDict, total=False):
+    """What a workspace is made with, and what of it can be changed.
+
+    Attributes:
+        display_name: a name for people.
+        policy: what is asked of its keys. In a change a `KeyPolicy` replaces the whole policy, a
+            mapping only those parts of it that it has.
+        environments: what a key may be of, the default first; `live` and `test` if not given.
+        permission_catalog: the permissions of its applications, each with a description; any other
+            is refused then. Without it permissions are free.
+        labels: marks for the operators' own use.
+    """
+
+    display_name: str | None
+    policy: KeyPolicy | KeyPolicyChanges | None
+    environments: Collection[str]
+    permission_catalog: Mapping[str, str] | None
+    labels: Mapping[str, str] | None

@@ -1,0 +1,78 @@
+"""`client.roles`."""
+
+from typing import Unpack
+
+from keywright.sdk.arguments import RoleAttributes
+from keywright.sdk.flow import Flow, Listing, Method, call, listing, operation
+from keywright.sdk.names import NamedSurface
+from keywright.sdk.reading import read
+from keywright.sdk.results import Role
+from keywright.sdk.writing import change, write
+from keywright.v1 import role_pb2
+from keywright.v1 import role_service_pb2 as pb
+
+_SERVICE = "RoleService"
+_CREATE = Method(_SERVICE, "CreateRole", pb.CreateRoleResponse)
+_GET = Method(_SERVICE, "GetRole", pb.GetRoleResponse)
+_LIST = Method(_SERVICE, "ListRoles", pb.ListRolesResponse)
+_UPDATE = Method(_SERVICE, "UpdateRole", pb.UpdateRoleResponse)
+_DELETE = Method(_SERVICE, "DeleteRole", pb.DeleteRoleResponse)
+
+
+class Roles(NamedSurface):
+    """The roles of a workspace. A role is named by its id, in any case, or its full name."""
+
+    @operation
+    def create(self, role_id: str, **attributes: Unpack[RoleAttributes]) -> Flow[Role]:
+        """Create a role.
+
+        Args:
+            role_id: the id, chosen by you.
+            attributes: `RoleAttributes`; its holders may hold no keys unless it says so.
+        """
+        role = write(role_pb2.Role, RoleAttributes, attributes)
+        parent = yield from self._names.workspace()
+        request = pb.CreateRoleRequest(parent=parent, role=role, role_id=role_id)
+        return read(Role, (yield from call(_CREATE, request)).role)
+
+    @operation
+    def get(self, role: str) -> Flow[Role]:
+        """Get a role."""
+        request = pb.GetRoleRequest(name=(yield from self._names.role(role)))
+        return read(Role, (yield from call(_GET, request)).role)
+
+    @listing
+    def list(self, *, page_size: int = 0) -> Flow[Listing[Role]]:
+        """Iterate over the roles: the built-in ones first, then by id.
+
+        Args:
+            page_size: how many to fetch at a time, at most 1,000; the server chooses if 0.
+        """
+        parent = yield from self._names.workspace()
+        request = pb.ListRolesRequest(parent=parent, page_size=page_size)
+        return Listing(_LIST, request, lambda reply: (read(Role, each) for each in reply.roles))
+
+    @operation
+    def update(self, role: str, *, etag: str = "", **changes: Unpack[RoleAttributes]) -> Flow[Role]:
+        """Change a role, and at once what everybody who has it may do; only what is given.
+
+        Args:
+            role: which.
+            etag: change it only if this is still its etag.
+            changes: `RoleAttributes`; what is empty or None is taken away.
+
+        Raises:
+            FailedPrecondition: the role is built in.
+            Aborted: it was changed since `etag`.
+            ValueError: nothing is given.
+        """
+        name = yield from self._names.role(role)
+        changed, mask = change(role_pb2.Role, RoleAttributes, changes, name=name, etag=etag)
+        request = pb.UpdateRoleRequest(role=changed, update_mask=mask)
+        return read(Role, (yield from call(_UPDATE, request)).role)
+
+    @operation
+    def delete(self, role: str) -> Flow[Role]:
+        """Delete a role that no user, grant or key has; returns it as it last was."""
+        request = pb.DeleteRoleRequest(name=(yield from self._names.role(role)))
+        return read(Role, (yield from call(_DELETE, request)).role)

@@ -1,0 +1,106 @@
+"""From what callers give to messages."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from keywright.v1.workspace_pb2 import PermissionCatalog
+
+M = TypeVar("M", bound=Message)
+
+
+def write(kind: type[M], arguments: type, given: Mapping[str, Any], **more: str) -> M:
+    """What was given, in Python's own types, as a message; what is None is left out.
+
+    Args:
+        kind: the message's type.
+        arguments: the `TypedDict` that `given` is of: what it has not is refused.
+        given: the values.
+        more: fields that are no argument.
+
+    Raises:
+        TypeError: there is no such argument. Left out in silence it would be a filter that matches
+            more than was meant, or a limit that a key does not have.
+        ValueError: a time has no zone.
+    """
+    for name in given:
+        if name not in arguments.__annotations__:
+            raise TypeError(f"got an unexpected keyword argument {name!r}")
+    return kind(**more, **_values(kind.DESCRIPTOR, given))
+
+
+def change(
+    kind: type[M], arguments: type, given: Mapping[str, Any], *, name: str, etag: str
+) -> tuple[M, FieldMask]:
+    """A resource with new values, and the mask that says which: all that are given.
+
+    Raises:
+        TypeError: there is no such argument.
+        ValueError: nothing is given, or a time has no zone.
+    """
+    # An empty mask means "what is not empty", so that nothing could be taken away.
+    mask = FieldMask(paths=_paths(given))
+    if not mask.paths:
+        raise ValueError("nothing to change is given")
+    return write(kind, arguments, given, name=name, etag=etag), mask
+
+
+def duration(value: timedelta | None) -> Duration | None:
+    """A length of time."""
+    if value is None:
+        return None
+    message = Duration()
+    message.FromTimedelta(value)
+    return message
+
+
+def _paths(given: Mapping[str, Any]) -> list[str]:
+    # A mapping in place of a policy has only the fields of it that are to be changed.
+    parts = given.get("policy")
+    if not isinstance(parts, Mapping):
+        return list(given)
+    return [name for name in given if name != "policy"] + [f"policy.{name}" for name in parts]
+
+
+def _values(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _value(kind.fields_by_name[name], value)
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+def _value(field: FieldDescriptor, value: Any) -> Any:
+    if isinstance(value, datetime):
+        return _timestamp(field.name, value)
+    if isinstance(value, timedelta):
+        return duration(value)
+    if field.enum_type is not None:
+        prefix = field.enum_type.values[0].name.removesuffix("UNSPECIFIED")
+        return (
+            f"{prefix}{value}" if isinstance(value, str) else [f"{prefix}{each}" for each in value]
+        )
+    kind = field.message_type
+    if kind is None or kind.GetOptions().map_entry:
+        return value
+    if kind is PermissionCatalog.DESCRIPTOR:
+        entries = [{"permission": each, "description": text} for each, text in value.items()]
+        return {"entries": entries}
+    if not isinstance(value, Mapping):
+        value = {each.name: getattr(value, each.name) for each in fields(value)}
+    return _values(kind, value)
+
+
+def _timestamp(name: str, value: datetime) -> Timestamp:
+    if value.tzinfo is None:  # protobuf would take it for UTC without a word
+        raise ValueError(f"{name} needs a time zone")
+    message = Timestamp()
+    message.FromDatetime(value)
+    return message

@@ -1,0 +1,489 @@
+"""What a command line asks of a server, and how the answer is shown."""
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import descriptor_pool, text_format
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
+from typer.testing import CliRunner, Result
+
+from keywright.cli import app
+from keywright.cli.exits import ExitCode
+from keywright.v1 import (
+    auth_service_pb2,
+    grant_pb2,
+    grant_service_pb2,
+    key_pb2,
+    key_service_pb2,
+    role_pb2,
+    role_service_pb2,
+    user_pb2,
+    user_service_pb2,
+    workspace_pb2,
+    workspace_service_pb2,
+)
+
+CREATED = Timestamp(seconds=1_800_000_000)  # 2027-01-15 08:00 UTC
+
+
+@dataclass
+class Server(grpc.GenericRpcHandler):
+    """Answers every method with what the test says, else with nothing in it."""
+
+    uri: str = ""
+    replies: dict[str, Message] = field(default_factory=dict)
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+
+    def service(self, details: Any) -> Any:
+        method = descriptor_pool.Default().FindMethodByName(details.method[1:].replace("/", "."))
+
+        def answer(request: Any, context: grpc.ServicerContext) -> Message:
+            if method.name == "Authenticate":
+                return auth_service_pb2.AuthenticateResponse(workspace="workspaces/w")
+            self.calls.append((method.name, request))
+            return self.replies.get(method.name) or GetMessageClass(method.output_type)()
+
+        return grpc.unary_unary_rpc_method_handler(
+            answer,
+            request_deserializer=GetMessageClass(method.input_type).FromString,
+            response_serializer=lambda reply: reply.SerializeToString(),
+        )
+
+    @property
+    def called(self) -> list[str]:
+        """The methods that were called, in order."""
+        return [name for name, _ in self.calls]
+
+    @property
+    def request(self) -> Any:
+        """The request of the one call that was made."""
+        ((_, request),) = self.calls
+        return request
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    serving = grpc.server(ThreadPoolExecutor(4))
+    handler = Server()
+    serving.add_generic_rpc_handlers((handler,))
+    handler.uri = f"127.0.0.1:{serving.add_insecure_port('127.0.0.1:0')}"
+    serving.start()
+    yield handler
+    serving.stop(None).wait(10)
+
+
+Keywright = Callable[..., Result]
+
+
+@pytest.fixture
+def keywright(server: Server, monkeypatch: pytest.MonkeyPatch) -> Keywright:
+    monkeypatch.setenv("KEYWRIGHT_URI", server.uri)
+    monkeypatch.setenv("KEYWRIGHT_API_KEY", "own-key")
+
+    def run(command: str, *arguments: str) -> Result:
+        return CliRunner().invoke(app, [*command.split(), *arguments])
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "method", "request_text"),
+    [
+        (
+            "keys create --user ann --rate-limit 100/1m --never-expires --resource projects/abc",
+            [],
+            "CreateKey",
+            """parent: 'workspaces/w' never_expires: true key { user: 'workspaces/w/users/ann'
+            resource: 'projects/abc' rate_limit { requests: 100 period { seconds: 60 } } }""",
+        ),
+        (
+            "keys ensure ci --scope datasets.read --ttl 2w",
+            [],
+            "EnsureKey",
+            """parent: 'workspaces/w' key_id: 'ci' key { scopes: 'datasets.read' }
+            ttl { seconds: 1209600 }""",
+        ),
+        (
+            "keys lookup j419xabT5ktr",
+            [],
+            "LookupKey",
+            "parent: 'workspaces/w' prefix: 'j419xabT5ktr'",
+        ),
+        (
+            "keys list --all --creator ben --order-by",
+            ["expire_time desc"],
+            "ListKeys",
+            """parent: 'workspaces/w' page_size: 1000 order_by: 'expire_time desc' filter {
+            creator: 'workspaces/w/users/ben' states: KEY_STATE_ACTIVE states: KEY_STATE_DISABLED
+            states: KEY_STATE_EXPIRED states: KEY_STATE_REVOKED }""",
+        ),
+        (
+            "keys list --non-revoked --unused-since 2026-12-31T00:00:00Z --search",
+            ["ci deploy"],
+            "ListKeys",
+            """parent: 'workspaces/w' page_size: 1000 filter { states: KEY_STATE_ACTIVE
+            states: KEY_STATE_DISABLED states: KEY_STATE_EXPIRED search: 'ci deploy'
+            unused_since { seconds: 1798675200 } }""",
+        ),
+        (
+            "keys list --state Expired --label team=data --role viewer --environment test",
+            [],
+            "ListKeys",
+            """parent: 'workspaces/w' page_size: 1000 filter { states: KEY_STATE_EXPIRED
+            labels { key: 'team' value: 'data' } role: 'workspaces/w/roles/viewer'
+            environment: 'test' }""",
+        ),
+        (
+            (
+                "keys update ci --role viewer --scope a.b --scope c.* --no-resource --no-labels"
+                " --expires 2026-12-31T00:00:00Z --rate-limit 5/1s --etag v1 --display-name"
+            ),
+            ["CI of Ann"],
+            "UpdateKey",
+            """key { name: 'workspaces/w/keys/ci' etag: 'v1' display_name: 'CI of Ann'
+            role: 'workspaces/w/roles/viewer' scopes: 'a.b' scopes: 'c.*'
+            rate_limit { requests: 5 period { seconds: 1 } }
+            expire_time { seconds: 1798675200 } }
+            update_mask { paths: ['display_name', 'role', 'scopes', 'resource', 'labels',
+            'rate_limit', 'expire_time'] }""",
+        ),
+        (
+            (
+                "keys update ci --no-role --no-scopes --no-allowed-networks --no-rate-limit"
+                " --never-expires"
+            ),
+            [],
+            "UpdateKey",
+            """key { name: 'workspaces/w/keys/ci' } update_mask { paths: ['role', 'scopes',
+            'allowed_networks', 'rate_limit', 'expire_time'] }""",
+        ),
+        (
+            "keys rotate ci --grace 24h --etag v1",
+            [],
+            "RotateKey",
+            "name: 'workspaces/w/keys/ci' grace { seconds: 86400 } etag: 'v1'",
+        ),
+        ("keys disable ci", [], "DisableKey", "name: 'workspaces/w/keys/ci'"),
+        ("keys enable ci", [], "EnableKey", "name: 'workspaces/w/keys/ci'"),
+        (
+            "keys revoke-many --user ann --resource projects/abc",
+            [],
+            "RevokeKeys",
+            """parent: 'workspaces/w' filter { user: 'workspaces/w/users/ann'
+            resource: 'projects/abc' }""",
+        ),
+        (
+            "keys revoke-many --state disabled --dry-run",
+            [],
+            "RevokeKeys",
+            "parent: 'workspaces/w' validate_only: true filter { states: KEY_STATE_DISABLED }",
+        ),
+        (
+            "users create --kind service --user-id bot --resource projects/abc",
+            [],
+            "CreateUser",
+            """parent: 'workspaces/w' user_id: 'bot' user { kind: USER_KIND_SERVICE
+            resource: 'projects/abc' }""",
+        ),
+        (
+            "users list --external-id okta|1 --resource projects/abc",
+            [],
+            "ListUsers",
+            """parent: 'workspaces/w' page_size: 1000 filter { external_id: 'okta|1'
+            resource: 'projects/abc' }""",
+        ),
+        (
+            "users update ann@acme.example --role member --no-external-id --label team=data",
+            [],
+            "UpdateUser",
+            """user { name: 'workspaces/w/users/ann@acme.example' role: 'workspaces/w/roles/member'
+            labels { key: 'team' value: 'data' } }
+            update_mask { paths: ['role', 'external_id', 'labels'] }""",
+        ),
+        (
+            "users delete ann --force",
+            [],
+            "DeleteUser",
+            "name: 'workspaces/w/users/ann' force: true",
+        ),
+        (
+            "roles create auditor --permission audit.read --permission usage.* --may-hold-keys",
+            [],
+            "CreateRole",
+            """parent: 'workspaces/w' role_id: 'auditor' role { permissions: 'audit.read'
+            permissions: 'usage.*' may_hold_keys: true }""",
+        ),
+        (
+            "roles update auditor --no-permissions --no-may-hold-keys --description",
+            ["Reads nothing"],
+            "UpdateRole",
+            """role { name: 'workspaces/w/roles/auditor' description: 'Reads nothing' }
+            update_mask { paths: ['permissions', 'may_hold_keys', 'description'] }""",
+        ),
+        ("roles delete auditor", [], "DeleteRole", "name: 'workspaces/w/roles/auditor'"),
+        (
+            "grants create --user ann --resource projects/abc --role editor --grant-id g",
+            [],
+            "CreateGrant",
+            """parent: 'workspaces/w' grant_id: 'g' grant { user: 'workspaces/w/users/ann'
+            resource: 'projects/abc' role: 'workspaces/w/roles/editor' }""",
+        ),
+        (
+            "grants list --user ann --role editor",
+            [],
+            "ListGrants",
+            """parent: 'workspaces/w' page_size: 1000 filter { user: 'workspaces/w/users/ann'
+            role: 'workspaces/w/roles/editor' }""",
+        ),
+        ("grants delete g", [], "DeleteGrant", "name: 'workspaces/w/grants/g'"),
+        (
+            (
+                "workspaces create acme --admin-email ann@acme.example --max-ttl 12w"
+                " --key-creation admins --environment live --permission a.b --permission"
+            ),
+            ["datasets.read=Read = look at"],
+            "CreateWorkspace",
+            """workspace_id: 'acme' admin_email: 'ann@acme.example' workspace {
+            policy { max_ttl { seconds: 7257600 } key_creation: KEY_CREATION_ADMINS }
+            environments: 'live' permission_catalog { entries { permission: 'a.b' }
+            entries { permission: 'datasets.read' description: 'Read = look at' } } }""",
+        ),
+        ("workspaces get", [], "GetWorkspace", "name: 'workspaces/w'"),
+        ("workspaces get --workspace acme", [], "GetWorkspace", "name: 'workspaces/acme'"),
+        ("workspaces list", [], "ListWorkspaces", "page_size: 1000"),
+        (
+            (
+                "workspaces update --no-max-ttl --default-ttl 1d --no-expiry-required"
+                " --free-binding --max-keys-per-user 0 --no-permission-catalog"
+                " --rotation-reminder 25w"
+            ),
+            [],
+            "UpdateWorkspace",
+            """workspace { name: 'workspaces/w' policy { default_ttl { seconds: 86400 }
+            free_binding: true rotation_reminder { seconds: 15120000 } } }
+            update_mask { paths: ['permission_catalog', 'policy.max_ttl', 'policy.default_ttl',
+            'policy.rotation_reminder', 'policy.expiry_required', 'policy.max_keys_per_user',
+            'policy.free_binding'] }""",
+        ),
+        ("workspaces disable acme", [], "DisableWorkspace", "name: 'workspaces/acme'"),
+        ("workspaces enable acme", [], "EnableWorkspace", "name: 'workspaces/acme'"),
+        ("workspaces delete acme", [], "DeleteWorkspace", "name: 'workspaces/acme'"),
+    ],
+)
+def test_a_command_asks_for_what_its_options_say(
+    keywright: Keywright,
+    server: Server,
+    command: str,
+    arguments: list[str],
+    method: str,
+    request_text: str,
+) -> None:
+    result = keywright(command, *arguments)
+    assert result.exit_code == ExitCode.OK, result.output
+    assert server.called == [method]
+    assert server.request == text_format.Parse(request_text, type(server.request)())
+
+
+def test_an_age_is_counted_back_from_now_and_for_an_expiry_forward(
+    keywright: Keywright, server: Server
+) -> None:
+    keywright("keys list --unused-since 30d --unrotated-since 12w --expires-before 7d")
+    asked = server.request.filter
+    now = datetime.now(UTC)
+    for moment, expected in (
+        (asked.unused_since, now - timedelta(days=30)),
+        (asked.unrotated_since, now - timedelta(weeks=12)),
+        (asked.expires_before, now + timedelta(days=7)),
+    ):
+        assert abs(moment.ToDatetime(tzinfo=UTC) - expected) < timedelta(minutes=1)
+
+
+def test_a_new_lifetime_of_a_key_is_counted_from_now(keywright: Keywright, server: Server) -> None:
+    keywright("keys update ci --ttl 1d")
+    ends = server.request.key.expire_time.ToDatetime(tzinfo=UTC)
+    assert abs(ends - datetime.now(UTC) - timedelta(days=1)) < timedelta(minutes=1)
+
+
+KEY = key_pb2.Key(
+    name="workspaces/w/keys/ci",
+    user="workspaces/w/users/bot",
+    prefix="j419xabT5ktr",
+    state=key_pb2.KEY_STATE_ACTIVE,
+    create_time=CREATED,
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "method", "reply"),
+    [
+        ("keys ensure ci", "EnsureKey", key_service_pb2.EnsureKeyResponse),
+        ("keys rotate ci", "RotateKey", key_service_pb2.RotateKeyResponse),
+    ],
+)
+def test_a_token_is_alone_on_stdout(
+    keywright: Keywright, server: Server, command: str, method: str, reply: Any
+) -> None:
+    server.replies[method] = reply(key=KEY, token="kw_live_secret", revision="r")
+    shown = keywright(command)
+    assert shown.stdout == "kw_live_secret\n"
+    assert "workspaces/w/keys/ci" in shown.stderr
+    document = json.loads(keywright(f"{command} -o json").stdout)
+    assert (document["token"], document["revision"]) == ("kw_live_secret", "r")
+    assert document["key"]["name"] == "workspaces/w/keys/ci"
+
+
+def test_a_key_that_was_there_leaves_stdout_empty_and_its_token_null(
+    keywright: Keywright, server: Server
+) -> None:
+    server.replies["EnsureKey"] = key_service_pb2.EnsureKeyResponse(key=KEY, revision="r")
+    shown = keywright("keys ensure ci")
+    assert (shown.exit_code, shown.stdout) == (ExitCode.OK, "")
+    assert "was there already" in shown.stderr
+    document = json.loads(keywright("keys ensure ci -o json").stdout)
+    assert (document["token"], document["created"]) == (None, False)
+
+
+def test_a_mass_revocation_says_how_many(keywright: Keywright, server: Server) -> None:
+    server.replies["RevokeKeys"] = key_service_pb2.RevokeKeysResponse(count=3)
+    counted = keywright("keys revoke-many --user ann --dry-run")
+    assert (counted.stdout, counted.stderr) == ("Would revoke 3 keys.\n", "")
+    revoked = keywright("keys revoke-many --user ann")
+    assert (revoked.stdout, revoked.stderr) == ("", "Revoked 3 keys.\n")
+    for more in ("", "--dry-run"):
+        document = keywright(f"keys revoke-many --user ann -o json {more}").stdout
+        assert json.loads(document) == {"count": 3}
+    assert [request.validate_only for _, request in server.calls] == [True, False, False, True]
+
+
+LISTS: list[tuple[str, str, Message, list[str], list[str]]] = [
+    (
+        "keys list",
+        "ListKeys",
+        key_service_pb2.ListKeysResponse(keys=[KEY]),
+        ["ID", "NAME", "USER", "PREFIX", "STATE", "CREATED", "EXPIRES", "LAST USED"],
+        ["ci", "bot", "j419xabT5ktr", "ACTIVE", "2027-01-15 08:00Z"],
+    ),
+    (
+        "users list",
+        "ListUsers",
+        user_service_pb2.ListUsersResponse(
+            users=[
+                user_pb2.User(
+                    name="workspaces/w/users/bot",
+                    kind=user_pb2.USER_KIND_SERVICE,
+                    resource="projects/abc",
+                    state=user_pb2.USER_STATE_ACTIVE,
+                )
+            ]
+        ),
+        ["ID", "EMAIL", "NAME", "KIND", "ROLE", "RESOURCE", "STATE", "CREATED"],
+        ["bot", "SERVICE", "projects/abc", "ACTIVE"],
+    ),
+    (
+        "roles list",
+        "ListRoles",
+        role_service_pb2.ListRolesResponse(
+            roles=[
+                role_pb2.Role(
+                    name="workspaces/w/roles/auditor",
+                    permissions=["audit.read", "usage.*"],
+                    may_hold_keys=True,
+                )
+            ]
+        ),
+        ["ID", "NAME", "BUILT IN", "KEYS", "PERMISSIONS"],
+        ["auditor", "no", "yes", "audit.read, usage.*"],
+    ),
+    (
+        "grants list",
+        "ListGrants",
+        grant_service_pb2.ListGrantsResponse(
+            grants=[
+                grant_pb2.Grant(
+                    name="workspaces/w/grants/g",
+                    user="workspaces/w/users/bot",
+                    resource="projects/abc",
+                    role="workspaces/w/roles/editor",
+                    create_time=CREATED,
+                )
+            ]
+        ),
+        ["ID", "USER", "RESOURCE", "ROLE", "CREATED"],
+        ["g", "bot", "projects/abc", "editor", "2027-01-15 08:00Z"],
+    ),
+    (
+        "workspaces list",
+        "ListWorkspaces",
+        workspace_service_pb2.ListWorkspacesResponse(
+            workspaces=[
+                workspace_pb2.Workspace(
+                    name="workspaces/acme",
+                    display_name="Acme",
+                    state=workspace_pb2.WORKSPACE_STATE_DISABLED,
+                    environments=["live", "test"],
+                )
+            ]
+        ),
+        ["ID", "NAME", "STATE", "ENVIRONMENTS", "CREATED"],
+        ["acme", "Acme", "DISABLED", "live, test"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("command", "method", "reply", "header", "row"), LISTS)
+def test_a_list_has_short_ids_and_all_that_is_asked_for_day_by_day(
+    keywright: Keywright,
+    server: Server,
+    command: str,
+    method: str,
+    reply: Message,
+    header: list[str],
+    row: list[str],
+) -> None:
+    server.replies[method] = reply
+    first, second = keywright(command).stdout.splitlines()
+    assert [each.strip() for each in first.split("  ") if each] == header
+    assert [each.strip() for each in second.split("  ") if each.strip()] == row
+    (plural,) = json.loads(keywright(f"{command} -o json").stdout)
+    assert plural == command.split(maxsplit=1)[0]
+
+
+def test_a_workspace_shows_its_policy_as_it_is_typed(keywright: Keywright, server: Server) -> None:
+    policy = workspace_pb2.KeyPolicy(
+        max_ttl=Duration(seconds=12 * 7 * 86400), default_ttl=Duration(seconds=36 * 3600)
+    )
+    server.replies["GetWorkspace"] = workspace_service_pb2.GetWorkspaceResponse(
+        workspace=workspace_pb2.Workspace(name="workspaces/acme", policy=policy)
+    )
+    shown = keywright("workspaces get acme").stdout
+    lines = [line.partition("  ") for line in shown.splitlines()]
+    rows = {label: text.strip() for label, _, text in lines}
+    assert rows["policy max ttl"] == "12w"
+    assert rows["policy default ttl"] == "1d 12h"
+    assert rows["policy expiry required"] == "no"
+    assert rows["policy key creation"] == "EVERYONE"
+    document = json.loads(keywright("workspaces get acme -o json").stdout)
+    assert document["policy"]["default_ttl"] == 36 * 3600
+    assert document["permission_catalog"] is None
+
+
+def test_a_new_workspace_is_shown_with_its_admin(keywright: Keywright, server: Server) -> None:
+    ann = user_pb2.User(name="workspaces/acme/users/ann", email="ann@acme.example")
+    server.replies["CreateWorkspace"] = workspace_service_pb2.CreateWorkspaceResponse(
+        workspace=workspace_pb2.Workspace(name="workspaces/acme"), admin=ann, revision="r"
+    )
+    shown = keywright("workspaces create acme --admin-email ann@acme.example")
+    assert "workspaces/acme" in shown.stdout
+    assert "workspaces/acme/users/ann" in shown.stderr
+    document = json.loads(keywright("workspaces create acme -o json").stdout)
+    assert set(document) == {"workspace", "admin", "revision"}
+    assert document["admin"]["email"] == "ann@acme.example"

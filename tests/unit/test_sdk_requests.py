@@ -1,0 +1,466 @@
+"""What calls of the SDK ask for, as messages."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from keywright.sdk import (
+    KeyAttributes,
+    KeyCreation,
+    KeyFilter,
+    KeyPolicy,
+    KeyPolicyChanges,
+    KeyState,
+    RateLimit,
+    Secret,
+    UserFilter,
+    UserKind,
+)
+from keywright.sdk.flow import Flow, Listing
+from keywright.sdk.grants import Grants
+from keywright.sdk.keys import Keys
+from keywright.sdk.names import Names
+from keywright.sdk.roles import Roles
+from keywright.sdk.users import Users
+from keywright.sdk.workspaces import Workspaces
+from keywright.v1 import (
+    auth_service_pb2,
+    grant_pb2,
+    grant_service_pb2,
+    key_pb2,
+    key_service_pb2,
+    rate_limit_pb2,
+    role_pb2,
+    role_service_pb2,
+    user_pb2,
+    user_service_pb2,
+    workspace_pb2,
+    workspace_service_pb2,
+)
+
+Result = TypeVar("Result")
+
+MOMENT = datetime(2026, 12, 31, tzinfo=UTC)
+STAMP = Timestamp(seconds=int(MOMENT.timestamp()))
+
+
+class Recorder:
+    """Keeps what is asked for, and answers with an empty reply; the caller lives in `own`."""
+
+    def __init__(self) -> None:
+        self.asked: list[Message] = []
+
+    def run(self, flow: Flow[Result]) -> Result:
+        reply: Any = None
+        try:
+            while True:
+                call = flow.send(reply)
+                if isinstance(call.request, auth_service_pb2.AuthenticateRequest):
+                    reply = auth_service_pb2.AuthenticateResponse(workspace="workspaces/own")
+                else:
+                    self.asked.append(call.request)
+                    reply = call.method.reply()
+        except StopIteration as returned:
+            result: Result = returned.value
+            return result
+
+    def pages(self, flow: Flow[Listing[Result]]) -> Iterator[Result]:
+        self.asked.append(self.run(flow).request)
+        return iter(())
+
+    @property
+    def request(self) -> Any:
+        """The one call that was made."""
+        (request,) = self.asked
+        return request
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def names() -> Names:
+    return Names(Secret("own"), "w")
+
+
+@pytest.fixture
+def keys(recorder: Recorder, names: Names) -> Keys:
+    return Keys(recorder, names)
+
+
+@pytest.fixture
+def users(recorder: Recorder, names: Names) -> Users:
+    return Users(recorder, names)
+
+
+@pytest.fixture
+def roles(recorder: Recorder, names: Names) -> Roles:
+    return Roles(recorder, names)
+
+
+@pytest.fixture
+def workspaces(recorder: Recorder, names: Names) -> Workspaces:
+    return Workspaces(recorder, names)
+
+
+ATTRIBUTES: KeyAttributes = {
+    "display_name": "CI",
+    "user": "ann@acme.example",
+    "role": "Member",
+    "scopes": {"datasets.read"},
+    "resource": "projects/abc",
+    "environment": "test",
+    "allowed_networks": ["192.0.2.0/24"],
+    "labels": {"team": "data"},
+    "rate_limit": RateLimit(100, timedelta(minutes=1)),
+}
+KEY = key_pb2.Key(
+    display_name="CI",
+    user="workspaces/w/users/ann@acme.example",
+    role="workspaces/w/roles/Member",
+    scopes=["datasets.read"],
+    resource="projects/abc",
+    environment="test",
+    allowed_networks=["192.0.2.0/24"],
+    labels={"team": "data"},
+    rate_limit=rate_limit_pb2.RateLimit(requests=100, period=Duration(seconds=60)),
+)
+
+
+def test_a_key_is_made_with_everything_that_a_caller_may_say(
+    keys: Keys, recorder: Recorder
+) -> None:
+    keys.create(key_id="k", **(ATTRIBUTES | {"ttl": timedelta(weeks=2)}))
+    keys.ensure("k", **(ATTRIBUTES | {"expire_time": MOMENT}))
+    keys.create(never_expires=True)
+    expiring = key_pb2.Key(expire_time=STAMP)
+    expiring.MergeFrom(KEY)
+    assert recorder.asked == [
+        key_service_pb2.CreateKeyRequest(
+            parent="workspaces/w", key=KEY, key_id="k", ttl=Duration(seconds=14 * 86400)
+        ),
+        key_service_pb2.EnsureKeyRequest(parent="workspaces/w", key=expiring, key_id="k"),
+        key_service_pb2.CreateKeyRequest(
+            parent="workspaces/w", key=key_pb2.Key(), never_expires=True
+        ),
+    ]
+
+
+def test_a_key_that_was_there_has_no_token(keys: Keys) -> None:
+    ensured = keys.ensure("k")
+    assert (ensured.token, ensured.created) == (None, False)
+
+
+MATCHING: KeyFilter = {
+    "states": [KeyState.DISABLED, KeyState.EXPIRED],
+    "user": "ann",
+    "creator": "ben@acme.example",
+    "resource": "projects/abc",
+    "role": "workspaces/w/roles/viewer",
+    "environment": "live",
+    "labels": {"team": "data"},
+    "expires_before": MOMENT,
+    "unused_since": MOMENT,
+    "unrotated_since": MOMENT,
+    "search": "CI",
+}
+FILTER = key_pb2.KeyFilter(
+    states=[key_pb2.KEY_STATE_DISABLED, key_pb2.KEY_STATE_EXPIRED],
+    user="workspaces/w/users/ann",
+    creator="workspaces/w/users/ben@acme.example",
+    resource="projects/abc",
+    role="workspaces/w/roles/viewer",
+    environment="live",
+    labels={"team": "data"},
+    expires_before=STAMP,
+    unused_since=STAMP,
+    unrotated_since=STAMP,
+    search="CI",
+)
+
+
+def test_keys_are_listed_and_revoked_by_the_same_filter(keys: Keys, recorder: Recorder) -> None:
+    assert set(MATCHING) == set(KeyFilter.__annotations__)
+    list(keys.list(order_by="expire_time desc", page_size=7, **MATCHING))
+    keys.revoke_many(validate_only=True, **MATCHING)
+    assert recorder.asked == [
+        key_service_pb2.ListKeysRequest(
+            parent="workspaces/w", filter=FILTER, order_by="expire_time desc", page_size=7
+        ),
+        key_service_pb2.RevokeKeysRequest(parent="workspaces/w", filter=FILTER, validate_only=True),
+    ]
+
+
+@pytest.mark.parametrize("empty", [{"resource": ""}, {"states": []}, {"labels": {}}])
+def test_a_filter_that_is_empty_by_mistake_revokes_nothing(
+    keys: Keys, recorder: Recorder, empty: Any
+) -> None:
+    with pytest.raises(ValueError, match="is empty"):
+        keys.revoke_many(user="ann", **empty)
+    assert recorder.asked == []
+
+
+def test_a_misspelt_argument_is_refused_rather_than_left_out(
+    keys: Keys, roles: Roles, recorder: Recorder
+) -> None:
+    for misspelt in (
+        lambda: keys.revoke_many(environment="live", usr="ann"),  # type: ignore[call-arg]
+        lambda: keys.create(scope=["datasets.read"]),  # type: ignore[call-arg]
+        lambda: keys.list(state=[KeyState.ACTIVE]),  # type: ignore[call-arg]
+        lambda: keys.update("k", name="other"),  # type: ignore[call-arg]
+        lambda: roles.create("r", built_in=True),  # type: ignore[call-arg]
+    ):
+        with pytest.raises(TypeError, match="unexpected keyword argument"):
+            misspelt()
+    assert recorder.asked == []
+
+
+def test_an_update_changes_what_is_given_and_nothing_else(keys: Keys, recorder: Recorder) -> None:
+    keys.update("k", display_name="new", role="viewer", expire_time=MOMENT, etag="v1")
+    assert recorder.request == key_service_pb2.UpdateKeyRequest(
+        key=key_pb2.Key(
+            name="workspaces/w/keys/k",
+            display_name="new",
+            role="workspaces/w/roles/viewer",
+            expire_time=STAMP,
+            etag="v1",
+        ),
+        update_mask=FieldMask(paths=["display_name", "role", "expire_time"]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "nothing"),
+    [
+        ("display_name", ""),
+        ("role", ""),
+        ("role", None),
+        ("scopes", ()),
+        ("resource", ""),
+        ("allowed_networks", []),
+        ("labels", {}),
+        ("rate_limit", None),
+        ("expire_time", None),
+    ],
+)
+def test_an_update_takes_away_what_is_given_as_nothing(
+    keys: Keys, recorder: Recorder, field: str, nothing: object
+) -> None:
+    changes: Any = {field: nothing}
+    keys.update("k", **changes)
+    assert recorder.request == key_service_pb2.UpdateKeyRequest(
+        key=key_pb2.Key(name="workspaces/w/keys/k"), update_mask=FieldMask(paths=[field])
+    )
+
+
+def test_an_update_of_nothing_is_a_mistake(
+    keys: Keys, users: Users, workspaces: Workspaces, recorder: Recorder
+) -> None:
+    for update in (
+        lambda: keys.update("k", etag="v1"),
+        lambda: users.update("ann"),
+        lambda: workspaces.update(policy={}),
+    ):
+        with pytest.raises(ValueError, match="nothing to change"):
+            update()
+    assert recorder.asked == []
+
+
+def test_a_rotation_says_how_long_the_old_token_stands(keys: Keys, recorder: Recorder) -> None:
+    keys.rotate("k", grace=timedelta(hours=24), etag="v1")
+    assert recorder.request == key_service_pb2.RotateKeyRequest(
+        name="workspaces/w/keys/k", grace=Duration(seconds=86400), etag="v1"
+    )
+
+
+def test_no_time_is_taken_without_its_zone(keys: Keys, recorder: Recorder) -> None:
+    naive = datetime(2026, 1, 1)  # noqa: DTZ001
+    for call in (
+        lambda: keys.update("k", expire_time=naive),
+        lambda: keys.ensure("k", expire_time=naive),
+        lambda: keys.revoke_many(unused_since=naive),
+    ):
+        with pytest.raises(ValueError, match="needs a time zone"):
+            call()
+    assert recorder.asked == []
+
+
+def test_a_key_is_named_by_id_or_full_name_and_found_by_prefix(
+    keys: Keys, recorder: Recorder
+) -> None:
+    keys.disable("k")
+    keys.enable("workspaces/other/keys/k")
+    keys.lookup("j419xabT5ktr")
+    assert recorder.asked == [
+        key_service_pb2.DisableKeyRequest(name="workspaces/w/keys/k"),
+        key_service_pb2.EnableKeyRequest(name="workspaces/other/keys/k"),
+        key_service_pb2.LookupKeyRequest(parent="workspaces/w", prefix="j419xabT5ktr"),
+    ]
+
+
+def test_users_are_made_changed_listed_and_deleted(users: Users, recorder: Recorder) -> None:
+    matching: UserFilter = {
+        "kinds": [UserKind.SERVICE],
+        "role": "guest",
+        "external_id": "okta|1",
+        "resource": "projects/abc",
+        "labels": {"team": "data"},
+        "search": "robot",
+    }
+    users.create(kind=UserKind.SERVICE, user_id="robot", resource="projects/abc")
+    users.update("ann@acme.example", role="member", external_id="", etag="v2")
+    list(users.list(**matching))
+    users.delete("ann", force=True)
+    ann = "workspaces/w/users/ann"
+    assert recorder.asked == [
+        user_service_pb2.CreateUserRequest(
+            parent="workspaces/w",
+            user=user_pb2.User(kind=user_pb2.USER_KIND_SERVICE, resource="projects/abc"),
+            user_id="robot",
+        ),
+        user_service_pb2.UpdateUserRequest(
+            user=user_pb2.User(
+                name=f"{ann}@acme.example", role="workspaces/w/roles/member", etag="v2"
+            ),
+            update_mask=FieldMask(paths=["role", "external_id"]),
+        ),
+        user_service_pb2.ListUsersRequest(
+            parent="workspaces/w",
+            filter=user_pb2.UserFilter(
+                kinds=[user_pb2.USER_KIND_SERVICE],
+                role="workspaces/w/roles/guest",
+                external_id="okta|1",
+                resource="projects/abc",
+                labels={"team": "data"},
+                search="robot",
+            ),
+        ),
+        user_service_pb2.DeleteUserRequest(name=ann, force=True),
+    ]
+
+
+def test_roles_are_made_and_changed(roles: Roles, recorder: Recorder) -> None:
+    roles.create("auditor", permissions=["audit.read"], description="reads", may_hold_keys=True)
+    roles.update("auditor", permissions=(), may_hold_keys=False)
+    assert recorder.asked == [
+        role_service_pb2.CreateRoleRequest(
+            parent="workspaces/w",
+            role=role_pb2.Role(permissions=["audit.read"], description="reads", may_hold_keys=True),
+            role_id="auditor",
+        ),
+        role_service_pb2.UpdateRoleRequest(
+            role=role_pb2.Role(name="workspaces/w/roles/auditor"),
+            update_mask=FieldMask(paths=["permissions", "may_hold_keys"]),
+        ),
+    ]
+
+
+def test_a_grant_is_a_role_for_a_user_on_a_resource(recorder: Recorder, names: Names) -> None:
+    grants = Grants(recorder, names)
+    grants.create("ann@acme.example", "projects/abc", "editor", grant_id="g")
+    list(grants.list(resource="projects/abc", role="editor"))
+    grants.delete("g")
+    assert recorder.asked == [
+        grant_service_pb2.CreateGrantRequest(
+            parent="workspaces/w",
+            grant=grant_pb2.Grant(
+                user="workspaces/w/users/ann@acme.example",
+                resource="projects/abc",
+                role="workspaces/w/roles/editor",
+            ),
+            grant_id="g",
+        ),
+        grant_service_pb2.ListGrantsRequest(
+            parent="workspaces/w",
+            filter=grant_pb2.GrantFilter(resource="projects/abc", role="workspaces/w/roles/editor"),
+        ),
+        grant_service_pb2.DeleteGrantRequest(name="workspaces/w/grants/g"),
+    ]
+
+
+def test_a_workspace_is_made_with_its_policy_and_catalogue(
+    workspaces: Workspaces, recorder: Recorder
+) -> None:
+    workspaces.create(
+        "acme",
+        admin_email="ann@acme.example",
+        display_name="Acme",
+        policy=KeyPolicy(max_ttl=timedelta(weeks=12), key_creation=KeyCreation.ADMINS),
+        environments=["live"],
+        permission_catalog={"datasets.read": "Read data sets", "datasets.write": ""},
+    )
+    entries = [
+        workspace_pb2.PermissionEntry(permission="datasets.read", description="Read data sets"),
+        workspace_pb2.PermissionEntry(permission="datasets.write"),
+    ]
+    assert recorder.request == workspace_service_pb2.CreateWorkspaceRequest(
+        workspace=workspace_pb2.Workspace(
+            display_name="Acme",
+            policy=workspace_pb2.KeyPolicy(
+                max_ttl=Duration(seconds=12 * 7 * 86400),
+                key_creation=workspace_pb2.KEY_CREATION_ADMINS,
+            ),
+            environments=["live"],
+            permission_catalog=workspace_pb2.PermissionCatalog(entries=entries),
+        ),
+        workspace_id="acme",
+        admin_email="ann@acme.example",
+    )
+
+
+def test_a_policy_is_changed_in_part_by_a_mapping_and_replaced_by_a_policy(
+    workspaces: Workspaces, recorder: Recorder
+) -> None:
+    parts: KeyPolicyChanges = {"max_ttl": None, "expiry_required": True, "max_keys_per_user": 0}
+    workspaces.update("acme", policy=parts, permission_catalog=None)
+    workspaces.update("acme", policy=KeyPolicy(free_binding=True))
+    in_part, whole = recorder.asked
+    assert in_part == workspace_service_pb2.UpdateWorkspaceRequest(
+        workspace=workspace_pb2.Workspace(
+            name="workspaces/acme", policy=workspace_pb2.KeyPolicy(expiry_required=True)
+        ),
+        update_mask=FieldMask(
+            paths=[
+                "permission_catalog",
+                "policy.max_ttl",
+                "policy.expiry_required",
+                "policy.max_keys_per_user",
+            ]
+        ),
+    )
+    assert whole == workspace_service_pb2.UpdateWorkspaceRequest(
+        workspace=workspace_pb2.Workspace(
+            name="workspaces/acme",
+            policy=workspace_pb2.KeyPolicy(
+                free_binding=True, key_creation=workspace_pb2.KEY_CREATION_EVERYONE
+            ),
+        ),
+        update_mask=FieldMask(paths=["policy"]),
+    )
+
+
+def test_an_empty_catalogue_is_kept_and_not_the_same_as_none(
+    workspaces: Workspaces, recorder: Recorder
+) -> None:
+    workspaces.update("acme", permission_catalog={})
+    assert recorder.request.workspace.HasField("permission_catalog")
+
+
+def test_a_workspace_that_is_not_named_is_ones_own(recorder: Recorder) -> None:
+    workspaces = Workspaces(recorder, Names(Secret("own"), None))
+    workspaces.get()
+    workspaces.get("acme")
+    workspaces.get("workspaces/acme")
+    assert [request.name for request in recorder.asked] == [  # type: ignore[attr-defined]
+        "workspaces/own",
+        "workspaces/acme",
+        "workspaces/acme",
+    ]
