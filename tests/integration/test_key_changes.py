@@ -116,10 +116,16 @@ async def test_a_key_is_bound_by_an_update_as_far_as_it_could_be_created_so(
 ) -> None:
     ann = await service.person("ann-binds", "member")
     token = (created := await ann.create_key()).token
-    # Binding only takes away, so no permission but the key itself is asked for.
-    await update(ann, created.key.name, resource="projects/a")
+    refused = await refusal(update(ann, created.key.name, resource="projects/a"))
+    assert (refused.reason, refused.info.metadata["permission"]) == (
+        "CALLER_PERMISSION_MISSING",
+        "keys.bound",
+    )
+    await update(service.admin, created.key.name, resource="projects/a")
     assert await denied(service, token) == "RESOURCE_REQUIRED"
     await service.admin.authenticate(token, resource="projects/a/x")
+    await update(ann, created.key.name, resource="projects/a/x")  # below, which only takes away
+    assert await denied(service, token, resource="projects/a") == "RESOURCE_MISMATCH"
 
     refused = await refusal(update(ann, created.key.name, resource="projects/b"))
     assert (refused.reason, refused.info.metadata["permission"]) == (

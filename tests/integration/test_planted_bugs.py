@@ -49,7 +49,7 @@ BUGS = {
         "service/call.py",
         guard="return await self.confirm(writes)",
         instead="return ConfirmedCall(self.caller, self.call_id, self.address, self.remaining,"
-        " await writes.read.position())",
+        " (await writes.read.moment())[0])",
         scenario=test_transactions.a_caller_that_falls_meanwhile,
     ),
     "a guest whose keys go on": Bug(

@@ -166,9 +166,8 @@ async def test_authority_that_was_lost_meanwhile_is_not_given_away(
 ) -> None:
     admin = await service.person("fallen", "admin")
     call = await inside.call_of(admin.token or "")
-    await service.sql(
-        "UPDATE keywright.user u SET role = r.id, role_scope = r.scope FROM keywright.role r "
-        "WHERE u.user_id = 'fallen' AND r.role_id = 'member'"
+    await service.admin.do(
+        "UpdateUser", user={"name": user("fallen"), "role": f"{PARENT}/roles/member"}
     )
 
     for spec in (KeySpec(user=UserName("default", "admin")), KeySpec(resource="projects/a")):

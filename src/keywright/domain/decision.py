@@ -14,6 +14,7 @@ from keywright.domain.directory import State, User
 from keywright.domain.errors import Denied, Reason
 from keywright.domain.keys import Address, Key, KeyState
 from keywright.domain.permissions import AUTHENTICATE_ANY, PermissionSet
+from keywright.domain.position import Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,14 @@ class Asked:
 class Principal:
     """The answer: who this is, with which credential and permissions.
 
-    `decided_at` is the moment of the decision on the database's clock.
+    `decided_at` is the moment of the decision on the database's clock, `position` the point in the
+    history of authority as of which the credential was seen.
     """
 
     credential: Credential
     permissions: PermissionSet
     decided_at: datetime
+    position: Position | None = None
 
     @property
     def user(self) -> User:
@@ -145,7 +148,12 @@ def decide(credential: Credential, asked: Asked, now: datetime) -> Principal:
     return Principal(credential, permissions, now)
 
 
-def identify(credential: Credential, address: Address | None, now: datetime) -> Principal:
+def identify(
+    credential: Credential,
+    address: Address | None,
+    now: datetime,
+    position: Position | None = None,
+) -> Principal:
     """The principal of who calls us from `address`, for whatever it calls us.
 
     A key that is bound to a resource has no authority in the workspace as such, so it has no
@@ -158,7 +166,7 @@ def identify(credential: Credential, address: Address | None, now: datetime) -> 
     _check_address(credential.key, address)
     bound = credential.authority.narrowing.resource
     permissions = PermissionSet() if bound else credential.authority.at("")
-    return Principal(credential, permissions, now)
+    return Principal(credential, permissions, now, position)
 
 
 def _check_address(key: Key, address: Address | None) -> None:

@@ -37,9 +37,7 @@ def check_policy(policy: KeyPolicy, field: str) -> None:
     _check_duration(policy.rotation_reminder, MIN_ROTATION_REMINDER, f"{field}.rotation_reminder")
     most = maximum(policy)
     if most is not None and policy.default_ttl is not None and policy.default_ttl > most:
-        raise invalid_field(
-            f"{field}.default_ttl", f"must be at most the maximum, {spelled(most)}"
-        )
+        raise invalid_field(f"{field}.default_ttl", f"must be at most the maximum, {spelled(most)}")
 
 
 def maximum(policy: KeyPolicy) -> timedelta | None:

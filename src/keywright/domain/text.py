@@ -13,6 +13,13 @@ EXTERNAL_ID_MAX_LENGTH = 256
 LABELS_MAX_COUNT = 64
 _LABEL_KEY = re.compile(r"[a-z0-9](?:[a-z0-9._/-]{0,61}[a-z0-9])?")
 _LABEL_VALUE_MAX_LENGTH = 256
+# Characters that show nothing and are no control characters (Default_Ignorable_Code_Point of
+# Unicode, and the blank ones): two addresses that differ by one would look the same.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u2800\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
+)
 _LINE_BREAKS = dict.fromkeys(map(ord, "\n\r\t"), " ")
 # Characters that reorder the text around them: a name with one can pose as another name
 # (CVE-2021-42574, "Trojan Source").
@@ -63,7 +70,10 @@ def check_email(text: str, field: str) -> str:
 
     Normalising can make an `@`, a space, or eighteen characters out of one.
     """
-    if not (is_email(text) and is_email(normalise_email(text))):
+    if (
+        not (is_email(text) and is_email(normalise_email(text)))
+        or _INVISIBLE.search(text) is not None
+    ):
         raise invalid_field(field, "must be an e-mail address such as a@b.example")
     return text
 

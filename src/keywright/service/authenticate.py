@@ -70,7 +70,7 @@ class Authenticate:
         Raises: as `__call__`.
         """
         credential, seen = await self._proven(text)
-        principal = identify(credential, address, seen.now)
+        principal = identify(credential, address, seen.now, seen.position)
         self.last_use.saw(principal, address)
         return principal
 

@@ -46,18 +46,22 @@ class Call:
         """The same call, with the caller as the database sees it inside this transaction.
 
         Between the check of the caller and the transaction, its key may have been revoked or its
-        role lowered.
+        role lowered. Unless the history of authority stands where it stood then: everything that
+        takes from somebody moves it on. Then only time can have passed.
 
         Raises:
             Denied: the caller's credential does not stand any more.
         """
-        key = self.caller.credential.key
-        seen = await writes.read.credentials.look_up([key.prefix])
-        found = seen.found.get(key.prefix)
-        if found is None:
-            raise Denied(Reason.TOKEN_UNKNOWN, "the key that calls was deleted")
-        caller = identify(found.credential, self.address, seen.now)
-        return ConfirmedCall(caller, self.call_id, self.address, self.remaining, seen.position)
+        credential = self.caller.credential
+        position, now = await writes.read.moment()
+        if position != self.caller.position:
+            seen = await writes.read.credentials.look_up([credential.key.prefix])
+            found = seen.found.get(credential.key.prefix)
+            if found is None:
+                raise Denied(Reason.TOKEN_UNKNOWN, "the key that calls was deleted")
+            credential, position, now = found.credential, seen.position, seen.now
+        caller = identify(credential, self.address, now, position)
+        return ConfirmedCall(caller, self.call_id, self.address, self.remaining, position)
 
     async def hold(self, writes: Writes) -> "ConfirmedCall":
         """`confirm`, and keep it so until the end of the transaction.

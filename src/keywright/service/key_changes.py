@@ -164,7 +164,8 @@ class KeyChanges:
             async with self.database.reading() as reads:
                 only = await _revocable(reads, call, query)
                 count = 0 if only is None else await reads.keys.count(parent.workspace, only)
-                return RevokedKeys(count, await reads.position())
+                position, _now = await reads.moment()
+                return RevokedKeys(count, position)
 
         async def transaction(writes: Writes) -> RevokedKeys:
             # The workspace is locked instead of each key: there can be any number of them.

@@ -147,18 +147,19 @@ class KeyCreation:
             found = await reads.keys.get(name.workspace, name.key)
             if found is None:
                 return None
+            owner = await key_owner(reads, call, spec.user)
             if not covers_key(call.caller, found.key):
                 raise already_exists("key_id", "a key with this id exists already")
             if found.state in _OVER:
                 raise already_exists("key_id", f"{name} exists, and is {found.state.lower()}")
             workspace = await own_workspace(reads, call, parent)
-            owner = await key_owner(reads, call, spec.user)
             differs = _differences(found.key, spec, workspace, owner)
             if differs:
                 raise already_exists(
                     "key_id", f"{name} exists with another {', '.join(differs)}", differs=differs
                 )
-            return CreatedKey(found, None, await reads.position())
+            position, _now = await reads.moment()
+            return CreatedKey(found, None, position)
 
 
 async def check_count(writes: Writes, workspace: Workspace, owner: User) -> None:

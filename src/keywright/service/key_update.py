@@ -44,7 +44,7 @@ async def check_update(writes: Writes, call: ConfirmedCall, found: KeyAt, change
         end = changed.expire_time
         lifetime = None if end is None else end - found.now
         check_lifetime(workspace.key_policy, found.now, lifetime, "key.expire_time")
-    wider = widens(Reach.of(key), Reach.of(changed))
+    wider = widens(Reach.of(key), Reach.of(changed)) or _binds(key, changed)
     new_role = changed.narrowing.role not in (None, key.narrowing.role)
     if not wider and not new_role:
         return
@@ -58,6 +58,12 @@ async def check_update(writes: Writes, call: ConfirmedCall, found: KeyAt, change
     creation.check_within(caller, owner, grants, changed.narrowing, changed.expire_time)
     if found.state is KeyState.EXPIRED:  # it comes to stand again, beside those that do
         await check_count(writes, workspace, owner)
+
+
+def _binds(key: Key, changed: Key) -> bool:
+    """Whether a key comes to be bound: it gains nothing, but only some may have bound keys."""
+    before, after = key.narrowing.resource, changed.narrowing.resource
+    return after != "" and before == ""
 
 
 async def owner_of(reads: Reads, key: Key) -> User:

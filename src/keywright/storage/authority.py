@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from keywright.domain.position import Position
@@ -25,11 +26,13 @@ class Change:
     internal_id: int
 
 
-async def position(connection: Connection) -> Position:
-    """Where the history stands, for the transaction or statement of `connection`."""
-    row = await connection.fetchrow("SELECT revision, tag FROM keywright.authority_revision")
+async def moment(connection: Connection) -> tuple[Position, datetime]:
+    """Where the history stands, as the next statement sees it, and the database's time."""
+    row = await connection.fetchrow(
+        "SELECT revision, tag, clock_timestamp() AS now FROM keywright.authority_revision"
+    )
     assert row is not None, "the first migration inserts the one row"  # noqa: S101
-    return Position(row["revision"], row["tag"])
+    return Position(row["revision"], row["tag"]), row["now"]
 
 
 # Locks are always taken in this order of tables, and by id within one, so that two transactions can

@@ -5,7 +5,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Self, TypeAlias, TypeVar
 
 import asyncpg
@@ -13,7 +13,7 @@ import asyncpg
 from keywright.domain.errors import Reason, ServiceError
 from keywright.domain.position import Position
 from keywright.storage.audit import AuditWriter
-from keywright.storage.authority import AuthorityWriter, position
+from keywright.storage.authority import AuthorityWriter, moment
 from keywright.storage.commit import commit
 from keywright.storage.connection import (
     PATIENCE,
@@ -72,9 +72,9 @@ class Reads:
         self.users = UserReader(connection)
         self.workspaces = WorkspaceReader(connection)
 
-    async def position(self) -> Position:
-        """Where the history of authority stands."""
-        return await position(self._connection)
+    async def moment(self) -> tuple[Position, datetime]:
+        """Where the history of authority stands, and the time on the database's clock."""
+        return await moment(self._connection)
 
 
 class Writes:

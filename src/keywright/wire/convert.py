@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from keywright.domain.decision import Principal
 from keywright.domain.directory import (
@@ -65,6 +66,16 @@ def refuse_unimplemented(request: Message, *fields: str) -> None:
                 f"{path} is not implemented by this version of the server: leave it out",
                 details={"field": path},
             )
+
+
+def refuse_unknown(message: Message, path: str) -> None:
+    """Refuse a message with fields that this version does not know, where none can be left out."""
+    if len(UnknownFieldSet(message)):
+        raise ServiceError(
+            Reason.FIELD_UNIMPLEMENTED,
+            f"{path} has a field that this version of the server does not know: leave it out",
+            details={"field": path},
+        )
 
 
 def moment(message: Message, field: str, path: str) -> datetime | None:

@@ -103,7 +103,12 @@ def spec(key: Key, **more: object) -> KeySpec:
 
 
 def query(asked: KeyFilter) -> KeyQuery:
-    """Which keys are meant."""
+    """Which keys are meant. A field that this server does not know would mean fewer than it sees.
+
+    Raises:
+        ServiceError: FIELD_UNIMPLEMENTED: there is one, of a newer client.
+    """
+    convert.refuse_unknown(asked, "filter")
     return KeyQuery(
         states=convert.key_states(asked.states),
         user=convert.user_name(asked.user, "filter.user"),
