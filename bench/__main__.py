@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from bench import authenticate, breakdown, environment, look_up, server
+from bench import authenticate, breakdown, create_key, environment, list_keys, look_up, server
 from bench.effort import QUICK, THOROUGH, Effort
 from bench.server import Postgres
 
@@ -14,6 +14,8 @@ BENCHMARKS: dict[str, Callable[[Postgres, Effort], Awaitable[None]]] = {
     "authenticate": authenticate.run,
     "breakdown": breakdown.run,
     "look-up": look_up.run,
+    "create-key": create_key.run,
+    "list-keys": list_keys.run,
 }
 
 

@@ -2,47 +2,18 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 
 from bench import server
 from bench.echo import PATH as ECHO
 from bench.effort import Effort
 from bench.keys import Admin, bearer
-from bench.load import Call, Metadata, Slice, Summary, closed_loop, in_turn
+from bench.load import Metadata, in_turn
 from bench.server import Postgres, Server
-from bench.table import microseconds, milliseconds, show
+from bench.target import IN_FLIGHT, Target, show_targets, take_turns
 from keywright.v1 import auth_service_pb2 as pb
 
 AUTHENTICATE = "/keywright.v1.AuthService/Authenticate"
-IN_FLIGHT = (1, 32)
 _TOKENS = 64
-
-
-@dataclass(slots=True)
-class Target:
-    """One row: a load, and what its slices saw.
-
-    Attributes:
-        cpu: seconds of processor time of the server process, in total.
-    """
-
-    name: str
-    server: Server
-    call: Call
-    in_flight: int
-    cpu: float = 0
-    slices: list[Slice] = field(default_factory=list)
-
-    async def measure(self, seconds: float) -> None:
-        """Add a slice."""
-        cpu = self.server.cpu_seconds()
-        self.slices.append(await closed_loop(self.call, in_flight=self.in_flight, seconds=seconds))
-        self.cpu += self.server.cpu_seconds() - cpu
-
-    @property
-    def cpu_per_call(self) -> float:
-        """Seconds of processor time of the server process."""
-        return self.cpu / sum(len(each.latencies) for each in self.slices)
 
 
 def requests(tokens: Sequence[str]) -> list[bytes]:
@@ -55,44 +26,6 @@ def authenticate_call(
 ) -> Callable[[], Awaitable[bytes]]:
     """A call of `Authenticate` with the next of `tokens`."""
     return in_turn(to.channel, AUTHENTICATE, requests(tokens), caller)
-
-
-async def take_turns(targets: Sequence[Target], effort: Effort) -> None:
-    """Warm all targets up, then measure them in turn."""
-    for target in targets:
-        await closed_loop(
-            target.call, in_flight=target.in_flight, seconds=min(0.3, effort.slice_seconds)
-        )
-    for _ in range(effort.rounds):
-        for target in targets:
-            await target.measure(effort.slice_seconds)
-
-
-def show_targets(title: str, note: str, baseline: str, targets: Sequence[Target]) -> None:
-    """Print a row for each target, with its ratio to the target called `baseline`."""
-    summaries = [Summary.of(target.slices) for target in targets]
-    bases = {
-        target.in_flight: summary
-        for target, summary in zip(targets, summaries, strict=True)
-        if target.name == baseline
-    }
-    show(
-        title,
-        note,
-        ("", "in flight", "calls/s", "p50 ms", "p99 ms", "p50 / baseline", "server CPU us/call"),
-        [
-            (
-                target.name,
-                str(target.in_flight),
-                f"{summary.rate:,.0f}",
-                milliseconds(summary.p50),
-                milliseconds(summary.p99),
-                f"{summary.p50 / bases[target.in_flight].p50:.2f}",
-                microseconds(target.cpu_per_call),
-            )
-            for target, summary in zip(targets, summaries, strict=True)
-        ],
-    )
 
 
 async def run(postgres: Postgres, effort: Effort) -> None:

@@ -6,14 +6,17 @@ them without asking, and the hash is the same for all.
 
 import base64
 import hashlib
+import time
+from dataclasses import dataclass
 
 import asyncpg
 
-from bench.server import WORKSPACE
+from bench.server import WORKSPACE, Postgres
 
 KEYS_PER_USER = 10
 
-# Identity columns count from where they are; the loaded rows are numbered among themselves.
+# Identity columns count from where they are; the loaded rows are numbered among themselves. Display
+# names are in another order than the keys, so that a list by name has something to sort.
 _LOAD = """
 WITH workspace AS (SELECT id FROM keywright.workspace WHERE workspace_id = '{workspace}'),
      member AS (SELECT id, scope FROM keywright.role WHERE scope = 0 AND role_id = 'member'),
@@ -28,7 +31,7 @@ WITH workspace AS (SELECT id FROM keywright.workspace WHERE workspace_id = '{wor
          INSERT INTO keywright.key (workspace, key_id, owner, owner_user_id, owner_email,
                                     creator_user_id, creator_email, display_name, environment)
          SELECT u.workspace, u.user_id || '-' || i, u.id, u.user_id, u.email, u.user_id, u.email,
-                'loaded', 'live'
+                'Loaded ' || substr(md5(u.id || '-' || i), 1, 8), 'live'
          FROM loaded_user u, generate_series(0, {per_user} - 1) AS i
          RETURNING id
      )
@@ -46,6 +49,38 @@ def loaded_prefix(number: int) -> str:
     """The prefix of the key of that number, from 0."""
     digest = base64.b64encode(hashlib.sha256(number.to_bytes(8, "big")).digest()).decode()
     return digest.translate(str.maketrans("+/", "xy"))[:12]
+
+
+def loaded_user(number: int) -> str:
+    """The id of the user of that number, from 0."""
+    return f"loaded-{number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A database with that many keys.
+
+    Attributes:
+        load_seconds: how long they took to load.
+    """
+
+    keys: int
+    dsn: str
+    admin_token: str
+    load_seconds: float
+
+    @classmethod
+    async def new(cls, postgres: Postgres, name: str, keys: int) -> "Loaded":
+        """A new database of that name."""
+        dsn, admin_token = await postgres.database(name)
+        began = time.perf_counter()
+        await load_keys(dsn, keys)
+        return cls(keys, dsn, admin_token, time.perf_counter() - began)
+
+    @property
+    def name(self) -> str:
+        """What a row is called."""
+        return f"{self.keys:,} keys"
 
 
 async def load_keys(dsn: str, count: int) -> None:

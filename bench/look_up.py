@@ -4,56 +4,33 @@ import asyncio
 import os
 import random
 import statistics
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import timedelta
 
 from bench import server
-from bench.authenticate import IN_FLIGHT, Target, authenticate_call, show_targets, take_turns
+from bench.authenticate import authenticate_call
 from bench.effort import Effort
 from bench.keys import Admin, bearer
 from bench.load import closed_loop, quantile, time_in_turn
-from bench.loader import load_keys, loaded_prefix
+from bench.loader import Loaded, loaded_prefix
 from bench.server import Postgres
 from bench.table import microseconds, show
+from bench.target import IN_FLIGHT, Target, show_targets, take_turns
 from keywright.storage.database import Database
 
 _TOKENS = 64
 _TIMEOUT = timedelta(seconds=20)
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A database with that many keys."""
-
-    keys: int
-    dsn: str
-    admin_token: str
-    load_seconds: float
-
-    @property
-    def name(self) -> str:
-        """What a row is called."""
-        return f"{self.keys:,} keys"
-
-
 async def run(postgres: Postgres, effort: Effort) -> None:
     """Print both tables: the look-up alone, and `Authenticate` on top of it."""
-    few = await _loaded(postgres, effort.few)
-    many = await _loaded(postgres, effort.many)
+    few = await Loaded.new(postgres, "look_up_few", effort.few)
+    many = await Loaded.new(postgres, "look_up_many", effort.many)
     # Writing the load to the disk should not go on while one of the two is measured.
     await asyncio.to_thread(os.sync)
     await _look_ups(few, many, effort)
     await _through_grpc(few, many, effort)
-
-
-async def _loaded(postgres: Postgres, keys: int) -> Loaded:
-    dsn, admin_token = await postgres.database(f"keys_{keys}")
-    began = time.perf_counter()
-    await load_keys(dsn, keys)
-    return Loaded(keys, dsn, admin_token, time.perf_counter() - began)
 
 
 async def _look_ups(few: Loaded, many: Loaded, effort: Effort) -> None:

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import AsyncIterator
 
+import hypothesis
 import pytest
 
 from tests.support.database import Cluster, cluster
@@ -11,11 +12,13 @@ from tests.support.unprivileged import directory_others_may_enter
 
 
 def pytest_configure() -> None:
-    """Let tests interrupt their programs, also where these tests run in the background of a shell.
-
-    There a shell has SIGINT ignored, and every program that is started inherits it.
-    """
+    """What holds for all tests."""
+    # Tests interrupt their programs, also where they run in the background of a shell: there SIGINT
+    # is ignored, and every program that is started inherits it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # How long an example takes says more of the machine than of the program.
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", name="cluster")

@@ -19,10 +19,11 @@ from tests.support.unprivileged import CHECKOUT, directory_others_may_enter
 README = (CHECKOUT / "README.md").read_text()
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-# What differs from run to run: revisions, tokens, ids and prefixes that are given, times.
+# What differs from run to run: revisions, tokens, etags, ids and prefixes that are given, times.
 _VARYING = (
     (re.compile(r"\bA[0-9A-Za-z_-]{53}\b"), "<revision>"),
     (re.compile(r"kw_[a-z]+_[0-9A-Za-z.]+"), "<token>"),
+    (re.compile(r"\bv1\.[0-9a-f]+\b"), "<etag>"),
     (re.compile(r"\b[0-9a-hjkmnp-tv-z]{16}\b"), "<id>"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?UTC|Z)?"), "<time>"),
     (re.compile(r"\b(?=[0-9A-Za-z]*[0-9A-Z])[0-9A-Za-z]{12}\b"), "<prefix>"),

@@ -300,6 +300,20 @@ async def test_a_key_may_rotate_itself(service: Service) -> None:
     await service.as_caller(rotated.token).get_key(own)
 
 
+async def test_a_token_whose_grace_runs_cannot_make_itself_last(service: Service) -> None:
+    """It may have been rotated because somebody found it."""
+    ann = await service.person("ann-leaks")
+    own = (await ann.list_keys()).keys[0].name
+    newer = service.as_caller((await rotate(ann, own, grace=3600)).token)
+
+    for call in (rotate(ann, own), ann.create_key(), ann.create_key(never_expires=True)):
+        refused = await refusal(call)
+        assert refused.reason == "AUTHORITY_EXCEEDED"
+        assert refused.info.metadata["field"] == "key.expire_time"
+    await ann.create_key(ttl=Duration(seconds=600))
+    await rotate(newer, own)
+
+
 async def test_of_rotations_at_the_same_time_one_wins(service: Service) -> None:
     created = await service.admin.create_key()
     results = await asyncio.gather(

@@ -93,7 +93,7 @@ async def test_an_operator_sees_how_full_each_bounded_pool_is(watched: Service) 
         (sample,) = metrics[name].samples
         return sample.value
 
-    assert value("keywright_argon2_started") >= 2
+    assert value("keywright_argon2_started") >= 1
     assert value("keywright_argon2_rejected") == 0
     assert value("keywright_argon2_in_flight") <= value("keywright_argon2_threads") == 1
     assert value("keywright_argon2_waiting") <= value("keywright_argon2_max_waiting")

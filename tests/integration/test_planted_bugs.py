@@ -48,9 +48,17 @@ BUGS = {
     "a caller that is not checked again": Bug(
         "service/call.py",
         guard="return await self.confirm(writes)",
-        instead="return ConfirmedCall(self.caller, self.call_id, self.address, self.remaining,"
-        " (await writes.read.moment())[0])",
+        instead="seen = await writes.read.workspaces.now("
+        "self.caller.credential.workspace_internal_id);"
+        " return ConfirmedCall(self.caller, self.call_id, self.address, self.remaining,"
+        " seen.position, seen.workspace)",
         scenario=test_transactions.a_caller_that_falls_meanwhile,
+    ),
+    "a change that does not hold the workspace": Bug(
+        "storage/authority.py",
+        guard='locks = sorted(alone | {_SPACES["workspace"] | held_workspace})',
+        instead="locks = sorted(alone)",
+        scenario=test_transactions.gives_by_what_was_just_taken,
     ),
     "a guest whose keys go on": Bug(
         "domain/decision.py",

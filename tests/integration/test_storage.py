@@ -409,7 +409,7 @@ async def test_waiting_too_long_for_others_is_a_conflict_and_no_failure(
     )
 
     async def lock(writes: Writes) -> None:
-        await writes.authority.lock(workspaces=[1])
+        await writes.authority.lock(held_workspace=1, workspaces=[1])
 
     try:
         async with connection.transaction():
@@ -426,7 +426,7 @@ async def test_a_statement_ends_with_the_caller_s_deadline(
     storage: Database, connection: Connection
 ) -> None:
     async def lock(writes: Writes) -> None:
-        await writes.authority.lock(workspaces=[1])
+        await writes.authority.lock(held_workspace=1, workspaces=[1])
 
     async with connection.transaction():
         await connection.execute("SELECT FROM keywright.workspace WHERE id = 1 FOR UPDATE")

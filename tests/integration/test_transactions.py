@@ -61,6 +61,9 @@ async def held_up(service: Service, statement: str, calls: int) -> AsyncIterator
             await transaction.commit()
 
 
+# What every change of authority does, besides.
+MOVE_ON = "UPDATE keywright.authority_revision SET revision = revision + 1, tag = gen_random_uuid()"
+
 # --- the caller is checked again under the locks ------------------------------------------------
 
 
@@ -71,7 +74,7 @@ async def a_caller_that_falls_meanwhile(service: Service) -> None:
     caller = service.as_caller(created.token)
     revoke = (
         "UPDATE keywright.key SET state = 'REVOKED', revoke_time = now() "
-        f"WHERE key_id = '{key_id(created.key.name)}'"
+        f"WHERE key_id = '{key_id(created.key.name)}';" + MOVE_ON
     )
     async with held_up(service, revoke, calls=1):
         call = asyncio.create_task(refusal(caller.revoke_key(victim.key.name)))
@@ -95,12 +98,46 @@ async def test_an_admin_that_is_demoted_between_check_and_transaction_disables_n
     await service.admin.create_user("target")
     demote = (
         "UPDATE keywright.user u SET role = r.id, role_scope = r.scope FROM keywright.role r "
-        "WHERE u.user_id = 'demoted' AND r.role_id = 'member'"
+        "WHERE u.user_id = 'demoted' AND r.role_id = 'member';" + MOVE_ON
     )
     async with held_up(service, demote, calls=1):
         call = asyncio.create_task(refusal(demoted.disable_user(user("target"))))
     assert (await call).reason == "CALLER_PERMISSION_MISSING"
     assert (await service.admin.get_user(user("target"))).state == 1
+
+
+async def gives_by_what_was_just_taken(service: Service) -> None:
+    """What gives waits for what takes, also where that is of the workspace: a role, the policy."""
+    await service.admin.do(
+        "CreateRole",
+        parent=PARENT,
+        role_id="helpdesk",
+        role={"permissions": ["keys.*", "labels.*"], "may_hold_keys": True},
+    )
+    helpdesk = await service.person("helpdesk", "helpdesk")
+    await service.admin.create_user("helped", "labeler")
+    theirs = (await service.admin.create_key(user=user("helped"))).key.name
+    (row,) = await service.sql("SELECT id FROM keywright.workspace WHERE workspace_id = 'default'")
+    take = (  # as UpdateRole does
+        f"SELECT pg_advisory_xact_lock({1 << 56 | row[0]});"
+        "UPDATE keywright.role SET permissions = '{labels.*}' WHERE role_id = 'helpdesk';" + MOVE_ON
+    )
+    try:
+        async with held_up(service, take, calls=2):
+            calls = [
+                asyncio.create_task(refusal(helpdesk.do("RotateKey", name=theirs))),
+                asyncio.create_task(refusal(helpdesk.create_key(user=user("helped")))),
+            ]
+        for refused in await asyncio.gather(*calls):
+            assert refused.code is grpc.StatusCode.NOT_FOUND or (
+                refused.reason == "CALLER_PERMISSION_MISSING"
+            )
+    finally:
+        await service.admin.delete_key(theirs)
+
+
+async def test_nothing_is_given_by_a_role_that_was_taken_from(service: Service) -> None:
+    await gives_by_what_was_just_taken(service)
 
 
 async def test_a_key_that_changes_owner_s_sight_meanwhile_is_not_found(service: Service) -> None:

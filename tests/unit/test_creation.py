@@ -6,14 +6,16 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from keywright.domain.authority import Authority
 from keywright.domain.creation import (
+    check_authority,
     check_environment,
     check_form,
     check_owner,
     check_permission,
     check_within,
 )
-from keywright.domain.decision import Principal
+from keywright.domain.decision import Principal, identify
 from keywright.domain.directory import (
     NO_POLICY,
     Grant,
@@ -210,6 +212,40 @@ def test_a_narrowed_key_makes_none_that_would_gain_more_than_itself_later() -> N
     error = refused(narrow, narrowing=Narrowing(scopes=("datasets.read", "users.manage")))
     assert error.reason is Reason.AUTHORITY_EXCEEDED
     assert "users.manage" in error.message
+
+
+def test_a_role_that_may_be_edited_is_no_limit_to_rely_on() -> None:
+    """A key narrowed to it may come to have more than the scopes of the key that made it."""
+    own = role("datasets.read")
+    scoped = caller(narrowing=Narrowing(scopes=("keys.own", "datasets.read")))
+    error = refused(scoped, narrowing=Narrowing(role=own))
+    assert error.reason is Reason.AUTHORITY_EXCEEDED
+    create(scoped, narrowing=Narrowing(role=own, scopes=("datasets.read",)))
+
+    by_role = caller(narrowing=Narrowing(role=(wide := role("keys.own", "datasets.read"))))
+    create(by_role, narrowing=Narrowing(role=wide))  # the two change together
+    create(by_role, narrowing=Narrowing(scopes=("datasets.read",)))
+
+
+def test_a_token_whose_grace_runs_makes_no_key_that_lasts_longer() -> None:
+    """Whoever found an old token must not make it last."""
+    given = credential(ANN, secret_not_after=NOW + HOUR, expire_time=NOW + 2 * HOUR)
+    retiring = principal(given)
+    create(retiring, expire_time=NOW + HOUR)
+
+    for later in (None, NOW + HOUR + timedelta(microseconds=1)):
+        error = refused(retiring, expire_time=later)
+        assert error.reason is Reason.AUTHORITY_EXCEEDED
+        assert error.details == {"field": "key.expire_time"}
+
+
+def test_a_bound_key_gives_nothing_of_the_workspace() -> None:
+    """It has no authority there, and is told so like anybody else."""
+    bound = credential(ADMIN, narrowing=Narrowing(resource="projects/a"))
+    by_bound = identify(bound, None, NOW)
+    with pytest.raises(ServiceError) as error:
+        check_authority(by_bound, Authority("default", ROLES["member"]), "user.email")
+    assert error.value.reason is Reason.AUTHORITY_EXCEEDED
 
 
 def test_a_manager_may_give_a_bound_key_the_role_it_has_there() -> None:

@@ -100,4 +100,4 @@ class Parts:
             PepperMismatchError: the database was written with other peppers than are configured.
         """
         await Installation(self.database).agree_on_peppers(self.config.peppers)
-        return Bootstrap(self.database, self.hasher, self.token_format, system_entropy)
+        return Bootstrap(self.database, Mint(self.hasher, system_entropy), self.token_format)

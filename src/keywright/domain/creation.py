@@ -130,17 +130,15 @@ def check_within(
     check_authority(
         caller, Authority(owner.workspace_id, owner.role, grants, narrowing), "key.scopes"
     )
-    calling = caller.credential.key
-    _check_cap(calling.narrowing, narrowing)
-    if calling.expire_time is not None and (
-        expire_time is None or expire_time > calling.expire_time
-    ):
+    calling = caller.credential.key.narrowing
+    _check_limits(calling, narrowing)
+    ends = caller.credential.expire_time
+    if ends is not None and (expire_time is None or expire_time > ends):
         raise authority_exceeded(
-            f"a key may not outlive the key that creates it, which expires at "
-            f"{calling.expire_time.isoformat()}",
+            f"a key may not outlive the token that creates it, which ends at {ends.isoformat()}",
             "key.expire_time",
         )
-    bounds = calling.narrowing.allowed_networks
+    bounds = calling.allowed_networks
     if bounds and not networks_within(narrowing.allowed_networks, bounds):
         raise authority_exceeded(
             "the key that creates it is bound to networks: give allowed_networks within "
@@ -163,14 +161,30 @@ def check_role(
     if role is None:
         return
     whole = Authority(owner.workspace_id, owner.role, grants)
-    for who, authority in (
-        ("you lack", caller.credential.authority),
-        ("the owner lacks", whole),
+    for who, permissions in (
+        ("you lack", caller.permissions_at(narrowing.resource)),
+        ("the owner lacks", whole.at(narrowing.resource)),
     ):
-        if above := authority.at(narrowing.resource).lacking(role.permissions.patterns):
+        if above := permissions.lacking(role.permissions.patterns):
             raise authority_exceeded(
                 f"the role {role.role_id} has {', '.join(above)}, which {who}", "key.role"
             )
+
+
+def check_given(
+    caller: Principal, permissions: Iterable[str], field: str, *, resource: str = ""
+) -> None:
+    """The caller has itself, on `resource` or throughout the workspace, what it gives.
+
+    Raises:
+        ServiceError: AUTHORITY_EXCEEDED naming what it lacks.
+    """
+    having = caller.permissions_at(resource) if resource else caller.permissions
+    if above := caller.credential.authority.lacking(permissions, having):
+        raise authority_exceeded(
+            f"your credential lacks {', '.join(above)}" + (f" on {resource}" if resource else ""),
+            field,
+        )
 
 
 def check_authority(caller: Principal, wanted: Authority, field: str) -> None:
@@ -182,11 +196,10 @@ def check_authority(caller: Principal, wanted: Authority, field: str) -> None:
     Raises:
         ServiceError: AUTHORITY_EXCEEDED naming what exceeds, and where.
     """
-    having = caller.credential.authority
     bound = wanted.narrowing.resource
     granted = {each.resource for each in wanted.grants if not bound or covers(bound, each.resource)}
     for resource in sorted({bound, *granted}):
-        if excess := having.at(resource).lacking(wanted.at(resource).patterns):
+        if excess := caller.permissions_at(resource).lacking(wanted.at(resource).patterns):
             raise authority_exceeded(
                 f"it would have {', '.join(excess)}"
                 + (f" on {resource}" if resource else "")
@@ -210,19 +223,35 @@ def networks_within(networks: Iterable[Network], bounds: Iterable[Network]) -> b
     )
 
 
-def cap(narrowing: Narrowing) -> PermissionSet:
-    """The most that a key with this narrowing can ever do, whatever becomes of its owner."""
+def beyond(limits: Narrowing, wanted: Narrowing) -> list[str]:
+    """What a key narrowed to `wanted` could come to have that one narrowed to `limits` never can.
+
+    Whatever becomes of their owner. A role of the workspace's own may be edited, so that what is in
+    it today is no bound; unless both are narrowed to it, and change together.
+    """
     most = PermissionSet([p.EVERYTHING])
-    if narrowing.role is not None:
-        most &= narrowing.role.permissions
-    if narrowing.scopes:
-        most &= PermissionSet(narrowing.scopes)
-    return most
+    if wanted.role is not None and wanted.role.built_in:
+        most &= wanted.role.permissions
+    if wanted.scopes:
+        most &= PermissionSet(wanted.scopes)
+    excess = set(PermissionSet(limits.scopes).lacking(most.patterns) if limits.scopes else ())
+    if limits.role is not None and not _same_role(limits, wanted):
+        excess |= set(limits.role.permissions.lacking(most.patterns))
+    return sorted(excess)
 
 
-def _check_cap(calling: Narrowing, wanted: Narrowing) -> None:
+def _same_role(one: Narrowing, other: Narrowing) -> bool:
+    return (
+        one.role is not None
+        and other.role is not None
+        and one.role.internal_id == other.role.internal_id
+        and one.role.role_id == other.role.role_id
+    )
+
+
+def _check_limits(calling: Narrowing, wanted: Narrowing) -> None:
     """A narrowed key makes no key that is less narrowed, not even one that would gain later."""
-    if excess := cap(calling).lacking(cap(wanted).patterns):
+    if excess := beyond(calling, wanted):
         raise authority_exceeded(
             f"it could come to have {', '.join(excess)}, which the key that creates it never can: "
             "narrow it with scopes or a role",

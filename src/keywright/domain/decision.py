@@ -33,6 +33,12 @@ class Credential:
         """The id of the workspace of the key and its user."""
         return self.key.workspace_id
 
+    @property
+    def expire_time(self) -> datetime | None:
+        """When this very credential ends: with its key, or when its token's grace is over."""
+        ends = [each for each in (self.key.expire_time, self.secret_not_after) if each is not None]
+        return min(ends, default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -76,11 +82,15 @@ class Principal:
 
         A key that is bound to a resource has no permission anywhere else.
         """
-        authority = self.credential.authority
+        there = self.permissions_at(resource)
+        return not self.credential.authority.lacking([permission], there)
+
+    def permissions_at(self, resource: str) -> PermissionSet:
+        """All that this principal may do on `resource` (empty: in the workspace as such)."""
         try:
-            return not authority.lacking([permission], authority.at(resource))
-        except Denied:
-            return False
+            return self.credential.authority.at(resource)
+        except Denied:  # the key is bound to another one
+            return PermissionSet()
 
     def resources_with(self, permission: str) -> tuple[str, ...]:
         """Where this principal has `permission`: on these resources and below them.

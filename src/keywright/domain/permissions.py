@@ -5,8 +5,9 @@ and `a.b.c`, not `a`), or `*` (matches all). Patterns form a tree, so two of the
 another or share nothing; everything below follows from that.
 """
 
+import itertools
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from keywright.domain.errors import Reason, invalid_field
 
@@ -82,8 +83,9 @@ def check_known(patterns: Iterable[str], catalog: Collection[str] | None, field:
     if catalog is None:
         return
     known = SERVICE_PERMISSIONS.union(catalog)
+    standing = known.union(*map(_wider, known))
     for index, pattern in enumerate(patterns):
-        if not any(covers(pattern, each) for each in known):
+        if pattern not in standing:
             raise invalid_field(
                 f"{field}[{index}]",
                 f"{pattern} is not in the workspace's permission catalogue",
@@ -92,17 +94,27 @@ def check_known(patterns: Iterable[str], catalog: Collection[str] | None, field:
             )
 
 
+def _wider(pattern: str) -> Iterator[str]:
+    """All patterns that contain `pattern`, besides itself: `*` and `a.*` for `a.b`.
+
+    There are as many as it has words, so that a set is searched by looking these up, however large.
+    """
+    if pattern != EVERYTHING:
+        yield EVERYTHING
+    words = pattern.removesuffix(".*").split(".")
+    for count in range(1, len(words)):
+        yield ".".join(words[:count]) + ".*"
+
+
 class PermissionSet:
     """An immutable set of patterns, kept free of those that another one contains."""
 
     __slots__ = ("patterns",)
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:
-        distinct = set(patterns)
+        distinct = frozenset(patterns)
         self.patterns: frozenset[str] = frozenset(
-            each
-            for each in distinct
-            if not any(other != each and covers(other, each) for other in distinct)
+            each for each in distinct if not any(wider in distinct for wider in _wider(each))
         )
 
     def __eq__(self, other: object) -> bool:
@@ -120,16 +132,15 @@ class PermissionSet:
     def __and__(self, other: "PermissionSet") -> "PermissionSet":
         """What both allow. Of two patterns that meet, the narrower is all they share."""
         return PermissionSet(
-            mine if covers(theirs, mine) else theirs
-            for mine in self.patterns
-            for theirs in other.patterns
-            if covers(theirs, mine) or covers(mine, theirs)
+            itertools.chain(
+                filter(other.allows, self.patterns), filter(self.allows, other.patterns)
+            )
         )
 
     def allows(self, permission: str) -> bool:
         """Whether `permission`, or all of the pattern `permission`, is in this set."""
         return permission in self.patterns or any(
-            covers(pattern, permission) for pattern in self.patterns
+            wider in self.patterns for wider in _wider(permission)
         )
 
     def lacking(self, patterns: Iterable[str]) -> list[str]:

@@ -14,6 +14,7 @@ MAX_LIFETIME_WHERE_EXPIRY_IS_REQUIRED = timedelta(weeks=25)
 EXPIRE_BEFORE = datetime(9999, 1, 1, tzinfo=UTC)
 ENVIRONMENTS_MAX_COUNT = 16
 CATALOG_MAX_COUNT = 1000
+CATALOG_MAX_LENGTH = 2**17  # so that a workspace fits any reply
 MIN_ROTATION_REMINDER = timedelta(days=1)
 _UNITS = (
     (timedelta(weeks=1), "week"),
@@ -145,6 +146,8 @@ def check_catalog(entries: Sequence[tuple[str, str]], field: str) -> Mapping[str
     """
     if len(entries) > CATALOG_MAX_COUNT:
         raise invalid_field(f"{field}.entries", f"must be at most {CATALOG_MAX_COUNT}")
+    if sum(len(each) for entry in entries for each in entry) > CATALOG_MAX_LENGTH:
+        raise invalid_field(f"{field}.entries", f"must be at most {CATALOG_MAX_LENGTH} characters")
     catalog: dict[str, str] = {}
     for index, (permission, description) in enumerate(entries):
         path = f"{field}.entries[{index}].permission"

@@ -13,7 +13,7 @@ async def check_admin_remains(reads: Reads, without: User) -> None:
     Raises:
         ServiceError: LAST_ADMIN.
     """
-    if not without.role.permissions.allows(p.EVERYTHING) or without.state is not State.ACTIVE:
+    if not is_admin(without.role) or without.state is not State.ACTIVE:
         return
     if not await reads.users.other_admin_exists(
         without.workspace_id, without_user=without.internal_id
@@ -27,10 +27,15 @@ async def check_admin_remains_without_role(reads: Reads, workspace_id: str, role
     Raises:
         ServiceError: LAST_ADMIN.
     """
-    if role.permissions.allows(p.EVERYTHING) and not await reads.users.other_admin_exists(
+    if is_admin(role) and not await reads.users.other_admin_exists(
         workspace_id, without_role=role.internal_id
     ):
         raise _last_admin(f"whoever has the role {role.role_id}")
+
+
+def is_admin(role: Role) -> bool:
+    """Whether who has this role can do everything: it has all permissions, and may hold keys."""
+    return role.permissions.allows(p.EVERYTHING) and role.may_hold_keys
 
 
 def _last_admin(who: str) -> ServiceError:

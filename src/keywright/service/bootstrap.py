@@ -5,15 +5,15 @@ Not reachable over the network: whoever can run this has the database's own cred
 
 from dataclasses import dataclass
 
-from keywright.domain.creation import check_owner
+from keywright.domain.creation import check_environment, check_owner
 from keywright.domain.directory import User, UserKind
 from keywright.domain.errors import NotFound, invalid_field
 from keywright.domain.identity import mint_id
 from keywright.domain.keys import Narrowing
 from keywright.domain.names import KeyName, UserName, is_email, is_id
-from keywright.domain.secret import HashedSecret, Secret
-from keywright.domain.token import Entropy, Token, TokenFormat
-from keywright.security.token_hasher import TokenHasher
+from keywright.domain.secret import Secret
+from keywright.domain.token import TokenFormat
+from keywright.service.minting import Mint, MintedSecret
 from keywright.storage.audit import AuditEvent
 from keywright.storage.database import Database, Writes
 from keywright.storage.key_changes import NewKey
@@ -28,9 +28,8 @@ class Bootstrap:
     """Works on a migrated database."""
 
     database: Database
-    hasher: TokenHasher
+    mint: Mint
     token_format: TokenFormat
-    entropy: Entropy
 
     async def first_admin(self, workspace_id: str, email: str) -> Secret[str] | None:
         """Create a workspace and its admin with a key; returns the key's token, once.
@@ -61,10 +60,9 @@ class Bootstrap:
             if created is not None:
                 await writes.audit.insert(_event(workspace_id, "CreateWorkspace", workspace.name))
             await writes.audit.insert(_event(workspace_id, "CreateUser", name))
-            return await self._insert_key(writes, name, token, hashed)
+            return await self._insert_key(writes, name, minted)
 
-        token = self._mint()
-        hashed = await self.hasher.hash(token.secret)
+        minted = await self.mint.secret()
         return await self.database.writing(transaction)
 
     async def admin_key(self, name: UserName) -> Secret[str]:
@@ -73,23 +71,20 @@ class Bootstrap:
         Raises:
             NotFound: there is no such user.
         """
-        token = self._mint()
-        hashed = await self.hasher.hash(token.secret)
-        return await self.database.writing(
-            lambda writes: self._insert_key(writes, name, token, hashed)
-        )
-
-    def _mint(self) -> Token:
-        return self.token_format.mint("live", self.entropy)
+        minted = await self.mint.secret()
+        return await self.database.writing(lambda writes: self._insert_key(writes, name, minted))
 
     async def _insert_key(
-        self, writes: Writes, name: UserName, token: Token, hashed: HashedSecret
+        self, writes: Writes, name: UserName, minted: MintedSecret
     ) -> Secret[str]:
+        workspace = await writes.read.workspaces.get(name.workspace)
         user: User | None = await writes.read.users.get(name.workspace, name.user)
-        if user is None:
+        if workspace is None or user is None:
             raise NotFound(str(name))
         check_owner(user)
-        key_id = mint_id(self.entropy)
+        key_id = mint_id(self.mint.entropy)
+        environment = check_environment(workspace, "")
+        seen = await writes.read.workspaces.now(workspace.internal_id)
         await writes.keys.insert(
             NewKey(
                 key_id=key_id,
@@ -97,20 +92,21 @@ class Bootstrap:
                 creator=user,
                 creator_credential="",
                 display_name="made on the server",
-                environment=token.environment,
+                environment=environment,
                 narrowing=Narrowing(),
                 labels={},
                 rate_limit=None,
                 expire_time=None,
-                prefix=token.prefix,
-                hashed=hashed,
+                prefix=minted.prefix,
+                hashed=minted.hashed,
+                create_time=seen.now,
             )
         )
-        after = {"user": user.user_id, "prefix": token.prefix}
+        after = {"user": user.user_id, "prefix": minted.prefix}
         await writes.audit.insert(
             _event(name.workspace, "CreateKey", KeyName(name.workspace, key_id), after=after)
         )
-        return self.token_format.render(token)
+        return self.token_format.render(minted.token(environment))
 
 
 def _event(workspace_id: str, action: str, resource: object, **change: object) -> AuditEvent:

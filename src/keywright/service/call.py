@@ -1,15 +1,32 @@
 """What every use case is told of the call it serves."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
 
 from keywright.domain.decision import Principal, identify
+from keywright.domain.directory import Workspace
 from keywright.domain.errors import Denied, NotFound, Reason, ServiceError, permission_missing
 from keywright.domain.keys import Address
 from keywright.domain.position import Position
 from keywright.storage.audit import AuditEvent
-from keywright.storage.database import Writes
+from keywright.storage.authority import Held
+from keywright.storage.database import Database, Writes
+
+Result = TypeVar("Result")
+
+
+class Versioned(Protocol):
+    """What has an etag."""
+
+    @property
+    def version(self) -> int:
+        """Rises with every change."""
+
+    @property
+    def create_time(self) -> datetime | None:
+        """When it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +70,42 @@ class Call:
             Denied: the caller's credential does not stand any more.
         """
         credential = self.caller.credential
-        position, now = await writes.read.moment()
+        seen = await writes.read.workspaces.now(credential.workspace_internal_id)
+        position, now = seen.position, seen.now
         if position != self.caller.position:
-            seen = await writes.read.credentials.look_up([credential.key.prefix])
-            found = seen.found.get(credential.key.prefix)
+            prefix = credential.key.prefix
+            looked_up = await writes.read.credentials.look_up([prefix])
+            found = looked_up.found.get(prefix)
             if found is None:
                 raise Denied(Reason.TOKEN_UNKNOWN, "the key that calls was deleted")
-            credential, position, now = found.credential, seen.position, seen.now
+            credential, position, now = found.credential, looked_up.position, looked_up.now
         caller = identify(credential, self.address, now, position)
-        return ConfirmedCall(caller, self.call_id, self.address, self.remaining, position)
+        return ConfirmedCall(
+            caller, self.call_id, self.address, self.remaining, position, seen.workspace
+        )
 
-    async def hold(self, writes: Writes) -> "ConfirmedCall":
-        """`confirm`, and keep it so until the end of the transaction.
+    async def creating(
+        self,
+        database: Database,
+        transaction: Callable[[Writes, "ConfirmedCall"], Awaitable[Result]],
+    ) -> Result:
+        """Run and commit what creates, for the call as it is confirmed at the beginning.
 
-        For what creates: once the revocation of the caller's key, or whatever else takes something
-        from the caller or its workspace, has returned, nothing comes into being by that any more.
+        The caller and its workspace stay as they are until the end: once the revocation of the
+        caller's key, or whatever else takes something from the caller, has returned, nothing comes
+        into being by that any more.
         """
+
+        async def confirmed(writes: Writes) -> Result:
+            return await transaction(writes, await self.confirm(writes))
+
         credential = self.caller.credential
-        await writes.authority.hold(
+        held = Held(
             workspace=credential.workspace_internal_id,
             user=credential.user.internal_id,
             key=credential.key.internal_id,
         )
-        return await self.confirm(writes)
+        return await database.writing(confirmed, within=self.remaining(), holding=held)
 
     async def lock(
         self,
@@ -88,10 +118,12 @@ class Call:
     ) -> "ConfirmedCall":
         """`confirm`, with these rows and the caller's own kept to this transaction.
 
-        For what changes: steps 2 and 3 of a narrowing (DESIGN section 5).
+        For what changes: steps 2 and 3 of a narrowing (DESIGN section 5). The caller's workspace is
+        held as for what creates: a change may give, too.
         """
         credential = self.caller.credential
         await writes.authority.lock(
+            held_workspace=credential.workspace_internal_id,
             workspaces=workspaces,
             users=[credential.user.internal_id, *users],
             roles=roles,
@@ -123,26 +155,28 @@ class Call:
 class ConfirmedCall(Call):
     """A call whose caller was checked inside the transaction, which saw the history at `position`.
 
-    A narrowing that finds nothing left to narrow waits for that position: an earlier one may still
-    be waiting.
+    `workspace` is the caller's, as the transaction sees it. A narrowing that finds nothing left to
+    narrow waits for that position: an earlier one may still be waiting.
     """
 
     position: Position
+    workspace: Workspace
 
 
-def check_etag(etag: str, version: int) -> None:
+def check_etag(etag: str, found: Versioned) -> None:
     """The resource is still the one that the caller saw (AIP-154); an empty etag asks nothing.
 
     Raises:
         ServiceError: ETAG_MISMATCH.
     """
-    if etag and etag != etag_of(version):
+    if etag and etag != etag_of(found):
         raise ServiceError(
             Reason.ETAG_MISMATCH,
             "the resource was changed since you read it: read it again and decide anew",
         )
 
 
-def etag_of(version: int) -> str:
-    """The etag of a resource at a version."""
-    return f"v{version}"
+def etag_of(found: Versioned) -> str:
+    """The etag of a resource: its version, and when it was made, as another may have its name."""
+    made = 0 if found.create_time is None else int(found.create_time.timestamp() * 1_000_000)
+    return f"v{found.version}.{made:x}"

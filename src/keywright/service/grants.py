@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 from keywright.domain import access
 from keywright.domain import permissions as p
+from keywright.domain.creation import check_given
 from keywright.domain.directory import GrantRecord, User
 from keywright.domain.errors import (
     NotFound,
-    authority_exceeded,
     invalid_field,
     permission_missing,
 )
@@ -18,11 +18,14 @@ from keywright.domain.names import ID_RULE, GrantName, RoleName, UserName, Works
 from keywright.domain.position import Position
 from keywright.domain.resources import covers, is_resource
 from keywright.domain.token import Entropy
-from keywright.service.call import Call
+from keywright.service.call import Call, ConfirmedCall
 from keywright.service.visibility import visible_grant, visible_role, visible_user
 from keywright.storage.authority import Change, ChangeKind
 from keywright.storage.database import Database, Reads, Writes
 from keywright.storage.grants import GrantFilter
+
+# Each look-up of a key brings all grants of its user along.
+GRANTS_MAX_COUNT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,7 @@ class Grants:
             )
         grant_id = spec.grant_id or mint_id(self.entropy)
 
-        async def transaction(writes: Writes) -> ChangedGrant:
-            confirmed = await call.hold(writes)
+        async def transaction(writes: Writes, confirmed: ConfirmedCall) -> ChangedGrant:
             user = await _grantee(writes.read, confirmed, spec.user, spec.resource)
             if user.resource and not covers(user.resource, spec.resource):
                 raise invalid_field(
@@ -79,13 +81,12 @@ class Grants:
                     f"must be {user.resource} or below: {user.name} is its service user",
                 )
             role = await visible_role(writes.read, confirmed, spec.role)
-            having = confirmed.caller.credential.authority
-            there = having.at(spec.resource)
-            if above := having.lacking(role.permissions.patterns, there):
-                raise authority_exceeded(
-                    f"the role {role.role_id} has {', '.join(above)}, which your credential lacks "
-                    f"on {spec.resource}",
-                    "grant.role",
+            given = role.permissions.patterns
+            check_given(confirmed.caller, given, "grant.role", resource=spec.resource)
+            if await writes.read.grants.count(user.internal_id) >= GRANTS_MAX_COUNT:
+                raise invalid_field(
+                    "grant.user",
+                    f"has {GRANTS_MAX_COUNT} grants already, which is all there may be",
                 )
             await writes.grants.insert(
                 grant_id, user, spec.resource, role, creator=str(confirmed.caller.user.name)
@@ -99,7 +100,7 @@ class Grants:
             change = Change(ChangeKind.USER, user.internal_id)
             return ChangedGrant(created, await writes.authority.advance([change]))
 
-        return await self.database.writing(transaction, within=call.remaining())
+        return await call.creating(self.database, transaction)
 
     async def get(self, call: Call, name: GrantName) -> GrantRecord:
         """One grant."""

@@ -164,8 +164,7 @@ class KeyChanges:
             async with self.database.reading() as reads:
                 only = await _revocable(reads, call, query)
                 count = 0 if only is None else await reads.keys.count(parent.workspace, only)
-                position, _now = await reads.moment()
-                return RevokedKeys(count, position)
+                return RevokedKeys(count, await reads.position())
 
         async def transaction(writes: Writes) -> RevokedKeys:
             # The workspace is locked instead of each key: there can be any number of them.
@@ -222,7 +221,7 @@ class KeyChanges:
             found = await visible_key(writes.read, confirmed, name)
             if found.key.internal_id != key:  # deleted meanwhile, and made anew
                 raise NotFound(str(name))
-            check_etag(etag, found.key.version)
+            check_etag(etag, found.key)
             moved = await write(writes, confirmed, found)
             after = await writes.read.keys.get(name.workspace, name.key) or found
             if not moved:  # an earlier caller may still be waiting for this position

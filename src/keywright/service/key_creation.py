@@ -21,12 +21,14 @@ from keywright.service.call import Call, ConfirmedCall
 from keywright.service.key_records import described
 from keywright.service.key_requests import KeySpec
 from keywright.service.minting import Mint, MintedSecret
-from keywright.service.visibility import key_owner, own_workspace, visible_role
+from keywright.service.visibility import key_owner, visible_role
 from keywright.storage.database import Database, Reads, Writes
 from keywright.storage.key_changes import NewKey
 
 # In EnsureKey a key that is over for good is as good as none, but its id is taken.
 _OVER = frozenset({KeyState.REVOKED, KeyState.EXPIRED})
+# What a creation fails with when another call has just made the same key.
+_MADE_MEANWHILE = {Reason.RESOURCE_ALREADY_EXISTS, Reason.POLICY_KEY_LIMIT_REACHED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,10 @@ class KeyCreation:
         minted = await self.mint.secret()
         numbered = replace(spec, key_id=spec.key_id or mint_id(self.mint.entropy))
 
-        async def transaction(writes: Writes) -> CreatedKey:
-            confirmed = await call.hold(writes)
-            return await self._create(writes, confirmed, parent, numbered, minted)
+        async def transaction(writes: Writes, confirmed: ConfirmedCall) -> CreatedKey:
+            return await self._create(writes, confirmed, numbered, minted)
 
-        return await self.database.writing(transaction, within=call.remaining())
+        return await call.creating(self.database, transaction)
 
     async def ensure(self, call: Call, parent: WorkspaceName, spec: KeySpec) -> CreatedKey:
         """Create a key unless there is one of that id: then return it, without a token.
@@ -78,7 +79,7 @@ class KeyCreation:
         try:
             return await self.create(call, parent, spec)
         except ServiceError as error:
-            if error.reason is not Reason.RESOURCE_ALREADY_EXISTS:
+            if error.reason not in _MADE_MEANWHILE:
                 raise
             existing = await self._existing(call, parent, spec)
             if existing is None:  # made meanwhile, and deleted again
@@ -92,14 +93,9 @@ class KeyCreation:
         check_form(spec)
 
     async def _create(
-        self,
-        writes: Writes,
-        call: ConfirmedCall,
-        parent: WorkspaceName,
-        spec: KeySpec,
-        minted: MintedSecret,
+        self, writes: Writes, call: ConfirmedCall, spec: KeySpec, minted: MintedSecret
     ) -> CreatedKey:
-        workspace = await own_workspace(writes.read, call, parent)
+        workspace = call.workspace
         owner = await key_owner(writes.read, call, spec.user)
         creation.check_permission(call.caller, owner, spec.resource, workspace.key_policy)
         creation.check_owner(owner)
@@ -130,6 +126,7 @@ class KeyCreation:
                 expire_time=expire_time,
                 prefix=minted.prefix,
                 hashed=minted.hashed,
+                create_time=call.caller.decided_at,
             )
         )
         await writes.audit.insert(
@@ -152,14 +149,12 @@ class KeyCreation:
                 raise already_exists("key_id", "a key with this id exists already")
             if found.state in _OVER:
                 raise already_exists("key_id", f"{name} exists, and is {found.state.lower()}")
-            workspace = await own_workspace(reads, call, parent)
-            differs = _differences(found.key, spec, workspace, owner)
+            differs = _differences(found.key, spec, owner)
             if differs:
                 raise already_exists(
                     "key_id", f"{name} exists with another {', '.join(differs)}", differs=differs
                 )
-            position, _now = await reads.moment()
-            return CreatedKey(found, None, position)
+            return CreatedKey(found, None, await reads.position())
 
 
 async def check_count(writes: Writes, workspace: Workspace, owner: User) -> None:
@@ -191,7 +186,7 @@ async def grants_of(reads: Reads, call: Call, owner: User) -> Sequence[Grant]:
 async def narrowing_of(reads: Reads, call: Call, spec: KeySpec) -> Narrowing:
     """What a request takes away from a key, its role found by name."""
     role = None if spec.role is None else await visible_role(reads, call, spec.role)
-    return Narrowing(role, spec.scopes, spec.resource, spec.allowed_networks)
+    return replace(spec.narrowing, role=role)
 
 
 def check_form(spec: KeySpec) -> None:
@@ -200,11 +195,15 @@ def check_form(spec: KeySpec) -> None:
         raise invalid_field("key_id", f"must be {ID_RULE}")
     check_display_name(spec.display_name, "key.display_name")
     check_labels(spec.labels, "key.labels")
-    creation.check_form(Narrowing(None, spec.scopes, spec.resource, spec.allowed_networks))
+    creation.check_form(spec.narrowing)
 
 
-def _differences(key: Key, spec: KeySpec, workspace: Workspace, owner: User) -> list[str]:
-    """The attributes in which a key is not what a request asks for; its expiry may differ."""
+def _differences(key: Key, spec: KeySpec, owner: User) -> list[str]:
+    """The attributes in which a key is not what a request asks for.
+
+    Its expiry may differ; and its environment, where none is asked for: the default may be another
+    by now.
+    """
     narrowing = key.narrowing
     pairs: dict[str, tuple[object, object]] = {
         "user": (key.owner_internal_id, owner.internal_id),
@@ -215,7 +214,7 @@ def _differences(key: Key, spec: KeySpec, workspace: Workspace, owner: User) -> 
         ),
         "scopes": (set(narrowing.scopes), set(spec.scopes)),
         "resource": (narrowing.resource, spec.resource),
-        "environment": (key.environment, spec.environment or workspace.environments[0]),
+        "environment": (key.environment, spec.environment or key.environment),
         "labels": (dict(key.labels), dict(spec.labels)),
         "allowed_networks": (set(narrowing.allowed_networks), set(spec.allowed_networks)),
         "rate_limit": (key.rate_limit, spec.rate_limit),

@@ -7,13 +7,13 @@ from keywright.domain.directory import User
 from keywright.domain.errors import NotFound
 from keywright.domain.key_changes import Reach, widens
 from keywright.domain.keys import Key, KeyAt, KeyState
-from keywright.domain.names import UserName, WorkspaceName
+from keywright.domain.names import UserName
 from keywright.domain.permissions import check_known
 from keywright.domain.policy import check_lifetime
 from keywright.service.call import ConfirmedCall
 from keywright.service.key_creation import check_count, grants_of
 from keywright.service.key_requests import KeyUpdate
-from keywright.service.visibility import own_workspace, visible_role
+from keywright.service.visibility import visible_role
 from keywright.storage.database import Reads, Writes
 
 
@@ -37,7 +37,7 @@ async def check_update(writes: Writes, call: ConfirmedCall, found: KeyAt, change
         ServiceError: as for a creation.
     """
     key, caller = found.key, call.caller
-    workspace = await own_workspace(writes.read, call, WorkspaceName(key.workspace_id))
+    workspace = call.workspace
     if changed.narrowing.scopes != key.narrowing.scopes:
         check_known(changed.narrowing.scopes, workspace.permission_catalog, "key.scopes")
     if changed.expire_time != key.expire_time:

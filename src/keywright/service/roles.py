@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from keywright.domain import creation
 from keywright.domain import permissions as p
 from keywright.domain.directory import RoleRecord
 from keywright.domain.errors import (
@@ -10,7 +11,6 @@ from keywright.domain.errors import (
     Reason,
     ServiceError,
     already_exists,
-    authority_exceeded,
     invalid_field,
 )
 from keywright.domain.listing import Listed
@@ -18,9 +18,9 @@ from keywright.domain.names import ID_RULE, RoleName, WorkspaceName, is_id
 from keywright.domain.permissions import PermissionSet, check_known, is_pattern
 from keywright.domain.position import Position
 from keywright.domain.text import check_description, check_display_name
-from keywright.service.admins import check_admin_remains_without_role
+from keywright.service.admins import check_admin_remains_without_role, is_admin
 from keywright.service.call import Call, ConfirmedCall, check_etag
-from keywright.service.visibility import own_workspace, role_record
+from keywright.service.visibility import role_record
 from keywright.storage.authority import Change, ChangeKind
 from keywright.storage.database import Database, Reads, Writes
 
@@ -71,12 +71,11 @@ class Roles:
             raise invalid_field("role_id", f"must be {ID_RULE}")
         _check_form(spec)
 
-        async def transaction(writes: Writes) -> ChangedRole:
-            confirmed = await call.hold(writes)
+        async def transaction(writes: Writes, confirmed: ConfirmedCall) -> ChangedRole:
             confirmed.require(p.ROLES_MANAGE)
-            workspace = await own_workspace(writes.read, confirmed, parent)
+            workspace = confirmed.workspace
             check_known(spec.permissions, workspace.permission_catalog, "role.permissions")
-            _check_within(confirmed, spec.permissions)
+            creation.check_given(confirmed.caller, spec.permissions, "role.permissions")
             if await writes.read.roles.get(parent.workspace, spec.role_id):
                 raise already_exists("role_id", "a role with this id exists already")
             await writes.roles.insert(
@@ -93,7 +92,7 @@ class Roles:
             )
             return ChangedRole(created, confirmed.position)
 
-        return await self.database.writing(transaction, within=call.remaining())
+        return await call.creating(self.database, transaction)
 
     async def get(self, call: Call, name: RoleName) -> RoleRecord:
         """One role: the caller's own, or any for who may read roles."""
@@ -127,14 +126,13 @@ class Roles:
             before, after = found.role.permissions, changed.role.permissions
             added = before.lacking(after.patterns)
             if added:
-                workspace = await own_workspace(
-                    writes.read, confirmed, WorkspaceName(name.workspace)
-                )
-                check_known(
-                    update.values.permissions, workspace.permission_catalog, "role.permissions"
-                )
-                _check_within(confirmed, added)
-            if not after.allows(p.EVERYTHING):
+                catalog = confirmed.workspace.permission_catalog
+                check_known(update.values.permissions, catalog, "role.permissions")
+                creation.check_given(confirmed.caller, added, "role.permissions")
+            if changed.role.may_hold_keys and not found.role.may_hold_keys:
+                # Keys of all who have the role come to stand again, with all that is in it.
+                creation.check_given(confirmed.caller, after.patterns, "role.may_hold_keys")
+            if not is_admin(changed.role):
                 await check_admin_remains_without_role(writes.read, name.workspace, found.role)
             await writes.roles.update(changed)
             old, new = _described(found), _described(changed)
@@ -202,7 +200,7 @@ class Roles:
                     Reason.BUILT_IN_IMMUTABLE,
                     f"{name} is built in: make a role of your own",
                 )
-            check_etag(etag, found.version)
+            check_etag(etag, found)
             changes = await write(writes, confirmed, found)
             after = await writes.read.roles.record(name.workspace, name.role) or found
             if not changes:  # an earlier caller may still be waiting for this position
@@ -225,15 +223,6 @@ def _check_form(spec: RoleSpec) -> None:
                 f"role.permissions[{index}]",
                 "must be a permission such as datasets.read, or a pattern: datasets.* or *",
             )
-
-
-def _check_within(call: Call, permissions: Sequence[str]) -> None:
-    caller = call.caller
-    above = caller.credential.authority.lacking(permissions, caller.permissions)
-    if above:
-        raise authority_exceeded(
-            f"{', '.join(above)}: your credential lacks that itself", "role.permissions"
-        )
 
 
 def _updated(found: RoleRecord, update: RoleUpdate) -> RoleRecord:

@@ -11,17 +11,24 @@ from keywright.domain.errors import (
     NotFound,
     Reason,
     ServiceError,
-    authority_exceeded,
     invalid_field,
     permission_missing,
 )
 from keywright.domain.identity import mint_id
 from keywright.domain.keys import KeyState
 from keywright.domain.listing import Listed
-from keywright.domain.names import ID_RULE, KeyName, RoleName, UserName, WorkspaceName, is_id
+from keywright.domain.names import (
+    ID_RULE,
+    GrantName,
+    KeyName,
+    RoleName,
+    UserName,
+    WorkspaceName,
+    is_id,
+)
 from keywright.domain.position import Position
 from keywright.domain.resources import is_resource
-from keywright.domain.roles import WITHOUT_ROLE, Role
+from keywright.domain.roles import WITHOUT_ROLE
 from keywright.domain.text import (
     check_display_name,
     check_email,
@@ -29,9 +36,9 @@ from keywright.domain.text import (
     check_labels,
 )
 from keywright.domain.token import Entropy
-from keywright.service.admins import check_admin_remains
+from keywright.service.admins import check_admin_remains, is_admin
 from keywright.service.call import Call, ConfirmedCall, check_etag
-from keywright.service.visibility import is_named, own_workspace, visible_role, visible_user
+from keywright.service.visibility import is_named, visible_role, visible_user
 from keywright.storage.authority import Change, ChangeKind
 from keywright.storage.database import Database, Reads, Writes
 from keywright.storage.users import NewUser
@@ -91,17 +98,15 @@ class Users:
         _check_form(spec)
         user_id = spec.user_id or mint_id(self.entropy)
 
-        async def transaction(writes: Writes) -> ChangedUser:
-            confirmed = await call.hold(writes)
+        async def transaction(writes: Writes, confirmed: ConfirmedCall) -> ChangedUser:
             _may_create(confirmed, spec)
-            workspace = await own_workspace(writes.read, confirmed, parent)
             role = WITHOUT_ROLE
             if not spec.resource:
                 wanted = spec.role or RoleName(parent.workspace, DEFAULT_ROLE)
                 role = await visible_role(writes.read, confirmed, wanted)
-                _check_role(confirmed, role)
+                creation.check_given(confirmed.caller, role.permissions.patterns, "user.role")
             await writes.users.insert(
-                workspace.internal_id,
+                confirmed.workspace.internal_id,
                 NewUser(
                     user_id=user_id,
                     kind=spec.kind,
@@ -119,7 +124,7 @@ class Users:
             )
             return ChangedUser(created, confirmed.position)
 
-        return await self.database.writing(transaction, within=call.remaining())
+        return await call.creating(self.database, transaction)
 
     async def get(self, call: Call, name: UserName) -> User:
         """One user: oneself, or whom the caller may know of."""
@@ -197,14 +202,19 @@ class Users:
                     details={"used_by": ",".join(f"keys/{key}" for key in keys)},
                 )
             revoked = await writes.keys.revoke_all_of(user.internal_id)
+            taken = await writes.grants.delete_all_of(user.internal_id)
             await writes.keys.remember(user)
             await writes.users.delete(user.internal_id)
             await writes.audit.insert(
                 confirmed.event("DeleteUser", user.name, before=_described(user))
             )
-            names = [str(KeyName(user.workspace_id, key_id)) for key_id in revoked]
             await writes.audit.insert_each(
-                confirmed.event("RevokeKey", "", after={"state": KeyState.REVOKED}), names
+                confirmed.event("RevokeKey", "", after={"state": KeyState.REVOKED}),
+                [str(KeyName(user.workspace_id, key_id)) for key_id in revoked],
+            )
+            await writes.audit.insert_each(
+                confirmed.event("DeleteGrant", "", before={"user": user.user_id}),
+                [str(GrantName(user.workspace_id, grant_id)) for grant_id in taken],
             )
             return [Change(ChangeKind.USER, user.internal_id)]
 
@@ -217,6 +227,8 @@ class Users:
                 return []
             if state is State.DISABLED:
                 await check_admin_remains(writes.read, user)
+            else:  # its keys come to stand again: no more than the caller may do
+                await _check_whole(writes.read, confirmed, user, "name")
             await writes.users.set_state(user.internal_id, state)
             await writes.audit.insert(
                 confirmed.event(
@@ -259,7 +271,7 @@ class Users:
                 confirmed.caller, user
             ):
                 raise NotFound(str(name))
-            check_etag(etag, user.version)
+            check_etag(etag, user)
             changes = await write(writes, confirmed, user)
             after = await writes.read.users.get(name.workspace, found.user_id) or user
             if not changes:  # an earlier caller may still be waiting for this position
@@ -271,7 +283,8 @@ class Users:
 
 def _may_create(call: Call, spec: UserSpec) -> None:
     managed = spec.resource and call.caller.may_at(spec.resource, p.KEYS_BOUND)
-    if not managed:
+    # An e-mail address or external id is of the whole workspace, and says who signs in.
+    if not managed or spec.email or spec.external_id:
         call.require(p.USERS_MANAGE)
 
 
@@ -321,26 +334,21 @@ async def _updated(reads: Reads, call: Call, user: User, update: UserUpdate) -> 
 
 async def _check_update(writes: Writes, call: ConfirmedCall, user: User, changed: User) -> None:
     if changed.role.internal_id != user.role.internal_id:
-        _check_role(call, changed.role)
-        if not changed.role.permissions.allows(p.EVERYTHING):
+        creation.check_given(call.caller, changed.role.permissions.patterns, "user.role")
+        if not is_admin(changed.role):
             await check_admin_remains(writes.read, user)
     if (changed.email, changed.external_id) != (user.email, user.external_id):
-        # Who signs in as somebody is told by these: a new one hands over what that user may do.
-        grants = await writes.read.users.grants(user.internal_id)
-        having = Authority(user.workspace_id, user.role, grants)
-        creation.check_authority(
-            call.caller, having, "user.email" if changed.email != user.email else "user.external_id"
-        )
+        # Who signs in as somebody is told by these: a new one hands over what that user may do. And
+        # they are of the whole workspace, where a resource's managers name nobody.
+        call.require(p.USERS_MANAGE)
+        field = "user.email" if changed.email != user.email else "user.external_id"
+        await _check_whole(writes.read, call, user, field)
 
 
-def _check_role(call: Call, role: Role) -> None:
-    caller = call.caller
-    above = caller.credential.authority.lacking(role.permissions.patterns, caller.permissions)
-    if above:
-        raise authority_exceeded(
-            f"the role {role.role_id} has {', '.join(above)}, which your credential lacks",
-            "user.role",
-        )
+async def _check_whole(reads: Reads, call: Call, user: User, field: str) -> None:
+    """The caller may do all that the user may, anywhere."""
+    grants = await reads.users.grants(user.internal_id)
+    creation.check_authority(call.caller, Authority(user.workspace_id, user.role, grants), field)
 
 
 async def _again(reads: Reads, workspace_id: str, user_id: str) -> User:

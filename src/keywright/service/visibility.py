@@ -5,25 +5,16 @@ Foreign, invisible and missing are one answer (promise G8).
 
 from keywright.domain import access
 from keywright.domain import permissions as p
-from keywright.domain.directory import GrantRecord, RoleRecord, User, Workspace
+from keywright.domain.directory import GrantRecord, RoleRecord, User
 from keywright.domain.errors import NotFound, permission_missing
 from keywright.domain.keys import KeyAt, KeyState
-from keywright.domain.names import GrantName, KeyName, RoleName, UserName, WorkspaceName
+from keywright.domain.names import GrantName, KeyName, RoleName, UserName
 from keywright.domain.roles import Role
 from keywright.domain.text import normalise_email
 from keywright.service.call import Call
 from keywright.service.key_requests import KeyQuery
 from keywright.storage.database import Reads
 from keywright.storage.keys import KeyFilter
-
-
-async def own_workspace(reads: Reads, call: Call, name: WorkspaceName) -> Workspace:
-    """The caller's workspace, as which it was named."""
-    call.in_workspace(name.workspace, name)
-    workspace = await reads.workspaces.get(name.workspace)
-    if workspace is None:
-        raise NotFound(str(name))
-    return workspace
 
 
 async def visible_key(reads: Reads, call: Call, name: KeyName) -> KeyAt:

@@ -98,8 +98,7 @@ class Workspaces:
             WorkspaceUpdate(FIELDS if spec.environments else FIELDS - {"environments"}, spec),
         )
 
-        async def transaction(writes: Writes) -> ChangedWorkspace:
-            confirmed = await call.hold(writes)
+        async def transaction(writes: Writes, confirmed: ConfirmedCall) -> ChangedWorkspace:
             confirmed.require(p.WORKSPACES_MANAGE)
             workspace = await writes.workspaces.insert(spec.workspace_id)
             if workspace is None:
@@ -115,9 +114,13 @@ class Workspaces:
                     after={**_described(created), "admin": spec.admin_email or None},
                 )
             )
+            if admin is not None:
+                await writes.audit.insert(
+                    confirmed.event("CreateUser", admin.name, workspace_id=spec.workspace_id)
+                )
             return ChangedWorkspace(created, confirmed.position, admin)
 
-        return await self.database.writing(transaction, within=call.remaining())
+        return await call.creating(self.database, transaction)
 
     async def get(self, call: Call, name: WorkspaceName) -> Workspace:
         """One workspace: the caller's own, or any for operators."""
@@ -249,7 +252,7 @@ class Workspaces:
             found = await _visible(writes.read, confirmed, name)
             if not confirmed.caller.may(p.WORKSPACES_MANAGE):
                 confirmed.require(permission)
-            check_etag(etag, found.version)
+            check_etag(etag, found)
             changes = await write(writes, confirmed, found)
             after = await writes.read.workspaces.get(name.workspace) or found
             if not changes:  # an earlier caller may still be waiting for this position

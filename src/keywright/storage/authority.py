@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
 from keywright.domain.position import Position
@@ -26,13 +25,11 @@ class Change:
     internal_id: int
 
 
-async def moment(connection: Connection) -> tuple[Position, datetime]:
-    """Where the history stands, as the next statement sees it, and the database's time."""
-    row = await connection.fetchrow(
-        "SELECT revision, tag, clock_timestamp() AS now FROM keywright.authority_revision"
-    )
+async def position(connection: Connection) -> Position:
+    """Where the history stands, as the next statement sees it."""
+    row = await connection.fetchrow("SELECT revision, tag FROM keywright.authority_revision")
     assert row is not None, "the first migration inserts the one row"  # noqa: S101
-    return Position(row["revision"], row["tag"]), row["now"]
+    return Position(row["revision"], row["tag"])
 
 
 # Locks are always taken in this order of tables, and by id within one, so that two transactions can
@@ -42,12 +39,43 @@ LOCK_ORDER = ("workspace", "user", "role", "key")
 _SPACE_BITS = 56
 _SPACES = {table: (number + 1) << _SPACE_BITS for number, table in enumerate(LOCK_ORDER)}
 _COUNTING = 0xFF >> 1 << _SPACE_BITS
+# One after another, in the order of the list. (Their result is void, which no CASE can have.)
+_LOCK = """
+    SELECT count(lock.taken)
+    FROM unnest($1::bigint[], $2::boolean[]) AS wanted (id, alone)
+    CROSS JOIN LATERAL (
+        SELECT pg_advisory_xact_lock(id)::text WHERE alone
+        UNION ALL
+        SELECT pg_advisory_xact_lock_shared(id)::text WHERE NOT alone
+    ) AS lock (taken)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a transaction keeps as it is from its beginning to its end; others may, too.
+
+    Whoever narrows one of them waits, so what is created under them is there when that returns.
+    """
+
+    workspace: int
+    user: int
+    key: int
+
+    @property
+    def sql(self) -> str:
+        """A statement that takes the locks, in `LOCK_ORDER`; sent with BEGIN it costs no trip."""
+        locks = zip(
+            ("workspace", "user", "key"), (self.workspace, self.user, self.key), strict=True
+        )
+        taken = (f"pg_advisory_xact_lock_shared({_SPACES[table] | each})" for table, each in locks)
+        return f"SELECT {', '.join(taken)}"
 
 
 class AuthorityWriter:
     """Locks what decisions rest on, and moves the history on.
 
-    Each lock is an advisory lock, for the sake of `hold`: row locks that are shared can keep who
+    Each lock is an advisory lock, for the sake of `Held`: row locks that are shared can keep who
     wants one for itself waiting for ever, as PostgreSQL lets others share a row that is shared
     already. Advisory locks are given in the order of asking (decision 0007). Whoever changes a row
     locks that, too.
@@ -59,18 +87,18 @@ class AuthorityWriter:
     async def lock(
         self,
         *,
+        held_workspace: int,
         workspaces: Iterable[int] = (),
         users: Iterable[int] = (),
         roles: Iterable[int] = (),
         keys: Iterable[int] = (),
     ) -> None:
-        """Keep rows to this transaction until its end, in `LOCK_ORDER`."""
+        """Keep rows to this transaction until its end, in `LOCK_ORDER`, and hold a workspace."""
         wanted = {"workspace": workspaces, "user": users, "role": roles, "key": keys}
         rows = {table: sorted(set(wanted[table])) for table in LOCK_ORDER}
-        await self._connection.execute(
-            "SELECT pg_advisory_xact_lock(one) FROM unnest($1::bigint[]) AS one",
-            [_SPACES[table] | each for table, ids in rows.items() for each in ids],
-        )
+        alone = {_SPACES[table] | each for table, ids in rows.items() for each in ids}
+        locks = sorted(alone | {_SPACES["workspace"] | held_workspace})
+        await self._connection.execute(_LOCK, locks, [each in alone for each in locks])
         for table, ids in rows.items():
             if ids:
                 await self._connection.execute(
@@ -78,16 +106,6 @@ class AuthorityWriter:
                     "ORDER BY id FOR NO KEY UPDATE",
                     ids,
                 )
-
-    async def hold(self, *, workspace: int, user: int, key: int) -> None:
-        """Keep rows as they are until the end of the transaction; others may hold them, too.
-
-        Whoever narrows one of them waits, so what is created under them is there when that returns.
-        """
-        await self._connection.execute(
-            "SELECT pg_advisory_xact_lock_shared(one) FROM unnest($1::bigint[]) AS one",
-            [_SPACES["workspace"] | workspace, _SPACES["user"] | user, _SPACES["key"] | key],
-        )
 
     async def count_alone(self, user: int) -> None:
         """Let nobody else count the keys of a user until the end of the transaction."""

@@ -9,11 +9,11 @@ import asyncpg
 from keywright.domain.authority import Authority
 from keywright.domain.decision import Credential
 from keywright.domain.directory import Grant, State
-from keywright.domain.permissions import PermissionSet
 from keywright.domain.position import Position
 from keywright.domain.secret import HashedSecret
 from keywright.storage.connection import Connection
 from keywright.storage.keys import COLUMNS, key_of
+from keywright.storage.roles import permission_set
 from keywright.storage.users import COLUMNS as USER
 from keywright.storage.users import user_of
 
@@ -92,7 +92,7 @@ def _found(row: asyncpg.Record) -> FoundSecret:
                 workspace_id=key.workspace_id,
                 role=user.role,
                 grants=tuple(
-                    Grant(resource, PermissionSet(permissions))
+                    Grant(resource, permission_set(tuple(permissions)))
                     for resource, permissions in row["grants"] or ()
                 ),
                 narrowing=key.narrowing,

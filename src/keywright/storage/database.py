@@ -5,7 +5,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Self, TypeAlias, TypeVar
 
 import asyncpg
@@ -13,7 +13,7 @@ import asyncpg
 from keywright.domain.errors import Reason, ServiceError
 from keywright.domain.position import Position
 from keywright.storage.audit import AuditWriter
-from keywright.storage.authority import AuthorityWriter, moment
+from keywright.storage.authority import AuthorityWriter, Held, position
 from keywright.storage.commit import commit
 from keywright.storage.connection import (
     PATIENCE,
@@ -54,6 +54,8 @@ _PLANS = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "enable_seqscan": "off",
+    # A page is not worth the start of other processes, however many keys there are beside it.
+    "max_parallel_workers_per_gather": "0",
 }
 # What a statement may not use of the caller's deadline: the way back and the reply.
 _MARGIN = timedelta(milliseconds=50)
@@ -72,9 +74,9 @@ class Reads:
         self.users = UserReader(connection)
         self.workspaces = WorkspaceReader(connection)
 
-    async def moment(self) -> tuple[Position, datetime]:
-        """Where the history of authority stands, and the time on the database's clock."""
-        return await moment(self._connection)
+    async def position(self) -> Position:
+        """Where the history of authority stands."""
+        return await position(self._connection)
 
 
 class Writes:
@@ -101,6 +103,7 @@ class Database:
     """
 
     pool: Pool
+    writers: asyncio.Semaphore
     new_pool: Callable[[], Awaitable[Pool]]
     acquire_timeout: timedelta
     statement_timeout: timedelta
@@ -146,7 +149,10 @@ class Database:
             )
 
         with translated():
-            return cls(await new_pool(), new_pool, connect_timeout, statement_timeout)
+            # Transactions wait for one another's locks, and hold a connection meanwhile: some are
+            # left for reads, so that nobody's token waits for somebody's changes.
+            writers = asyncio.Semaphore(max(1, size * 3 // 4))
+            return cls(await new_pool(), writers, new_pool, connect_timeout, statement_timeout)
 
     async def close(self) -> None:
         """Close the pool, when the calls that use it have ended; or soon, if they do not."""
@@ -177,20 +183,22 @@ class Database:
         transaction: Callable[[Writes], Awaitable[Result]],
         *,
         within: timedelta | None = None,
+        holding: Held | None = None,
     ) -> Result:
         """Run `transaction` and commit it; again, if the database asks for it.
 
         `transaction` must have no effect but through its `Writes`. `within` is what remains of the
-        caller's deadline. Who is cancelled leaves nothing half done: before the COMMIT all is
-        rolled back; a COMMIT under way is not cancelled (`commit`).
+        caller's deadline, `holding` what is to stay as it is meanwhile. Who is cancelled leaves
+        nothing half done: before the COMMIT all is rolled back; a COMMIT under way is not cancelled
+        (`commit`).
 
         Raises:
             Unavailable: nothing happened; or nobody knows, and the message says so.
         """
         for attempt in range(_ATTEMPTS):
             try:
-                async with self._connection() as connection:
-                    await connection.execute(_begin(within, self.statement_timeout))
+                async with self._writing(), self._connection() as connection:
+                    await connection.execute(_begin(within, self.statement_timeout, holding))
                     result = await transaction(Writes(connection))
                     await commit(connection)
                     return result
@@ -199,6 +207,17 @@ class Database:
         raise ServiceError(
             Reason.CONCURRENT_UPDATE, "others are changing the same resources; try again"
         )
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[None]:
+        try:
+            await asyncio.wait_for(self.writers.acquire(), self.acquire_timeout.total_seconds())
+        except TimeoutError as error:
+            raise connections_exhausted() from error
+        try:
+            yield
+        finally:
+            self.writers.release()
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
@@ -258,8 +277,9 @@ def _close(connection: Connection) -> None:
         connection.terminate()
 
 
-def _begin(within: timedelta | None, most: timedelta) -> str:
-    if within is None or within - _MARGIN >= most:
-        return "BEGIN"
-    milliseconds = max(1, int((within - _MARGIN) / timedelta(milliseconds=1)))
-    return f"BEGIN; SET LOCAL statement_timeout = {milliseconds}"
+def _begin(within: timedelta | None, most: timedelta, holding: Held | None) -> str:
+    begin = "BEGIN"
+    if within is not None and within - _MARGIN < most:
+        milliseconds = max(1, int((within - _MARGIN) / timedelta(milliseconds=1)))
+        begin += f"; SET LOCAL statement_timeout = {milliseconds}"
+    return begin if holding is None else f"{begin}; {holding.sql}"

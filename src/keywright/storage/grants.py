@@ -58,6 +58,13 @@ class GrantReader:
         )
         return None if row is None else _record(row)
 
+    async def count(self, user: int) -> int:
+        """How many grants a user (by internal id) has."""
+        count: int = await self._connection.fetchval(
+            'SELECT count(*) FROM keywright.grant WHERE "user" = $1', user
+        )
+        return count
+
     async def list(
         self, workspace_id: str, only: GrantFilter, *, after: str | None, limit: int
     ) -> list[Listed[GrantRecord]]:
@@ -106,6 +113,13 @@ class GrantWriter:
             of.internal_id,
             creator,
         )
+
+    async def delete_all_of(self, user: int) -> list[str]:
+        """Take all grants of a user (by internal id) away; returns their public ids."""
+        rows = await self._connection.fetch(
+            'DELETE FROM keywright.grant WHERE "user" = $1 RETURNING grant_id', user
+        )
+        return [row["grant_id"] for row in rows]
 
     async def delete(self, grant: int) -> None:
         """Take a grant (by internal id) away."""

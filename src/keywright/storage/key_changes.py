@@ -15,17 +15,19 @@ _INSERT = """
         INSERT INTO keywright.key
             (workspace, key_id, owner, owner_user_id, owner_email, creator, creator_user_id,
              creator_email, creator_credential, display_name, environment, role, role_scope,
-             scopes, resource, allowed_networks, rate_requests, rate_period, labels, expire_time)
+             scopes, resource, allowed_networks, rate_requests, rate_period, labels, expire_time,
+             create_time, update_time)
         SELECT o.workspace, $2, o.id, o.user_id, coalesce(o.email, ''), $3, $4, $5, $6, $7, $8,
-               r.id, r.scope, $10, $11, $12, $13, $14, $15, $16
+               r.id, r.scope, $10, $11, $12, $13, $14, $15, $16, $21, $21
         FROM keywright.user o LEFT JOIN keywright.role r ON r.id = $9
         WHERE o.id = $1
-        RETURNING id, create_time
+        RETURNING id
     ), secret AS (
-        INSERT INTO keywright.key_secret (key, prefix, verifier_tag, hash, pepper_version)
-        SELECT id, $17, $18, $19, $20 FROM inserted
+        INSERT INTO keywright.key_secret
+            (key, prefix, verifier_tag, hash, pepper_version, create_time)
+        SELECT id, $17, $18, $19, $20, $21 FROM inserted
     )
-    SELECT id, create_time, clock_timestamp() AS now FROM inserted
+    SELECT id, clock_timestamp() AS now FROM inserted
 """
 _UPDATE = """
     UPDATE keywright.key k
@@ -61,6 +63,7 @@ class NewKey:
     expire_time: datetime | None
     prefix: str
     hashed: HashedSecret
+    create_time: datetime
 
 
 class KeyWriter:
@@ -94,9 +97,9 @@ class KeyWriter:
             new.hashed.verifier_tag,
             new.hashed.phc,
             new.hashed.pepper_version,
+            new.create_time,
         )
-        assert row is not None, "the owner is held by a foreign key"  # noqa: S101
-        made = row["create_time"]
+        assert row is not None, "who deletes users waits for who creates keys"  # noqa: S101
         key = Key(
             workspace_id=new.owner.workspace_id,
             key_id=new.key_id,
@@ -108,9 +111,9 @@ class KeyWriter:
             environment=new.environment,
             prefix=new.prefix,
             stored_state=KeyState.ACTIVE,
-            create_time=made,
-            update_time=made,
-            rotate_time=made,
+            create_time=new.create_time,
+            update_time=new.create_time,
+            rotate_time=new.create_time,
             expire_time=new.expire_time,
             rate_limit=limit,
             labels=new.labels,

@@ -143,7 +143,7 @@ class KeyReader:
         (all but CREATE_TIME) the database sorts what the filter leaves.
         """
         where = conditions(workspace_id, only)
-        comes, turn = ("<", "DESC") if descending else (">", "ASC")
+        comes, turn, back = ("<", "DESC", "ASC") if descending else (">", "ASC", "DESC")
         # Keys were created in the order of their ids.
         by, kind = _ORDERS.get(order, ("''::text", "text"))
         if after is not None:
@@ -154,14 +154,14 @@ class KeyReader:
                 where.require(
                     f"({by}, k.id) {comes} ({{0}}::text::{kind}, {{1}})", value, int(internal_id)
                 )
-        sorting = f"{by} {turn}, k.id {turn}" if order in _ORDERS else f"k.id {turn}"
+        sorting = f"{by} {turn}" if order in _ORDERS else f"k.workspace {back}"  # the index's order
         # First which keys, then all that is told of these few.
         of_page = f"{where.sql} {by}"
         rows = await self._connection.fetch(
             f"""
             WITH page AS (
                 SELECT k.id, {by} AS place {source(of_page)} WHERE {where.sql}
-                ORDER BY {sorting} LIMIT {where.placeholder(limit)}
+                ORDER BY {sorting}, k.id {turn} LIMIT {where.placeholder(limit)}
             )
             {_SELECT}, page.place::text AS place
             FROM page JOIN keywright.key k ON k.id = page.id {" ".join(_JOINS.values())}
@@ -246,7 +246,9 @@ def conditions(workspace_id: str, only: KeyFilter) -> Conditions:
             (_SEARCH, only.search),
         ]
     )
-    if only.covered_by is not None:
+    if only.covered_by is not None and not only.covered_on:
+        where.require("k.owner = {0}", only.covered_by)
+    elif only.covered_by is not None:
         where.require(
             f"(k.owner = {{0}} OR {below('k.resource', '{1}')})",
             only.covered_by,

@@ -1,6 +1,7 @@
 """Roles: the built-in ones and a workspace's own."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import asyncpg
 
@@ -140,7 +141,13 @@ def role(
     built_in: bool,  # noqa: FBT001
 ) -> Role:
     """A role from its columns."""
-    return Role(role_id, PermissionSet(permissions), may_hold_keys, internal_id, built_in)
+    return Role(role_id, permission_set(tuple(permissions)), may_hold_keys, internal_id, built_in)
+
+
+@lru_cache(maxsize=128)
+def permission_set(permissions: tuple[str, ...]) -> PermissionSet:
+    """The set of these; a list of a thousand users has few roles, each with up to 500."""
+    return PermissionSet(permissions)
 
 
 def _record(row: asyncpg.Record) -> RoleRecord:

@@ -7,12 +7,11 @@ import asyncpg
 
 from keywright.domain.directory import Grant, State, User, UserFilter, UserKind
 from keywright.domain.listing import Listed
-from keywright.domain.permissions import PermissionSet
 from keywright.domain.roles import WITHOUT_ROLE, Role
 from keywright.domain.text import normalise_email
 from keywright.storage.conditions import Conditions, in_workspace
 from keywright.storage.connection import Connection
-from keywright.storage.roles import role
+from keywright.storage.roles import permission_set, role
 
 # `u` is the user and `r` its role; other queries join both, too.
 COLUMNS = """
@@ -73,7 +72,7 @@ class UserReader:
             'JOIN keywright.role r ON r.id = g.role WHERE g."user" = $1',
             user,
         )
-        return [Grant(row["resource"], PermissionSet(row["permissions"])) for row in rows]
+        return [Grant(row["resource"], permission_set(tuple(row["permissions"]))) for row in rows]
 
     async def list(
         self, workspace_id: str, only: UserFilter, *, after: str | None, limit: int
@@ -92,14 +91,14 @@ class UserReader:
                 (_SEARCH, only.search),
             ]
         )
-        newest = f"ORDER BY u.id DESC LIMIT {where.placeholder(limit)}"
+        newest = f"ORDER BY u.workspace DESC, u.id DESC LIMIT {where.placeholder(limit)}"
         rows = await self._connection.fetch(f"{_SELECT} WHERE {where.sql} {newest}", *where.values)
         return [Listed(user_of(row), str(row["id"])) for row in rows]
 
     async def other_admin_exists(
         self, workspace_id: str, *, without_user: int = 0, without_role: int = 0
     ) -> bool:
-        """Whether an active user has all permissions in the workspace.
+        """Whether an active user has all permissions in the workspace, and may hold keys.
 
         One user, or all who have one role (by internal id), are left out.
         """
@@ -110,7 +109,7 @@ class UserReader:
                 JOIN keywright.role r ON r.scope IN (0, w.id)
                 JOIN keywright.user u ON u.role = r.id AND u.workspace = w.id
                 WHERE w.workspace_id = $1 AND u.id <> $2 AND r.id <> $3
-                  AND u.state = 'ACTIVE' AND '*' = ANY(r.permissions)
+                  AND u.state = 'ACTIVE' AND '*' = ANY(r.permissions) AND r.may_hold_keys
             )
             """,
             workspace_id,
@@ -177,7 +176,7 @@ class UserWriter:
         )
 
     async def delete(self, user: int) -> None:
-        """Delete a user with its grants."""
+        """Delete a user; its grants must be gone."""
         await self._connection.execute("DELETE FROM keywright.user WHERE id = $1", user)
 
 

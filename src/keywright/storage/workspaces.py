@@ -1,20 +1,38 @@
 """Workspaces. A deleted one leaves its row, so that its id is not given again."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 import asyncpg
 
 from keywright.domain.directory import KeyCreation, KeyPolicy, State, Workspace
 from keywright.domain.listing import Listed
+from keywright.domain.position import Position
 from keywright.storage.connection import Connection
 
-_SELECT = """
-    SELECT id, workspace_id, display_name, state, environments, permission_catalog, labels,
-           max_ttl, default_ttl, expiry_required, max_keys_per_user, key_creation, free_binding,
-           rotation_reminder, version, create_time, update_time
-    FROM keywright.workspace
-    WHERE delete_time IS NULL
+_COLUMNS = """
+    w.id, w.workspace_id, w.display_name, w.state, w.environments, w.permission_catalog, w.labels,
+    w.max_ttl, w.default_ttl, w.expiry_required, w.max_keys_per_user, w.key_creation,
+    w.free_binding, w.rotation_reminder, w.version, w.create_time, w.update_time
 """
+_SELECT = f"SELECT {_COLUMNS} FROM keywright.workspace w WHERE w.delete_time IS NULL"
+_NOW = f"""
+    SELECT {_COLUMNS}, p.revision, p.tag, clock_timestamp() AS now
+    FROM keywright.workspace w CROSS JOIN keywright.authority_revision p
+    WHERE w.id = $1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceNow:
+    """A workspace, where the history of authority stood, and the database's time: one snapshot."""
+
+    workspace: Workspace
+    position: Position
+    now: datetime
+
+
 # Children before what they refer to; secrets go with their keys, grants with their users.
 _PURGED = ("key", "user", "role")
 
@@ -27,8 +45,15 @@ class WorkspaceReader:
 
     async def get(self, workspace_id: str) -> Workspace | None:
         """The workspace of that id."""
-        row = await self._connection.fetchrow(f"{_SELECT} AND workspace_id = $1", workspace_id)
+        row = await self._connection.fetchrow(f"{_SELECT} AND w.workspace_id = $1", workspace_id)
         return None if row is None else _workspace(row)
+
+    async def now(self, workspace: int) -> WorkspaceNow:
+        """A workspace (by internal id, which never goes) and the moment."""
+        row = await self._connection.fetchrow(_NOW, workspace)
+        assert row is not None, "a workspace's row stays"  # noqa: S101
+        position = Position(row["revision"], row["tag"])
+        return WorkspaceNow(_workspace(row), position, row["now"])
 
     async def list(
         self, only: str | None, *, after: str | None, limit: int
@@ -36,8 +61,9 @@ class WorkspaceReader:
         """Workspaces by id: all, or `only` one."""
         rows = await self._connection.fetch(
             f"""
-            {_SELECT} AND workspace_id COLLATE "C" > $1 AND ($2::text IS NULL OR workspace_id = $2)
-            ORDER BY workspace_id COLLATE "C" LIMIT $3
+            {_SELECT} AND w.workspace_id COLLATE "C" > $1
+                AND ($2::text IS NULL OR w.workspace_id = $2)
+            ORDER BY w.workspace_id COLLATE "C" LIMIT $3
             """,
             after or "",
             only,

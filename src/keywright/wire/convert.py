@@ -195,7 +195,7 @@ def key(found: KeyAt) -> key_pb2.Key:
         revoke_time=timestamp(record.revoke_time),
         last_used_time=timestamp(record.last_used_time),
         last_used_address=record.last_used_address,
-        etag=etag_of(record.version),
+        etag=etag_of(record),
     )
 
 
@@ -225,7 +225,7 @@ def user(found: User) -> user_pb2.User:
         labels=found.labels,
         create_time=timestamp(found.create_time),
         update_time=timestamp(found.update_time),
-        etag=etag_of(found.version),
+        etag=etag_of(found),
     )
 
 
@@ -240,7 +240,7 @@ def role(found: RoleRecord) -> role_pb2.Role:
         built_in=found.role.built_in,
         create_time=timestamp(found.create_time),
         update_time=timestamp(found.update_time),
-        etag=etag_of(found.version),
+        etag=etag_of(found),
     )
 
 
@@ -277,7 +277,7 @@ def workspace(found: Workspace) -> workspace_pb2.Workspace:
         labels=found.labels,
         create_time=timestamp(found.create_time),
         update_time=timestamp(found.update_time),
-        etag=etag_of(found.version),
+        etag=etag_of(found),
     )
 
 

@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 from keywright.domain.errors import invalid_field
 
 EVERYTHING = "*"
+_PATHS_MAX_COUNT = 100
 
 
 def changing(resource: Message, mask: FieldMask, changeable: frozenset[str]) -> frozenset[str]:
@@ -19,6 +20,8 @@ def changing(resource: Message, mask: FieldMask, changeable: frozenset[str]) -> 
     Raises:
         InvalidFields: a path that is none of them, or nothing that is to change.
     """
+    if len(mask.paths) > _PATHS_MAX_COUNT:
+        raise invalid_field("update_mask", f"must be at most {_PATHS_MAX_COUNT} paths")
     paths = set(mask.paths)
     if not paths:
         given = frozenset(path for path in changeable if _is_given(resource, path))
