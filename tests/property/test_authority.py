@@ -16,7 +16,7 @@ from keywright.domain import resources
 from keywright.domain.authority import Authority
 from keywright.domain.creation import check_permission, check_within
 from keywright.domain.decision import Principal
-from keywright.domain.directory import NO_POLICY, Grant, KeyPolicy, User
+from keywright.domain.directory import NO_POLICY, Grant, KeyPolicy, Owner, User
 from keywright.domain.errors import Denied, InvalidFields, Reason, ServiceError
 from keywright.domain.keys import KeyState, Narrowing, state_at
 from keywright.domain.permissions import PermissionSet, covers
@@ -305,7 +305,7 @@ def test_no_key_exceeds_the_credential_that_created_it_nor_its_owner(
     caller = Principal(with_key, with_key.authority.at(""), NOW)
     try:
         check_permission(caller, owner, wanted.resource, NO_POLICY)
-        check_within(caller, owner, owner_grants, wanted, None)
+        check_within(caller, Owner(owner, tuple(owner_grants)), wanted, None)
     except ServiceError:
         return  # what is refused exceeds nothing
     for place in PLACES:
@@ -323,4 +323,4 @@ def test_who_may_create_own_keys_may_always_create_one_as_wide_as_the_calling_on
     caller = Principal(given_key, given_key.authority.at(""), NOW)
 
     check_permission(caller, creator, "", NO_POLICY)
-    check_within(caller, creator, given_grants, Narrowing(), None)
+    check_within(caller, Owner(creator, tuple(given_grants)), Narrowing(), None)

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 
 from keywright.domain import creation
 from keywright.domain.decision import Asked, Credential, decide, identify
-from keywright.domain.directory import Grant, KeyCreation, KeyPolicy, State, User
+from keywright.domain.directory import Grant, KeyCreation, KeyPolicy, Owner, State, User
 from keywright.domain.errors import Denied, ServiceError
 from keywright.domain.key_changes import Reach, widens
 from keywright.domain.keys import Narrowing
@@ -210,7 +210,8 @@ class Directory(RuleBasedStateMachine):
             expire_time=None,
             never=False,
         )
-        creation.check_within(caller, self.user(owner), self.granted(owner), narrowing, ends)
+        owned = Owner(self.user(owner), self.granted(owner))
+        creation.check_within(caller, owned, narrowing, ends)
         return ends
 
     def _exceeds_nothing(self, made: Made, calling: Made) -> bool:

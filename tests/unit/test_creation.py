@@ -21,6 +21,7 @@ from keywright.domain.directory import (
     Grant,
     KeyCreation,
     KeyPolicy,
+    Owner,
     State,
     User,
     Workspace,
@@ -66,7 +67,7 @@ def create(
         grants = by.credential.authority.grants if owner == by.user else ()
     narrowing = narrowing or Narrowing()
     check_permission(by, owner, narrowing.resource, policy)
-    check_within(by, owner, grants, narrowing, expire_time)
+    check_within(by, Owner(owner, tuple(grants)), narrowing, expire_time)
 
 
 def refused(

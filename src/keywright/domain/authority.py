@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from keywright.domain import resources
-from keywright.domain.directory import SYSTEM_WORKSPACE, Grant
+from keywright.domain.directory import SYSTEM_WORKSPACE, Grant, Owner
 from keywright.domain.errors import Denied, Reason
 from keywright.domain.keys import Narrowing
 from keywright.domain.permissions import CROSSING, PermissionSet
@@ -63,3 +63,8 @@ class Authority:
         return sorted(
             each for each in set(required) if each in foreign or not permissions.allows(each)
         )
+
+
+def authority_of(owner: Owner, narrowing: Narrowing = NO_NARROWING) -> Authority:
+    """What a key of this user with this narrowing may do."""
+    return Authority(owner.user.workspace_id, owner.user.role, owner.grants, narrowing)

@@ -5,14 +5,14 @@ changes nothing (promise G7). That a key never exceeds its owner later on follow
 which starts from the owner's role each time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 
 from keywright.domain import access
 from keywright.domain import permissions as p
-from keywright.domain.authority import Authority
+from keywright.domain.authority import Authority, authority_of
 from keywright.domain.decision import Principal
-from keywright.domain.directory import Grant, KeyCreation, KeyPolicy, User, Workspace
+from keywright.domain.directory import KeyCreation, KeyPolicy, Owner, User, Workspace
 from keywright.domain.errors import (
     Reason,
     ServiceError,
@@ -115,21 +115,15 @@ def check_permission(caller: Principal, owner: User, resource: str, policy: KeyP
 
 
 def check_within(
-    caller: Principal,
-    owner: User,
-    grants: Sequence[Grant],
-    narrowing: Narrowing,
-    expire_time: datetime | None,
+    caller: Principal, owner: Owner, narrowing: Narrowing, expire_time: datetime | None
 ) -> None:
-    """A key of this owner, who has these grants, exceeds neither the calling credential nor them.
+    """A key of this owner exceeds neither the calling credential nor the owner.
 
     Raises:
         ServiceError: AUTHORITY_EXCEEDED naming what exceeds.
     """
-    check_role(caller, owner, grants, narrowing)
-    check_authority(
-        caller, Authority(owner.workspace_id, owner.role, grants, narrowing), "key.scopes"
-    )
+    check_role(caller, owner, narrowing)
+    check_authority(caller, authority_of(owner, narrowing), "key.scopes")
     calling = caller.credential.key.narrowing
     _check_limits(calling, narrowing)
     ends = caller.credential.expire_time
@@ -147,9 +141,7 @@ def check_within(
         )
 
 
-def check_role(
-    caller: Principal, owner: User, grants: Sequence[Grant], narrowing: Narrowing
-) -> None:
+def check_role(caller: Principal, owner: Owner, narrowing: Narrowing) -> None:
     """The role of a key is above neither the calling credential nor its owner.
 
     Above the owner it would promise what the key never has.
@@ -160,10 +152,9 @@ def check_role(
     role = narrowing.role
     if role is None:
         return
-    whole = Authority(owner.workspace_id, owner.role, grants)
     for who, permissions in (
         ("you lack", caller.permissions_at(narrowing.resource)),
-        ("the owner lacks", whole.at(narrowing.resource)),
+        ("the owner lacks", authority_of(owner).at(narrowing.resource)),
     ):
         if above := permissions.lacking(role.permissions.patterns):
             raise authority_exceeded(

@@ -113,6 +113,14 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """A user with all its grants: whose authority the user's keys have."""
+
+    user: User
+    grants: tuple[Grant, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RoleRecord:
     """A role with what people are told of it. Built-in ones are in every workspace."""
 

@@ -6,19 +6,19 @@ from datetime import timedelta
 
 from keywright.domain import access, creation
 from keywright.domain import permissions as p
-from keywright.domain.authority import Authority
+from keywright.domain.authority import authority_of
 from keywright.domain.errors import NotFound, Reason, ServiceError, permission_missing
 from keywright.domain.keys import Key, KeyAt, KeyState
 from keywright.domain.names import KeyName, WorkspaceName
 from keywright.domain.position import Position
 from keywright.domain.token import TokenFormat
 from keywright.service.call import Call, ConfirmedCall, check_etag
-from keywright.service.key_creation import CreatedKey, check_form, grants_of
+from keywright.service.key_creation import CreatedKey, check_form
 from keywright.service.key_records import changeable, described
 from keywright.service.key_requests import KeyQuery, KeyUpdate
-from keywright.service.key_update import check_update, owner_of, updated
+from keywright.service.key_update import check_update, updated
 from keywright.service.minting import Mint
-from keywright.service.visibility import key_filter, visible_key
+from keywright.service.visibility import key_filter, owner_of, visible_key
 from keywright.storage.authority import Change, ChangeKind
 from keywright.storage.database import Database, Reads, Writes
 from keywright.storage.keys import KeyFilter
@@ -106,12 +106,11 @@ class KeyChanges:
                 )
             refuse_in(found, KeyState.REVOKED, KeyState.EXPIRED)
             owner = await owner_of(writes.read, found.key)
-            if not access.may_act_as(confirmed.caller, owner):
+            if not access.may_act_as(confirmed.caller, owner.user):
                 raise permission_missing(p.KEYS_ANY)
-            creation.check_owner(owner)
-            grants = await grants_of(writes.read, confirmed, owner)
+            creation.check_owner(owner.user)
             creation.check_within(
-                confirmed.caller, owner, grants, found.key.narrowing, found.key.expire_time
+                confirmed.caller, owner, found.key.narrowing, found.key.expire_time
             )
             await writes.keys.rotate(
                 found.key.internal_id, minted.prefix, minted.hashed, grace=grace
@@ -247,9 +246,7 @@ def refuse_in(found: KeyAt, *states: KeyState) -> None:
 async def _check_enabling(reads: Reads, call: Call, key: Key) -> None:
     """Who enables a key has all that it may do; it gets no token, so it need not be its owner."""
     owner = await owner_of(reads, key)
-    grants = await grants_of(reads, call, owner)
-    authority = Authority(owner.workspace_id, owner.role, grants, key.narrowing)
-    creation.check_authority(call.caller, authority, "name")
+    creation.check_authority(call.caller, authority_of(owner, key.narrowing), "name")
 
 
 async def _revocable(reads: Reads, call: Call, query: KeyQuery) -> KeyFilter | None:

@@ -1,12 +1,11 @@
 """New keys: create one, or ensure that there is one."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from keywright.domain import creation
 from keywright.domain import permissions as p
 from keywright.domain.access import covers_key
-from keywright.domain.directory import Grant, User, Workspace
+from keywright.domain.directory import User, Workspace
 from keywright.domain.errors import Reason, ServiceError, already_exists, invalid_field
 from keywright.domain.identity import mint_id
 from keywright.domain.keys import Key, KeyAt, KeyState, Narrowing
@@ -97,8 +96,8 @@ class KeyCreation:
     ) -> CreatedKey:
         workspace = call.workspace
         owner = await key_owner(writes.read, call, spec.user)
-        creation.check_permission(call.caller, owner, spec.resource, workspace.key_policy)
-        creation.check_owner(owner)
+        creation.check_permission(call.caller, owner.user, spec.resource, workspace.key_policy)
+        creation.check_owner(owner.user)
         environment = creation.check_environment(workspace, spec.environment)
         check_known(spec.scopes, workspace.permission_catalog, "key.scopes")
         narrowing = await narrowing_of(writes.read, call, spec)
@@ -109,13 +108,12 @@ class KeyCreation:
             expire_time=spec.expire_time,
             never=spec.never_expires,
         )
-        grants = await grants_of(writes.read, call, owner)
-        creation.check_within(call.caller, owner, grants, narrowing, expire_time)
-        await check_count(writes, workspace, owner)
+        creation.check_within(call.caller, owner, narrowing, expire_time)
+        await check_count(writes, workspace, owner.user)
         created = await writes.keys.insert(
             NewKey(
                 key_id=spec.key_id,
-                owner=owner,
+                owner=owner.user,
                 creator=call.caller.user,
                 creator_credential=str(call.caller.credential.key.name),
                 display_name=spec.display_name,
@@ -149,7 +147,7 @@ class KeyCreation:
                 raise already_exists("key_id", "a key with this id exists already")
             if found.state in _OVER:
                 raise already_exists("key_id", f"{name} exists, and is {found.state.lower()}")
-            differs = _differences(found.key, spec, owner)
+            differs = _differences(found.key, spec, owner.user)
             if differs:
                 raise already_exists(
                     "key_id", f"{name} exists with another {', '.join(differs)}", differs=differs
@@ -174,13 +172,6 @@ async def check_count(writes: Writes, workspace: Workspace, owner: User) -> None
             f"{owner.name} has {most} keys already, which is all that the workspace allows",
             details={"limit": str(most)},
         )
-
-
-async def grants_of(reads: Reads, call: Call, owner: User) -> Sequence[Grant]:
-    """What a user was given on resources; the caller's own grants are known already."""
-    if owner.internal_id == call.caller.user.internal_id:
-        return call.caller.credential.authority.grants
-    return await reads.users.grants(owner.internal_id)
 
 
 async def narrowing_of(reads: Reads, call: Call, spec: KeySpec) -> Narrowing:

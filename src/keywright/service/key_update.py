@@ -3,17 +3,14 @@
 from dataclasses import replace
 
 from keywright.domain import creation
-from keywright.domain.directory import User
-from keywright.domain.errors import NotFound
 from keywright.domain.key_changes import Reach, widens
 from keywright.domain.keys import Key, KeyAt, KeyState
-from keywright.domain.names import UserName
 from keywright.domain.permissions import check_known
 from keywright.domain.policy import check_lifetime
 from keywright.service.call import ConfirmedCall
-from keywright.service.key_creation import check_count, grants_of
+from keywright.service.key_creation import check_count
 from keywright.service.key_requests import KeyUpdate
-from keywright.service.visibility import visible_role
+from keywright.service.visibility import owner_of, visible_role
 from keywright.storage.database import Reads, Writes
 
 
@@ -49,33 +46,20 @@ async def check_update(writes: Writes, call: ConfirmedCall, found: KeyAt, change
     if not wider and not new_role:
         return
     owner = await owner_of(writes.read, key)
-    grants = await grants_of(writes.read, call, owner)
     if not wider:  # a role that is beyond the owner is no use, and a wrong promise
-        creation.check_role(caller, owner, grants, changed.narrowing)
+        creation.check_role(caller, owner, changed.narrowing)
         return
-    creation.check_permission(caller, owner, changed.narrowing.resource, workspace.key_policy)
-    creation.check_owner(owner)
-    creation.check_within(caller, owner, grants, changed.narrowing, changed.expire_time)
+    creation.check_permission(caller, owner.user, changed.narrowing.resource, workspace.key_policy)
+    creation.check_owner(owner.user)
+    creation.check_within(caller, owner, changed.narrowing, changed.expire_time)
     if found.state is KeyState.EXPIRED:  # it comes to stand again, beside those that do
-        await check_count(writes, workspace, owner)
+        await check_count(writes, workspace, owner.user)
 
 
 def _binds(key: Key, changed: Key) -> bool:
     """Whether a key comes to be bound: it gains nothing, but only some may have bound keys."""
     before, after = key.narrowing.resource, changed.narrowing.resource
     return after != "" and before == ""
-
-
-async def owner_of(reads: Reads, key: Key) -> User:
-    """Whose key it is.
-
-    Raises:
-        NotFound: the user was deleted.
-    """
-    owner = await reads.users.get(key.workspace_id, key.owner.user_id)
-    if owner is None or owner.internal_id != key.owner_internal_id:
-        raise NotFound(str(UserName(key.workspace_id, key.owner.user_id)))
-    return owner
 
 
 _NARROWING = frozenset({"scopes", "resource", "allowed_networks"})

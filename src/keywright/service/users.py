@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from keywright.domain import access, creation
 from keywright.domain import permissions as p
-from keywright.domain.authority import Authority
+from keywright.domain.authority import authority_of
 from keywright.domain.directory import State, User, UserFilter, UserKind
 from keywright.domain.errors import (
     NotFound,
@@ -347,8 +347,9 @@ async def _check_update(writes: Writes, call: ConfirmedCall, user: User, changed
 
 async def _check_whole(reads: Reads, call: Call, user: User, field: str) -> None:
     """The caller may do all that the user may, anywhere."""
-    grants = await reads.users.grants(user.internal_id)
-    creation.check_authority(call.caller, Authority(user.workspace_id, user.role, grants), field)
+    owner = await reads.users.owner(user.workspace_id, user.user_id)
+    if owner is not None:
+        creation.check_authority(call.caller, authority_of(owner), field)
 
 
 async def _again(reads: Reads, workspace_id: str, user_id: str) -> User:

@@ -5,9 +5,9 @@ Foreign, invisible and missing are one answer (promise G8).
 
 from keywright.domain import access
 from keywright.domain import permissions as p
-from keywright.domain.directory import GrantRecord, RoleRecord, User
+from keywright.domain.directory import GrantRecord, Owner, RoleRecord, User
 from keywright.domain.errors import NotFound, permission_missing
-from keywright.domain.keys import KeyAt, KeyState
+from keywright.domain.keys import Key, KeyAt, KeyState
 from keywright.domain.names import GrantName, KeyName, RoleName, UserName
 from keywright.domain.roles import Role
 from keywright.domain.text import normalise_email
@@ -66,19 +66,31 @@ async def visible_grant(reads: Reads, call: Call, name: GrantName) -> GrantRecor
     return grant
 
 
-async def key_owner(reads: Reads, call: Call, name: UserName | None) -> User:
+async def key_owner(reads: Reads, call: Call, name: UserName | None) -> Owner:
     """Whose key it is to be: the caller's, or that of somebody the caller may act as."""
-    me = call.caller.user
-    if name is None or is_named(me, name):
-        return me
+    me = call.caller
+    if name is None or is_named(me.user, name):
+        return Owner(me.user, tuple(me.credential.authority.grants))
     call.in_workspace(name.workspace, name)
-    owner = await reads.users.get(name.workspace, name.user)
-    if not call.caller.may(p.KEYS_ANY) and not (
-        owner is not None and access.manages_resource_of(call.caller, owner)
+    owner = await reads.users.owner(name.workspace, name.user)
+    if not me.may(p.KEYS_ANY) and not (
+        owner is not None and access.manages_resource_of(me, owner.user)
     ):
         raise permission_missing(p.KEYS_ANY)
     if owner is None:
         raise NotFound(str(name))
+    return owner
+
+
+async def owner_of(reads: Reads, key: Key) -> Owner:
+    """Whose key it is.
+
+    Raises:
+        NotFound: the user was deleted.
+    """
+    owner = await reads.users.owner(key.workspace_id, key.owner.user_id)
+    if owner is None or owner.user.internal_id != key.owner_internal_id:
+        raise NotFound(str(UserName(key.workspace_id, key.owner.user_id)))
     return owner
 
 

@@ -8,14 +8,13 @@ import asyncpg
 
 from keywright.domain.authority import Authority
 from keywright.domain.decision import Credential
-from keywright.domain.directory import Grant, State
+from keywright.domain.directory import State
 from keywright.domain.position import Position
 from keywright.domain.secret import HashedSecret
 from keywright.storage.connection import Connection
 from keywright.storage.keys import COLUMNS, key_of
-from keywright.storage.roles import permission_set
 from keywright.storage.users import COLUMNS as USER
-from keywright.storage.users import user_of
+from keywright.storage.users import GRANTS, grants_of, user_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +41,7 @@ _FROM_SECRET = f"""
            NULL AS retiring_prefix, NULL::timestamptz AS retire_time, -- of no matter to a decision
            s.id AS secret, s.verifier_tag, s.hash, s.pepper_version, s.not_after,
            w.id AS workspace, w.state AS workspace_state,
-           -- The user's grants with their roles' permissions; null where there are none.
-           (SELECT jsonb_agg(jsonb_build_array(g.resource, gr.permissions))
-            FROM keywright.grant g JOIN keywright.role gr ON gr.id = g.role
-            WHERE g."user" = u.id) AS grants
+           {GRANTS}
     FROM keywright.key_secret s
     JOIN keywright.key k ON k.id = s.key
     JOIN keywright.workspace w ON w.id = k.workspace
@@ -91,10 +87,7 @@ def _found(row: asyncpg.Record) -> FoundSecret:
             authority=Authority(
                 workspace_id=key.workspace_id,
                 role=user.role,
-                grants=tuple(
-                    Grant(resource, permission_set(tuple(permissions)))
-                    for resource, permissions in row["grants"] or ()
-                ),
+                grants=grants_of(row),
                 narrowing=key.narrowing,
             ),
             secret_not_after=row["not_after"],

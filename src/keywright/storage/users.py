@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from keywright.domain.directory import Grant, State, User, UserFilter, UserKind
+from keywright.domain.directory import Grant, Owner, State, User, UserFilter, UserKind
 from keywright.domain.listing import Listed
 from keywright.domain.roles import WITHOUT_ROLE, Role
 from keywright.domain.text import normalise_email
@@ -20,11 +20,19 @@ COLUMNS = """
     r.id AS role, r.role_id, r.permissions AS role_permissions, r.may_hold_keys,
     r.workspace IS NULL AS role_built_in
 """
-_SELECT = f"""
-    SELECT w.workspace_id, {COLUMNS}
+# The user's grants with their roles' permissions; null where there are none.
+GRANTS = """
+    (SELECT jsonb_agg(jsonb_build_array(g.resource, gr.permissions))
+     FROM keywright.grant g JOIN keywright.role gr ON gr.id = g.role
+     WHERE g."user" = u.id) AS grants
+"""
+_FROM = """
     FROM keywright.user u
     JOIN keywright.workspace w ON w.id = u.workspace
     LEFT JOIN keywright.role r ON r.id = u.role
+"""
+_SELECT = f"""
+    SELECT w.workspace_id, {COLUMNS} {_FROM}
 """
 # strpos() and not LIKE: in what a person types, % and _ stand for themselves.
 _SEARCH = """
@@ -55,24 +63,22 @@ class UserReader:
 
     async def get(self, workspace_id: str, user: str) -> User | None:
         """The user of that id or e-mail."""
-        column, value = (
-            ("u.email_key", normalise_email(user)) if "@" in user else ("u.user_id", user)
-        )
-        row = await self._connection.fetchrow(
-            f"{_SELECT} WHERE {in_workspace('u', '$1')} AND {column} = $2",
-            workspace_id,
-            value,
-        )
+        row = await self._one("", workspace_id, user)
         return None if row is None else user_of(row)
 
-    async def grants(self, user: int) -> list[Grant]:
-        """What a user (by internal id) was given on resources."""
-        rows = await self._connection.fetch(
-            "SELECT g.resource, r.permissions FROM keywright.grant g "
-            'JOIN keywright.role r ON r.id = g.role WHERE g."user" = $1',
-            user,
+    async def owner(self, workspace_id: str, user: str) -> Owner | None:
+        """The user of that id or e-mail, with all its grants."""
+        row = await self._one(f", {GRANTS}", workspace_id, user)
+        return None if row is None else Owner(user_of(row), grants_of(row))
+
+    async def _one(self, more: str, workspace_id: str, user: str) -> asyncpg.Record | None:
+        by_email = "@" in user
+        condition = f"{in_workspace('u', '$1')} AND u.{'email_key' if by_email else 'user_id'} = $2"
+        return await self._connection.fetchrow(
+            f"SELECT w.workspace_id, {COLUMNS} {more} {_FROM} WHERE {condition}",
+            workspace_id,
+            normalise_email(user) if by_email else user,
         )
-        return [Grant(row["resource"], permission_set(tuple(row["permissions"]))) for row in rows]
 
     async def list(
         self, workspace_id: str, only: UserFilter, *, after: str | None, limit: int
@@ -206,6 +212,14 @@ def user_of(row: asyncpg.Record) -> User:
         update_time=row["update_time"],
         version=row["version"],
         internal_id=row["id"],
+    )
+
+
+def grants_of(row: asyncpg.Record) -> tuple[Grant, ...]:
+    """A user's grants, from `GRANTS`."""
+    return tuple(
+        Grant(resource, permission_set(tuple(permissions)))
+        for resource, permissions in row["grants"] or ()
     )
 
 
