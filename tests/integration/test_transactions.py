@@ -19,7 +19,7 @@ from keywright.domain.names import KeyName, UserName, WorkspaceName
 from keywright.domain.position import Position
 from keywright.service.call import Call
 from keywright.service.key_requests import KeySpec
-from keywright.service.users import UserSpec
+from keywright.service.user_requests import UserSpec
 from keywright.v1 import key_pb2
 from keywright.wire.rpc import Services
 from keywright.wire.sealing import Seal

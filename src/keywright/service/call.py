@@ -1,9 +1,9 @@
 """What every use case is told of the call it serves."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from keywright.domain.decision import Principal, identify
 from keywright.domain.directory import Workspace
@@ -161,6 +161,17 @@ class ConfirmedCall(Call):
 
     position: Position
     workspace: Workspace
+
+
+def altered(
+    before: Mapping[str, object], after: Mapping[str, object]
+) -> dict[str, Any]:
+    """What differs between two descriptions of a resource, as an audit event tells a change."""
+    names = [each for each in before if before[each] != after[each]]
+    return {
+        "before": {each: before[each] for each in names},
+        "after": {each: after[each] for each in names},
+    }
 
 
 def check_etag(etag: str, found: Versioned) -> None:

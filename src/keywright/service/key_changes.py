@@ -12,7 +12,7 @@ from keywright.domain.keys import Key, KeyAt, KeyState
 from keywright.domain.names import KeyName, WorkspaceName
 from keywright.domain.position import Position
 from keywright.domain.token import TokenFormat
-from keywright.service.call import Call, ConfirmedCall, check_etag
+from keywright.service.call import Call, ConfirmedCall, altered, check_etag
 from keywright.service.key_creation import CreatedKey, check_form
 from keywright.service.key_records import changeable, described
 from keywright.service.key_requests import KeyQuery, KeyUpdate
@@ -71,17 +71,9 @@ class KeyChanges:
                 return False
             await check_update(writes, confirmed, found, changed)
             await writes.keys.update(changed)
-            before, after = changeable(found.key), changeable(changed)
-            altered = [field for field in before if before[field] != after[field]]
-            await writes.audit.insert(
-                confirmed.event(
-                    "UpdateKey",
-                    name,
-                    before={field: before[field] for field in altered},
-                    after={field: after[field] for field in altered},
-                )
-            )
-            return not _NO_AUTHORITY.issuperset(altered)
+            change = altered(changeable(found.key), changeable(changed))
+            await writes.audit.insert(confirmed.event("UpdateKey", name, **change))
+            return not _NO_AUTHORITY.issuperset(change["after"])
 
         return await self._change(call, name, etag, write)
 

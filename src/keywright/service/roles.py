@@ -19,7 +19,7 @@ from keywright.domain.permissions import PermissionSet, check_known, is_pattern
 from keywright.domain.position import Position
 from keywright.domain.text import check_description, check_display_name
 from keywright.service.admins import check_admin_remains_without_role, is_admin
-from keywright.service.call import Call, ConfirmedCall, check_etag
+from keywright.service.call import Call, ConfirmedCall, altered, check_etag
 from keywright.service.visibility import role_record
 from keywright.storage.authority import Change, ChangeKind
 from keywright.storage.database import Database, Reads, Writes
@@ -135,18 +135,10 @@ class Roles:
             if not is_admin(changed.role):
                 await check_admin_remains_without_role(writes.read, name.workspace, found.role)
             await writes.roles.update(changed)
-            old, new = _described(found), _described(changed)
-            altered = [each for each in old if old[each] != new[each]]
-            await writes.audit.insert(
-                confirmed.event(
-                    "UpdateRole",
-                    found.name,
-                    before={each: old[each] for each in altered},
-                    after={each: new[each] for each in altered},
-                )
-            )
+            change = altered(_described(found), _described(changed))
+            await writes.audit.insert(confirmed.event("UpdateRole", found.name, **change))
             # Names are no authority: a change of them moves no history.
-            moved = not _NO_AUTHORITY.issuperset(altered)
+            moved = not _NO_AUTHORITY.issuperset(change["after"])
             return [Change(ChangeKind.ROLE, found.role.internal_id)] if moved else []
 
         return await self._change(call, name, etag, write)

@@ -1,12 +1,12 @@
 """What admins do with users, and who manages a resource with its service users."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from keywright.domain import access, creation
 from keywright.domain import permissions as p
 from keywright.domain.authority import authority_of
-from keywright.domain.directory import State, User, UserFilter, UserKind
+from keywright.domain.directory import State, User, UserFilter
 from keywright.domain.errors import (
     NotFound,
     Reason,
@@ -18,58 +18,27 @@ from keywright.domain.identity import mint_id
 from keywright.domain.keys import KeyState
 from keywright.domain.listing import Listed
 from keywright.domain.names import (
-    ID_RULE,
     GrantName,
     KeyName,
     RoleName,
     UserName,
     WorkspaceName,
-    is_id,
 )
 from keywright.domain.position import Position
-from keywright.domain.resources import is_resource
 from keywright.domain.roles import WITHOUT_ROLE
-from keywright.domain.text import (
-    check_display_name,
-    check_email,
-    check_external_id,
-    check_labels,
-)
 from keywright.domain.token import Entropy
 from keywright.service.admins import check_admin_remains, is_admin
-from keywright.service.call import Call, ConfirmedCall, check_etag
+from keywright.service.call import Call, ConfirmedCall, altered, check_etag
+from keywright.service.user_requests import UserSpec, UserUpdate, check_form, described
 from keywright.service.visibility import is_named, visible_role, visible_user
 from keywright.storage.authority import Change, ChangeKind
 from keywright.storage.database import Database, Reads, Writes
 from keywright.storage.users import NewUser
 
 DEFAULT_ROLE = "guest"
-FIELDS = frozenset({"email", "display_name", "role", "external_id", "labels"})
 _NO_AUTHORITY = {"display_name", "labels"}
 _TAKEN = frozenset({"display_name", "external_id", "labels"})
 _NAMED_MAX_COUNT = 5
-
-
-@dataclass(frozen=True, slots=True)
-class UserSpec:
-    """What a caller asks of a user. Empty is: the default."""
-
-    user_id: str = ""
-    kind: UserKind = UserKind.HUMAN
-    role: RoleName | None = None
-    email: str = ""
-    display_name: str = ""
-    external_id: str = ""
-    resource: str = ""
-    labels: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class UserUpdate:
-    """New values for a user; `fields` are the names of those that count."""
-
-    fields: frozenset[str]
-    values: UserSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +64,7 @@ class Users:
         """
         call.in_workspace(parent.workspace, parent)
         _may_create(call, spec)
-        _check_form(spec)
+        check_form(spec)
         user_id = spec.user_id or mint_id(self.entropy)
 
         async def transaction(writes: Writes, confirmed: ConfirmedCall) -> ChangedUser:
@@ -120,7 +89,7 @@ class Users:
             )
             created = await _again(writes.read, parent.workspace, user_id)
             await writes.audit.insert(
-                confirmed.event("CreateUser", created.name, after=_described(created))
+                confirmed.event("CreateUser", created.name, after=described(created))
             )
             return ChangedUser(created, confirmed.position)
 
@@ -147,7 +116,7 @@ class Users:
         self, call: Call, name: UserName, update: UserUpdate, *, etag: str = ""
     ) -> ChangedUser:
         """Change a user. A lower role narrows all of its credentials at once."""
-        _check_form(update.values, changing=update.fields)
+        check_form(update.values, changing=update.fields)
 
         async def write(writes: Writes, confirmed: ConfirmedCall, user: User) -> Sequence[Change]:
             own = user.internal_id == confirmed.caller.user.internal_id
@@ -158,18 +127,10 @@ class Users:
                 return []
             await _check_update(writes, confirmed, user, changed)
             await writes.users.update(changed)
-            before, after = _described(user), _described(changed)
-            altered = [each for each in before if before[each] != after[each]]
-            await writes.audit.insert(
-                confirmed.event(
-                    "UpdateUser",
-                    user.name,
-                    before={each: before[each] for each in altered},
-                    after={each: after[each] for each in altered},
-                )
-            )
+            change = altered(described(user), described(changed))
+            await writes.audit.insert(confirmed.event("UpdateUser", user.name, **change))
             # Names and labels are no authority: a change of them moves no history.
-            moved = not _NO_AUTHORITY.issuperset(altered)
+            moved = not _NO_AUTHORITY.issuperset(change["after"])
             return [Change(ChangeKind.USER, user.internal_id)] if moved else []
 
         return await self._change(call, name, etag, write)
@@ -206,7 +167,7 @@ class Users:
             await writes.keys.remember(user)
             await writes.users.delete(user.internal_id)
             await writes.audit.insert(
-                confirmed.event("DeleteUser", user.name, before=_described(user))
+                confirmed.event("DeleteUser", user.name, before=described(user))
             )
             await writes.audit.insert_each(
                 confirmed.event("RevokeKey", "", after={"state": KeyState.REVOKED}),
@@ -293,28 +254,6 @@ def _manages(call: Call, user: User) -> None:
         raise permission_missing(p.USERS_MANAGE)
 
 
-def _check_form(spec: UserSpec, changing: frozenset[str] = frozenset()) -> None:
-    if spec.user_id and not is_id(spec.user_id):
-        raise invalid_field("user_id", f"must be {ID_RULE}")
-    if spec.email:
-        check_email(spec.email, "user.email")
-    check_display_name(spec.display_name, "user.display_name")
-    check_external_id(spec.external_id, "user.external_id")
-    check_labels(spec.labels, "user.labels")
-    if not spec.resource or changing:
-        return
-    if not is_resource(spec.resource):
-        raise invalid_field(
-            "user.resource", "must be a path such as projects/abc without empty segments"
-        )
-    if spec.kind is not UserKind.SERVICE:
-        raise invalid_field("user.resource", "is for users of the kind SERVICE only")
-    if spec.role is not None:
-        raise invalid_field(
-            "user.role", "must be empty for a service user of a resource: grants give it authority"
-        )
-
-
 async def _updated(reads: Reads, call: Call, user: User, update: UserUpdate) -> User:
     """The user with the new values of the fields that are to change."""
     fields, values = update.fields, update.values
@@ -358,17 +297,3 @@ async def _again(reads: Reads, workspace_id: str, user_id: str) -> User:
     if user is None:
         raise NotFound(str(UserName(workspace_id, user_id)))
     return user
-
-
-def _described(user: User) -> dict[str, object]:
-    """A user as the audit trail keeps it."""
-    return {
-        "kind": user.kind,
-        "state": user.state,
-        "role": user.role.role_id,
-        "resource": user.resource,
-        "email": user.email,
-        "display_name": user.display_name,
-        "external_id": user.external_id,
-        "labels": dict(user.labels),
-    }

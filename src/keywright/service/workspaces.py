@@ -1,14 +1,12 @@
 """What operators do with workspaces, and a workspace's own admins with its policy."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 
 from keywright.domain import permissions as p
 from keywright.domain.directory import (
     DEFAULT_ENVIRONMENTS,
-    NO_POLICY,
     SYSTEM_WORKSPACE,
-    KeyPolicy,
     State,
     User,
     UserKind,
@@ -23,52 +21,22 @@ from keywright.domain.errors import (
 )
 from keywright.domain.listing import Listed
 from keywright.domain.names import ID_RULE, WorkspaceName, is_id
-from keywright.domain.policy import check_catalog, check_environments, check_policy
 from keywright.domain.position import Position
-from keywright.domain.text import check_description, check_display_name, check_email, check_labels
+from keywright.domain.text import check_email
 from keywright.service.bootstrap import FIRST_ADMIN
-from keywright.service.call import Call, ConfirmedCall, check_etag
+from keywright.service.call import Call, ConfirmedCall, altered, check_etag
+from keywright.service.workspace_requests import (
+    FIELDS,
+    WorkspaceSpec,
+    WorkspaceUpdate,
+    checked,
+    described,
+)
 from keywright.storage.authority import Change, ChangeKind
 from keywright.storage.database import Database, Reads, Writes
 from keywright.storage.users import NewUser
 
-POLICY_FIELDS = frozenset(
-    {
-        "max_ttl",
-        "default_ttl",
-        "expiry_required",
-        "max_keys_per_user",
-        "key_creation",
-        "free_binding",
-        "rotation_reminder",
-    }
-)
-FIELDS = frozenset({"display_name", "environments", "permission_catalog", "labels"}) | {
-    f"policy.{each}" for each in POLICY_FIELDS
-}
-_TAKEN = frozenset({"display_name", "environments", "labels"})
 _NO_AUTHORITY = {"display_name", "labels"}
-
-
-@dataclass(frozen=True, slots=True)
-class WorkspaceSpec:
-    """What a caller asks of a workspace. The catalogue is pairs of permission and description."""
-
-    workspace_id: str = ""
-    display_name: str = ""
-    policy: KeyPolicy = NO_POLICY
-    environments: tuple[str, ...] = ()
-    permission_catalog: tuple[tuple[str, str], ...] | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    admin_email: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkspaceUpdate:
-    """New values for a workspace; `fields` are the paths of those that count, of `FIELDS`."""
-
-    fields: frozenset[str]
-    values: WorkspaceSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +61,7 @@ class Workspaces:
             raise invalid_field("workspace_id", f"must be {ID_RULE}")
         if spec.admin_email:
             check_email(spec.admin_email, "admin_email")
-        wanted = _checked(
+        wanted = checked(
             Workspace("", State.ACTIVE, DEFAULT_ENVIRONMENTS),
             WorkspaceUpdate(FIELDS if spec.environments else FIELDS - {"environments"}, spec),
         )
@@ -111,7 +79,7 @@ class Workspaces:
                     "CreateWorkspace",
                     created.name,
                     workspace_id=spec.workspace_id,
-                    after={**_described(created), "admin": spec.admin_email or None},
+                    after={**described(created), "admin": spec.admin_email or None},
                 )
             )
             if admin is not None:
@@ -148,7 +116,7 @@ class Workspaces:
         async def write(
             writes: Writes, confirmed: ConfirmedCall, found: Workspace
         ) -> Sequence[Change]:
-            changed = _checked(found, update)
+            changed = checked(found, update)
             if changed == found:
                 return []
             gone = set(found.environments) - set(changed.environments)
@@ -162,18 +130,11 @@ class Workspaces:
                     details={"used_by": "keys", "environment": ",".join(sorted(used))},
                 )
             await writes.workspaces.update(changed)
-            before, after = _described(found), _described(changed)
-            altered = [each for each in before if before[each] != after[each]]
+            change = altered(described(found), described(changed))
             await writes.audit.insert(
-                confirmed.event(
-                    "UpdateWorkspace",
-                    name,
-                    workspace_id=name.workspace,
-                    before={each: before[each] for each in altered},
-                    after={each: after[each] for each in altered},
-                )
+                confirmed.event("UpdateWorkspace", name, workspace_id=name.workspace, **change)
             )
-            moved = not _NO_AUTHORITY.issuperset(altered)
+            moved = not _NO_AUTHORITY.issuperset(change["after"])
             return [Change(ChangeKind.WORKSPACE, found.internal_id)] if moved else []
 
         return await self._change(call, name, etag, p.WORKSPACE_MANAGE, write)
@@ -205,7 +166,7 @@ class Workspaces:
                     "DeleteWorkspace",
                     name,
                     workspace_id=name.workspace,
-                    before=_described(found),
+                    before=described(found),
                 )
             )
             return [Change(ChangeKind.WORKSPACE, found.internal_id)]
@@ -288,61 +249,8 @@ async def _insert_admin(writes: Writes, workspace: Workspace, email: str) -> Use
     return await writes.read.users.get(workspace.workspace_id, FIRST_ADMIN)
 
 
-def _checked(workspace: Workspace, update: WorkspaceUpdate) -> Workspace:
-    """The workspace with the new values of the fields that are to change.
-
-    Raises:
-        InvalidFields: a value that cannot be one, or a policy whose parts do not fit.
-    """
-    fields, values = update.fields, update.values
-    check_display_name(values.display_name, "workspace.display_name")
-    check_labels(values.labels, "workspace.labels")
-    changed = workspace
-    of_policy = POLICY_FIELDS & {each.removeprefix("policy.") for each in fields}
-    if of_policy:
-        policy = replace(
-            workspace.key_policy, **{each: getattr(values.policy, each) for each in of_policy}
-        )
-        check_policy(policy, "workspace.policy")
-        changed = replace(changed, key_policy=policy)
-    if "environments" in fields:
-        check_environments(values.environments, "workspace.environments")
-    if "permission_catalog" in fields:
-        entries = values.permission_catalog
-        catalog = None if entries is None else _catalog(entries)
-        changed = replace(changed, permission_catalog=catalog)
-    return replace(changed, **{each: getattr(values, each) for each in fields & _TAKEN})
-
-
-def _catalog(entries: Sequence[tuple[str, str]]) -> Mapping[str, str]:
-    path = "workspace.permission_catalog"
-    for index, (_, description) in enumerate(entries):
-        check_description(description, f"{path}.entries[{index}].description")
-    return check_catalog(entries, path)
-
-
 def _refuse_system(name: WorkspaceName) -> None:
     if name.workspace == SYSTEM_WORKSPACE:
         raise ServiceError(
             Reason.BUILT_IN_IMMUTABLE, f"{name} is where operators live: it stays, and stays in use"
         )
-
-
-def _described(workspace: Workspace) -> dict[str, object]:
-    """A workspace as the audit trail keeps it."""
-    policy = workspace.key_policy
-    return {
-        "display_name": workspace.display_name,
-        "environments": list(workspace.environments),
-        "permission_catalog": workspace.permission_catalog and dict(workspace.permission_catalog),
-        "labels": dict(workspace.labels),
-        "policy": {
-            "max_ttl": policy.max_ttl and str(policy.max_ttl),
-            "default_ttl": policy.default_ttl and str(policy.default_ttl),
-            "expiry_required": policy.expiry_required,
-            "max_keys_per_user": policy.max_keys_per_user,
-            "key_creation": policy.key_creation,
-            "free_binding": policy.free_binding,
-            "rotation_reminder": policy.rotation_reminder and str(policy.rotation_reminder),
-        },
-    }

@@ -8,7 +8,7 @@ from keywright.domain.resources import RESOURCE_MAX_LENGTH, is_resource
 from keywright.domain.token import is_environment
 from keywright.service.authenticate import Authenticated
 from keywright.v1 import auth_service_pb2 as pb
-from keywright.wire import convert
+from keywright.wire import convert, replies
 from keywright.wire.interceptors.caller import bearer_token
 from keywright.wire.rpc import Rpc
 
@@ -76,15 +76,15 @@ def _response(found: Authenticated, revision: str) -> pb.AuthenticateResponse:
     workspace = f"workspaces/{principal.workspace_id}"
     return pb.AuthenticateResponse(
         workspace=workspace,
-        user=convert.principal_user(principal),
-        credential=convert.credential(principal),
+        user=replies.principal_user(principal),
+        credential=replies.credential(principal),
         environment=key.environment,
-        role=convert.role_of(principal.user),
+        role=replies.role_of(principal.user),
         permissions=sorted(principal.permissions.patterns),
         scopes=key.narrowing.scopes,
         resource=key.narrowing.resource,
-        rate_limit=convert.rate_limit(key.rate_limit),
-        expire_time=convert.timestamp(key.expire_time),
+        rate_limit=replies.rate_limit(key.rate_limit),
+        expire_time=replies.timestamp(key.expire_time),
         revision=revision,
         allowed_networks=map(str, key.narrowing.allowed_networks),
     )

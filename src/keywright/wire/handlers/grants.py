@@ -3,7 +3,7 @@
 from keywright.domain.names import GrantName, RoleName, UserName, WorkspaceName
 from keywright.service.grants import GrantQuery, GrantSpec
 from keywright.v1 import grant_service_pb2 as pb
-from keywright.wire import convert
+from keywright.wire import convert, replies
 from keywright.wire.paging import page
 from keywright.wire.rpc import Rpc
 
@@ -20,14 +20,14 @@ async def create_grant(rpc: Rpc, request: pb.CreateGrantRequest) -> pb.CreateGra
     )
     created = await rpc.services.grants.create(rpc.call, parent, spec)
     return pb.CreateGrantResponse(
-        grant=convert.grant(created.grant), revision=rpc.services.seal.revision(created.position)
+        grant=replies.grant(created.grant), revision=rpc.services.seal.revision(created.position)
     )
 
 
 async def get_grant(rpc: Rpc, request: pb.GetGrantRequest) -> pb.GetGrantResponse:
     """GetGrant."""
     name = GrantName.parse(request.name, "name")
-    return pb.GetGrantResponse(grant=convert.grant(await rpc.services.grants.get(rpc.call, name)))
+    return pb.GetGrantResponse(grant=replies.grant(await rpc.services.grants.get(rpc.call, name)))
 
 
 async def list_grants(rpc: Rpc, request: pb.ListGrantsRequest) -> pb.ListGrantsResponse:
@@ -44,7 +44,7 @@ async def list_grants(rpc: Rpc, request: pb.ListGrantsRequest) -> pb.ListGrantsR
         fetch=lambda after, limit: rpc.services.grants.list(
             rpc.call, parent, query, after=after, limit=limit
         ),
-        convert=convert.grant,
+        convert=replies.grant,
     )
     return pb.ListGrantsResponse(grants=found.entries, next_page_token=found.next_page_token)
 
@@ -55,9 +55,9 @@ async def delete_grant(rpc: Rpc, request: pb.DeleteGrantRequest) -> pb.DeleteGra
     name = GrantName.parse(request.name, "name")
     deleted = await rpc.services.grants.delete(rpc.call, name)
     return pb.DeleteGrantResponse(
-        grant=convert.grant(deleted.grant),
+        grant=replies.grant(deleted.grant),
         revision=rpc.services.seal.revision(deleted.position),
-        waited=convert.NOT_WAITED,
+        waited=replies.NOT_WAITED,
     )
 
 

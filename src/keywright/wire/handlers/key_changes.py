@@ -6,7 +6,7 @@ from keywright.domain.names import KeyName, WorkspaceName
 from keywright.service.key_requests import KeyUpdate
 from keywright.service.key_update import FIELDS
 from keywright.v1 import key_service_pb2 as pb
-from keywright.wire import convert
+from keywright.wire import convert, replies
 from keywright.wire.handlers.keys import query, spec
 from keywright.wire.masks import changing
 from keywright.wire.rpc import Rpc
@@ -21,9 +21,9 @@ async def update_key(rpc: Rpc, request: pb.UpdateKeyRequest) -> pb.UpdateKeyResp
         rpc.call, name, KeyUpdate(fields, spec(request.key)), etag=request.key.etag
     )
     return pb.UpdateKeyResponse(
-        key=convert.key(changed.key),
+        key=replies.key(changed.key),
         revision=rpc.services.seal.revision(changed.position),
-        waited=convert.NOT_WAITED,
+        waited=replies.NOT_WAITED,
     )
 
 
@@ -34,10 +34,10 @@ async def rotate_key(rpc: Rpc, request: pb.RotateKeyRequest) -> pb.RotateKeyResp
     grace = convert.lifetime(request, "grace", "grace") or timedelta(0)
     rotated = await rpc.services.key_changes.rotate(rpc.call, name, grace=grace, etag=request.etag)
     return pb.RotateKeyResponse(
-        key=convert.key(rotated.key),
-        token=convert.token(rotated.token),
+        key=replies.key(rotated.key),
+        token=replies.token(rotated.token),
         revision=rpc.services.seal.revision(rotated.position),
-        waited=convert.NOT_WAITED,
+        waited=replies.NOT_WAITED,
     )
 
 
@@ -47,9 +47,9 @@ async def disable_key(rpc: Rpc, request: pb.DisableKeyRequest) -> pb.DisableKeyR
     name = KeyName.parse(request.name, "name")
     changed = await rpc.services.key_changes.disable(rpc.call, name, etag=request.etag)
     return pb.DisableKeyResponse(
-        key=convert.key(changed.key),
+        key=replies.key(changed.key),
         revision=rpc.services.seal.revision(changed.position),
-        waited=convert.NOT_WAITED,
+        waited=replies.NOT_WAITED,
     )
 
 
@@ -59,7 +59,7 @@ async def enable_key(rpc: Rpc, request: pb.EnableKeyRequest) -> pb.EnableKeyResp
     name = KeyName.parse(request.name, "name")
     changed = await rpc.services.key_changes.enable(rpc.call, name, etag=request.etag)
     return pb.EnableKeyResponse(
-        key=convert.key(changed.key), revision=rpc.services.seal.revision(changed.position)
+        key=replies.key(changed.key), revision=rpc.services.seal.revision(changed.position)
     )
 
 
@@ -69,9 +69,9 @@ async def revoke_key(rpc: Rpc, request: pb.RevokeKeyRequest) -> pb.RevokeKeyResp
     name = KeyName.parse(request.name, "name")
     changed = await rpc.services.key_changes.revoke(rpc.call, name, etag=request.etag)
     return pb.RevokeKeyResponse(
-        key=convert.key(changed.key),
+        key=replies.key(changed.key),
         revision=rpc.services.seal.revision(changed.position),
-        waited=convert.NOT_WAITED,
+        waited=replies.NOT_WAITED,
     )
 
 
@@ -85,7 +85,7 @@ async def revoke_keys(rpc: Rpc, request: pb.RevokeKeysRequest) -> pb.RevokeKeysR
     return pb.RevokeKeysResponse(
         count=revoked.count,
         revision=rpc.services.seal.revision(revoked.position),
-        waited=convert.NOT_WAITED,
+        waited=replies.NOT_WAITED,
     )
 
 
@@ -95,9 +95,9 @@ async def delete_key(rpc: Rpc, request: pb.DeleteKeyRequest) -> pb.DeleteKeyResp
     name = KeyName.parse(request.name, "name")
     changed = await rpc.services.key_changes.delete(rpc.call, name, etag=request.etag)
     return pb.DeleteKeyResponse(
-        key=convert.key(changed.key),
+        key=replies.key(changed.key),
         revision=rpc.services.seal.revision(changed.position),
-        waited=convert.NOT_WAITED,
+        waited=replies.NOT_WAITED,
     )
 
 

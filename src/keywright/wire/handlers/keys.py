@@ -7,7 +7,7 @@ from keywright.domain.token import is_prefix
 from keywright.service.key_requests import KeyQuery, KeySpec, Sorting
 from keywright.v1 import key_service_pb2 as pb
 from keywright.v1.key_pb2 import Key, KeyFilter
-from keywright.wire import convert
+from keywright.wire import convert, replies
 from keywright.wire.paging import page
 from keywright.wire.rpc import Rpc
 
@@ -18,8 +18,8 @@ async def create_key(rpc: Rpc, request: pb.CreateKeyRequest) -> pb.CreateKeyResp
     parent = WorkspaceName.parse(request.parent, "parent")
     created = await rpc.services.key_creation.create(rpc.call, parent, _new(request))
     return pb.CreateKeyResponse(
-        key=convert.key(created.key),
-        token=convert.token(created.token),
+        key=replies.key(created.key),
+        token=replies.token(created.token),
         revision=rpc.services.seal.revision(created.position),
     )
 
@@ -30,8 +30,8 @@ async def ensure_key(rpc: Rpc, request: pb.EnsureKeyRequest) -> pb.EnsureKeyResp
     parent = WorkspaceName.parse(request.parent, "parent")
     ensured = await rpc.services.key_creation.ensure(rpc.call, parent, _new(request))
     return pb.EnsureKeyResponse(
-        key=convert.key(ensured.key),
-        token=convert.token(ensured.token),
+        key=replies.key(ensured.key),
+        token=replies.token(ensured.token),
         revision=rpc.services.seal.revision(ensured.position),
         created=ensured.token is not None,
     )
@@ -40,7 +40,7 @@ async def ensure_key(rpc: Rpc, request: pb.EnsureKeyRequest) -> pb.EnsureKeyResp
 async def get_key(rpc: Rpc, request: pb.GetKeyRequest) -> pb.GetKeyResponse:
     """GetKey."""
     name = KeyName.parse(request.name, "name")
-    return pb.GetKeyResponse(key=convert.key(await rpc.services.keys.get(rpc.call, name)))
+    return pb.GetKeyResponse(key=replies.key(await rpc.services.keys.get(rpc.call, name)))
 
 
 async def lookup_key(rpc: Rpc, request: pb.LookupKeyRequest) -> pb.LookupKeyResponse:
@@ -51,7 +51,7 @@ async def lookup_key(rpc: Rpc, request: pb.LookupKeyRequest) -> pb.LookupKeyResp
             "prefix", "must be the 12 letters and digits after kw_live_, not a token"
         )
     found = await rpc.services.keys.look_up(rpc.call, parent, request.prefix)
-    return pb.LookupKeyResponse(key=convert.key(found))
+    return pb.LookupKeyResponse(key=replies.key(found))
 
 
 async def list_keys(rpc: Rpc, request: pb.ListKeysRequest) -> pb.ListKeysResponse:
@@ -64,7 +64,7 @@ async def list_keys(rpc: Rpc, request: pb.ListKeysRequest) -> pb.ListKeysRespons
         fetch=lambda after, limit: keys.list(
             rpc.call, parent, only, sorting, after=after, limit=limit
         ),
-        convert=convert.key,
+        convert=replies.key,
     )
     total = await keys.count(rpc.call, parent, only) if request.include_total_size else 0
     return pb.ListKeysResponse(

@@ -4,7 +4,7 @@ from keywright.domain.names import RoleName, WorkspaceName
 from keywright.service.roles import FIELDS, RoleSpec, RoleUpdate
 from keywright.v1 import role_service_pb2 as pb
 from keywright.v1.role_pb2 import Role
-from keywright.wire import convert
+from keywright.wire import convert, replies
 from keywright.wire.masks import changing
 from keywright.wire.paging import page
 from keywright.wire.rpc import Rpc
@@ -18,14 +18,14 @@ async def create_role(rpc: Rpc, request: pb.CreateRoleRequest) -> pb.CreateRoleR
         rpc.call, parent, _spec(request.role, request.role_id)
     )
     return pb.CreateRoleResponse(
-        role=convert.role(created.role), revision=rpc.services.seal.revision(created.position)
+        role=replies.role(created.role), revision=rpc.services.seal.revision(created.position)
     )
 
 
 async def get_role(rpc: Rpc, request: pb.GetRoleRequest) -> pb.GetRoleResponse:
     """GetRole."""
     name = RoleName.parse(request.name, "name")
-    return pb.GetRoleResponse(role=convert.role(await rpc.services.roles.get(rpc.call, name)))
+    return pb.GetRoleResponse(role=replies.role(await rpc.services.roles.get(rpc.call, name)))
 
 
 async def list_roles(rpc: Rpc, request: pb.ListRolesRequest) -> pb.ListRolesResponse:
@@ -37,7 +37,7 @@ async def list_roles(rpc: Rpc, request: pb.ListRolesRequest) -> pb.ListRolesResp
         fetch=lambda after, limit: rpc.services.roles.list(
             rpc.call, parent, after=after, limit=limit
         ),
-        convert=convert.role,
+        convert=replies.role,
     )
     return pb.ListRolesResponse(roles=found.entries, next_page_token=found.next_page_token)
 
@@ -51,9 +51,9 @@ async def update_role(rpc: Rpc, request: pb.UpdateRoleRequest) -> pb.UpdateRoleR
         rpc.call, name, RoleUpdate(fields, _spec(request.role)), etag=request.role.etag
     )
     return pb.UpdateRoleResponse(
-        role=convert.role(changed.role),
+        role=replies.role(changed.role),
         revision=rpc.services.seal.revision(changed.position),
-        waited=convert.NOT_WAITED,
+        waited=replies.NOT_WAITED,
     )
 
 
@@ -63,9 +63,9 @@ async def delete_role(rpc: Rpc, request: pb.DeleteRoleRequest) -> pb.DeleteRoleR
     name = RoleName.parse(request.name, "name")
     deleted = await rpc.services.roles.delete(rpc.call, name, etag=request.etag)
     return pb.DeleteRoleResponse(
-        role=convert.role(deleted.role),
+        role=replies.role(deleted.role),
         revision=rpc.services.seal.revision(deleted.position),
-        waited=convert.NOT_WAITED,
+        waited=replies.NOT_WAITED,
     )
 
 

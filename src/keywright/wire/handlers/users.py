@@ -2,10 +2,10 @@
 
 from keywright.domain.directory import UserFilter
 from keywright.domain.names import UserName, WorkspaceName
-from keywright.service.users import FIELDS, UserSpec, UserUpdate
+from keywright.service.user_requests import FIELDS, UserSpec, UserUpdate
 from keywright.v1 import user_service_pb2 as pb
 from keywright.v1.user_pb2 import User
-from keywright.wire import convert
+from keywright.wire import convert, replies
 from keywright.wire.masks import changing
 from keywright.wire.paging import page
 from keywright.wire.rpc import Rpc
@@ -19,14 +19,14 @@ async def create_user(rpc: Rpc, request: pb.CreateUserRequest) -> pb.CreateUserR
         rpc.call, parent, _spec(request.user, request.user_id)
     )
     return pb.CreateUserResponse(
-        user=convert.user(created.user), revision=rpc.services.seal.revision(created.position)
+        user=replies.user(created.user), revision=rpc.services.seal.revision(created.position)
     )
 
 
 async def get_user(rpc: Rpc, request: pb.GetUserRequest) -> pb.GetUserResponse:
     """GetUser."""
     name = UserName.parse(request.name, "name")
-    return pb.GetUserResponse(user=convert.user(await rpc.services.users.get(rpc.call, name)))
+    return pb.GetUserResponse(user=replies.user(await rpc.services.users.get(rpc.call, name)))
 
 
 async def list_users(rpc: Rpc, request: pb.ListUsersRequest) -> pb.ListUsersResponse:
@@ -39,7 +39,7 @@ async def list_users(rpc: Rpc, request: pb.ListUsersRequest) -> pb.ListUsersResp
         fetch=lambda after, limit: rpc.services.users.list(
             rpc.call, parent, only, after=after, limit=limit
         ),
-        convert=convert.user,
+        convert=replies.user,
     )
     return pb.ListUsersResponse(users=found.entries, next_page_token=found.next_page_token)
 
@@ -53,9 +53,9 @@ async def update_user(rpc: Rpc, request: pb.UpdateUserRequest) -> pb.UpdateUserR
         rpc.call, name, UserUpdate(fields, _spec(request.user)), etag=request.user.etag
     )
     return pb.UpdateUserResponse(
-        user=convert.user(changed.user),
+        user=replies.user(changed.user),
         revision=rpc.services.seal.revision(changed.position),
-        waited=convert.NOT_WAITED,
+        waited=replies.NOT_WAITED,
     )
 
 
@@ -65,9 +65,9 @@ async def disable_user(rpc: Rpc, request: pb.DisableUserRequest) -> pb.DisableUs
     name = UserName.parse(request.name, "name")
     changed = await rpc.services.users.disable(rpc.call, name, etag=request.etag)
     return pb.DisableUserResponse(
-        user=convert.user(changed.user),
+        user=replies.user(changed.user),
         revision=rpc.services.seal.revision(changed.position),
-        waited=convert.NOT_WAITED,
+        waited=replies.NOT_WAITED,
     )
 
 
@@ -77,7 +77,7 @@ async def enable_user(rpc: Rpc, request: pb.EnableUserRequest) -> pb.EnableUserR
     name = UserName.parse(request.name, "name")
     changed = await rpc.services.users.enable(rpc.call, name, etag=request.etag)
     return pb.EnableUserResponse(
-        user=convert.user(changed.user), revision=rpc.services.seal.revision(changed.position)
+        user=replies.user(changed.user), revision=rpc.services.seal.revision(changed.position)
     )
 
 
@@ -89,9 +89,9 @@ async def delete_user(rpc: Rpc, request: pb.DeleteUserRequest) -> pb.DeleteUserR
         rpc.call, name, force=request.force, etag=request.etag
     )
     return pb.DeleteUserResponse(
-        user=convert.user(changed.user),
+        user=replies.user(changed.user),
         revision=rpc.services.seal.revision(changed.position),
-        waited=convert.NOT_WAITED,
+        waited=replies.NOT_WAITED,
     )
 
 

@@ -2,10 +2,10 @@
 
 from keywright.domain.directory import KeyCreation, KeyPolicy
 from keywright.domain.names import WorkspaceName
-from keywright.service.workspaces import FIELDS, WorkspaceSpec, WorkspaceUpdate
+from keywright.service.workspace_requests import FIELDS, WorkspaceSpec, WorkspaceUpdate
 from keywright.v1 import workspace_pb2
 from keywright.v1 import workspace_service_pb2 as pb
-from keywright.wire import convert
+from keywright.wire import convert, replies
 from keywright.wire.masks import changing
 from keywright.wire.paging import page
 from keywright.wire.rpc import Rpc
@@ -19,8 +19,8 @@ async def create_workspace(
     spec = _spec(request.workspace, request.workspace_id, request.admin_email)
     created = await rpc.services.workspaces.create(rpc.call, spec)
     return pb.CreateWorkspaceResponse(
-        workspace=convert.workspace(created.workspace),
-        admin=None if created.admin is None else convert.user(created.admin),
+        workspace=replies.workspace(created.workspace),
+        admin=None if created.admin is None else replies.user(created.admin),
         revision=rpc.services.seal.revision(created.position),
     )
 
@@ -29,7 +29,7 @@ async def get_workspace(rpc: Rpc, request: pb.GetWorkspaceRequest) -> pb.GetWork
     """GetWorkspace."""
     name = WorkspaceName.parse(request.name, "name")
     found = await rpc.services.workspaces.get(rpc.call, name)
-    return pb.GetWorkspaceResponse(workspace=convert.workspace(found))
+    return pb.GetWorkspaceResponse(workspace=replies.workspace(found))
 
 
 async def list_workspaces(rpc: Rpc, request: pb.ListWorkspacesRequest) -> pb.ListWorkspacesResponse:
@@ -38,7 +38,7 @@ async def list_workspaces(rpc: Rpc, request: pb.ListWorkspacesRequest) -> pb.Lis
         rpc,
         request,
         fetch=lambda after, limit: rpc.services.workspaces.list(rpc.call, after=after, limit=limit),
-        convert=convert.workspace,
+        convert=replies.workspace,
     )
     return pb.ListWorkspacesResponse(
         workspaces=found.entries, next_page_token=found.next_page_token
@@ -57,9 +57,9 @@ async def update_workspace(
     etag = request.workspace.etag
     changed = await rpc.services.workspaces.update(rpc.call, name, update, etag=etag)
     return pb.UpdateWorkspaceResponse(
-        workspace=convert.workspace(changed.workspace),
+        workspace=replies.workspace(changed.workspace),
         revision=rpc.services.seal.revision(changed.position),
-        waited=convert.NOT_WAITED,
+        waited=replies.NOT_WAITED,
     )
 
 
@@ -71,9 +71,9 @@ async def disable_workspace(
     name = WorkspaceName.parse(request.name, "name")
     changed = await rpc.services.workspaces.disable(rpc.call, name, etag=request.etag)
     return pb.DisableWorkspaceResponse(
-        workspace=convert.workspace(changed.workspace),
+        workspace=replies.workspace(changed.workspace),
         revision=rpc.services.seal.revision(changed.position),
-        waited=convert.NOT_WAITED,
+        waited=replies.NOT_WAITED,
     )
 
 
@@ -85,7 +85,7 @@ async def enable_workspace(
     name = WorkspaceName.parse(request.name, "name")
     changed = await rpc.services.workspaces.enable(rpc.call, name, etag=request.etag)
     return pb.EnableWorkspaceResponse(
-        workspace=convert.workspace(changed.workspace),
+        workspace=replies.workspace(changed.workspace),
         revision=rpc.services.seal.revision(changed.position),
     )
 
@@ -98,9 +98,9 @@ async def delete_workspace(
     name = WorkspaceName.parse(request.name, "name")
     deleted = await rpc.services.workspaces.delete(rpc.call, name, etag=request.etag)
     return pb.DeleteWorkspaceResponse(
-        workspace=convert.workspace(deleted.workspace),
+        workspace=replies.workspace(deleted.workspace),
         revision=rpc.services.seal.revision(deleted.position),
-        waited=convert.NOT_WAITED,
+        waited=replies.NOT_WAITED,
     )
 
 
