@@ -193,8 +193,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     decide anew.
     """
     ERROR_REASON_LAST_ADMIN: _ErrorReason.ValueType  # 86
-    """FAILED_PRECONDITION. It would leave the workspace without an active admin. Make someone else
-    admin first.
+    """FAILED_PRECONDITION. It would leave the workspace without an active admin: a user whose role has
+    all permissions and may hold keys. Make someone else admin first.
     """
     ERROR_REASON_BUILT_IN_IMMUTABLE: _ErrorReason.ValueType  # 87
     """FAILED_PRECONDITION. Built-in roles and the workspace `system` cannot be changed or deleted.
@@ -438,8 +438,8 @@ ERROR_REASON_CONCURRENT_UPDATE: ErrorReason.ValueType  # 85
 decide anew.
 """
 ERROR_REASON_LAST_ADMIN: ErrorReason.ValueType  # 86
-"""FAILED_PRECONDITION. It would leave the workspace without an active admin. Make someone else
-admin first.
+"""FAILED_PRECONDITION. It would leave the workspace without an active admin: a user whose role has
+all permissions and may hold keys. Make someone else admin first.
 """
 ERROR_REASON_BUILT_IN_IMMUTABLE: ErrorReason.ValueType  # 87
 """FAILED_PRECONDITION. Built-in roles and the workspace `system` cannot be changed or deleted.

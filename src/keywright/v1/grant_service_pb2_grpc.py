@@ -88,7 +88,7 @@ class GrantServiceServicer(object):
         a resource `keys.bound` on it suffices.
         Errors: `RESOURCE_ALREADY_EXISTS` (the id, or the same grant), `RESOURCE_NOT_FOUND` (user or
         role), `AUTHORITY_EXCEEDED` (a role above what the caller may do on the resource),
-        `FIELD_INVALID` (a service user of another resource).
+        `FIELD_INVALID` (a service user of another resource, or a user with 1,000 grants).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -51,7 +51,7 @@ class GrantServiceStub:
     a resource `keys.bound` on it suffices.
     Errors: `RESOURCE_ALREADY_EXISTS` (the id, or the same grant), `RESOURCE_NOT_FOUND` (user or
     role), `AUTHORITY_EXCEEDED` (a role above what the caller may do on the resource),
-    `FIELD_INVALID` (a service user of another resource).
+    `FIELD_INVALID` (a service user of another resource, or a user with 1,000 grants).
     """
     GetGrant: _grpc.UnaryUnaryMultiCallable[_grant_service_pb2.GetGrantRequest, _grant_service_pb2.GetGrantResponse]
     """Gets a grant.
@@ -96,7 +96,7 @@ class GrantServiceAsyncStub(GrantServiceStub):
     a resource `keys.bound` on it suffices.
     Errors: `RESOURCE_ALREADY_EXISTS` (the id, or the same grant), `RESOURCE_NOT_FOUND` (user or
     role), `AUTHORITY_EXCEEDED` (a role above what the caller may do on the resource),
-    `FIELD_INVALID` (a service user of another resource).
+    `FIELD_INVALID` (a service user of another resource, or a user with 1,000 grants).
     """
     GetGrant: _aio.UnaryUnaryMultiCallable[_grant_service_pb2.GetGrantRequest, _grant_service_pb2.GetGrantResponse]  # type: ignore[assignment]
     """Gets a grant.
@@ -144,7 +144,7 @@ class GrantServiceServicer(metaclass=_abc_1.ABCMeta):
         a resource `keys.bound` on it suffices.
         Errors: `RESOURCE_ALREADY_EXISTS` (the id, or the same grant), `RESOURCE_NOT_FOUND` (user or
         role), `AUTHORITY_EXCEEDED` (a role above what the caller may do on the resource),
-        `FIELD_INVALID` (a service user of another resource).
+        `FIELD_INVALID` (a service user of another resource, or a user with 1,000 grants).
         """
 
     @_abc_1.abstractmethod

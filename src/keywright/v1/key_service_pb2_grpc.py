@@ -267,7 +267,7 @@ class KeyServiceServicer(object):
         Permission: keys; those that none of the caller's permissions covers are left out and not
         counted.
         Errors: `RESOURCE_NOT_FOUND` (of what the filter names). A user who was deleted is still found
-        by the id that keys remember.
+        by the id that keys remember, until another user has that id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

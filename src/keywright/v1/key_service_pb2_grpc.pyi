@@ -136,7 +136,7 @@ class KeyServiceStub:
     Permission: keys; those that none of the caller's permissions covers are left out and not
     counted.
     Errors: `RESOURCE_NOT_FOUND` (of what the filter names). A user who was deleted is still found
-    by the id that keys remember.
+    by the id that keys remember, until another user has that id.
     """
     DeleteKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.DeleteKeyRequest, _key_service_pb2.DeleteKeyResponse]
     """Deletes a key's record, and with it the key, if it still stands. The audit trail keeps what
@@ -270,7 +270,7 @@ class KeyServiceAsyncStub(KeyServiceStub):
     Permission: keys; those that none of the caller's permissions covers are left out and not
     counted.
     Errors: `RESOURCE_NOT_FOUND` (of what the filter names). A user who was deleted is still found
-    by the id that keys remember.
+    by the id that keys remember, until another user has that id.
     """
     DeleteKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.DeleteKeyRequest, _key_service_pb2.DeleteKeyResponse]  # type: ignore[assignment]
     """Deletes a key's record, and with it the key, if it still stands. The audit trail keeps what
@@ -467,7 +467,7 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         Permission: keys; those that none of the caller's permissions covers are left out and not
         counted.
         Errors: `RESOURCE_NOT_FOUND` (of what the filter names). A user who was deleted is still found
-        by the id that keys remember.
+        by the id that keys remember, until another user has that id.
         """
 
     @_abc_1.abstractmethod

@@ -122,7 +122,8 @@ class RoleServiceServicer(object):
 
         Permission: `roles.manage`.
         Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `BUILT_IN_IMMUTABLE`, `AUTHORITY_EXCEEDED`
-        (permissions added above the caller's own), `PERMISSION_UNKNOWN`, `LAST_ADMIN`.
+        (permissions added above the caller's own, or all of them where its holders come to hold keys),
+        `PERMISSION_UNKNOWN`, `LAST_ADMIN`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

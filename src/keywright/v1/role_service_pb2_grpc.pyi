@@ -68,7 +68,8 @@ class RoleServiceStub:
 
     Permission: `roles.manage`.
     Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `BUILT_IN_IMMUTABLE`, `AUTHORITY_EXCEEDED`
-    (permissions added above the caller's own), `PERMISSION_UNKNOWN`, `LAST_ADMIN`.
+    (permissions added above the caller's own, or all of them where its holders come to hold keys),
+    `PERMISSION_UNKNOWN`, `LAST_ADMIN`.
     """
     DeleteRole: _grpc.UnaryUnaryMultiCallable[_role_service_pb2.DeleteRoleRequest, _role_service_pb2.DeleteRoleResponse]
     """Deletes a role that nobody has.
@@ -118,7 +119,8 @@ class RoleServiceAsyncStub(RoleServiceStub):
 
     Permission: `roles.manage`.
     Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `BUILT_IN_IMMUTABLE`, `AUTHORITY_EXCEEDED`
-    (permissions added above the caller's own), `PERMISSION_UNKNOWN`, `LAST_ADMIN`.
+    (permissions added above the caller's own, or all of them where its holders come to hold keys),
+    `PERMISSION_UNKNOWN`, `LAST_ADMIN`.
     """
     DeleteRole: _aio.UnaryUnaryMultiCallable[_role_service_pb2.DeleteRoleRequest, _role_service_pb2.DeleteRoleResponse]  # type: ignore[assignment]
     """Deletes a role that nobody has.
@@ -189,7 +191,8 @@ class RoleServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Permission: `roles.manage`.
         Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `BUILT_IN_IMMUTABLE`, `AUTHORITY_EXCEEDED`
-        (permissions added above the caller's own), `PERMISSION_UNKNOWN`, `LAST_ADMIN`.
+        (permissions added above the caller's own, or all of them where its holders come to hold keys),
+        `PERMISSION_UNKNOWN`, `LAST_ADMIN`.
         """
 
     @_abc_1.abstractmethod

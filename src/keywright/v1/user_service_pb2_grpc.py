@@ -99,7 +99,8 @@ class UserServiceServicer(object):
     def CreateUser(self, request, context):
         """Creates a user.
 
-        Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices.
+        Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices, unless
+        it is given an e-mail address or an external id.
         Errors: `RESOURCE_ALREADY_EXISTS` (id, e-mail address or external id), `RESOURCE_NOT_FOUND`
         (role), `AUTHORITY_EXCEEDED` (a role above the caller's own).
         """
@@ -132,8 +133,8 @@ class UserServiceServicer(object):
         """Changes a user's e-mail address, display name, role, external id or labels. A lower role
         narrows all of the user's credentials at once; a higher one restores them.
 
-        Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices; one's
-        own display name without.
+        Permission: `users.manage`; for display name and labels of a service user of a resource
+        `keys.bound` on it suffices; one's own display name without.
         Errors: `RESOURCE_NOT_FOUND`, `RESOURCE_ALREADY_EXISTS`, `ETAG_MISMATCH`, `LAST_ADMIN`,
         `AUTHORITY_EXCEEDED` (a role above the caller's own; or another e-mail address or external id,
         by which people sign in, of a user who may do more than the caller).
@@ -154,11 +155,11 @@ class UserServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EnableUser(self, request, context):
-        """Enables a user again; what was disabled or revoked by itself stays so. An active user stays
-        active.
+        """Enables a user again, which takes all that the user may do; what was disabled or revoked by
+        itself stays so. An active user stays active.
 
         Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices.
-        Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`.
+        Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `AUTHORITY_EXCEEDED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -47,7 +47,8 @@ class UserServiceStub:
     CreateUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.CreateUserRequest, _user_service_pb2.CreateUserResponse]
     """Creates a user.
 
-    Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices.
+    Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices, unless
+    it is given an e-mail address or an external id.
     Errors: `RESOURCE_ALREADY_EXISTS` (id, e-mail address or external id), `RESOURCE_NOT_FOUND`
     (role), `AUTHORITY_EXCEEDED` (a role above the caller's own).
     """
@@ -68,8 +69,8 @@ class UserServiceStub:
     """Changes a user's e-mail address, display name, role, external id or labels. A lower role
     narrows all of the user's credentials at once; a higher one restores them.
 
-    Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices; one's
-    own display name without.
+    Permission: `users.manage`; for display name and labels of a service user of a resource
+    `keys.bound` on it suffices; one's own display name without.
     Errors: `RESOURCE_NOT_FOUND`, `RESOURCE_ALREADY_EXISTS`, `ETAG_MISMATCH`, `LAST_ADMIN`,
     `AUTHORITY_EXCEEDED` (a role above the caller's own; or another e-mail address or external id,
     by which people sign in, of a user who may do more than the caller).
@@ -82,11 +83,11 @@ class UserServiceStub:
     Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `LAST_ADMIN`.
     """
     EnableUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.EnableUserRequest, _user_service_pb2.EnableUserResponse]
-    """Enables a user again; what was disabled or revoked by itself stays so. An active user stays
-    active.
+    """Enables a user again, which takes all that the user may do; what was disabled or revoked by
+    itself stays so. An active user stays active.
 
     Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices.
-    Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`.
+    Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `AUTHORITY_EXCEEDED`.
     """
     DeleteUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.DeleteUserRequest, _user_service_pb2.DeleteUserResponse]
     """Deletes a user with the user's grants, SSH keys and sessions. Keys are revoked, and their
@@ -116,7 +117,8 @@ class UserServiceAsyncStub(UserServiceStub):
     CreateUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.CreateUserRequest, _user_service_pb2.CreateUserResponse]  # type: ignore[assignment]
     """Creates a user.
 
-    Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices.
+    Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices, unless
+    it is given an e-mail address or an external id.
     Errors: `RESOURCE_ALREADY_EXISTS` (id, e-mail address or external id), `RESOURCE_NOT_FOUND`
     (role), `AUTHORITY_EXCEEDED` (a role above the caller's own).
     """
@@ -137,8 +139,8 @@ class UserServiceAsyncStub(UserServiceStub):
     """Changes a user's e-mail address, display name, role, external id or labels. A lower role
     narrows all of the user's credentials at once; a higher one restores them.
 
-    Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices; one's
-    own display name without.
+    Permission: `users.manage`; for display name and labels of a service user of a resource
+    `keys.bound` on it suffices; one's own display name without.
     Errors: `RESOURCE_NOT_FOUND`, `RESOURCE_ALREADY_EXISTS`, `ETAG_MISMATCH`, `LAST_ADMIN`,
     `AUTHORITY_EXCEEDED` (a role above the caller's own; or another e-mail address or external id,
     by which people sign in, of a user who may do more than the caller).
@@ -151,11 +153,11 @@ class UserServiceAsyncStub(UserServiceStub):
     Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `LAST_ADMIN`.
     """
     EnableUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.EnableUserRequest, _user_service_pb2.EnableUserResponse]  # type: ignore[assignment]
-    """Enables a user again; what was disabled or revoked by itself stays so. An active user stays
-    active.
+    """Enables a user again, which takes all that the user may do; what was disabled or revoked by
+    itself stays so. An active user stays active.
 
     Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices.
-    Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`.
+    Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `AUTHORITY_EXCEEDED`.
     """
     DeleteUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.DeleteUserRequest, _user_service_pb2.DeleteUserResponse]  # type: ignore[assignment]
     """Deletes a user with the user's grants, SSH keys and sessions. Keys are revoked, and their
@@ -188,7 +190,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_user_service_pb2.CreateUserResponse, _abc.Awaitable[_user_service_pb2.CreateUserResponse]]:
         """Creates a user.
 
-        Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices.
+        Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices, unless
+        it is given an e-mail address or an external id.
         Errors: `RESOURCE_ALREADY_EXISTS` (id, e-mail address or external id), `RESOURCE_NOT_FOUND`
         (role), `AUTHORITY_EXCEEDED` (a role above the caller's own).
         """
@@ -227,8 +230,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         """Changes a user's e-mail address, display name, role, external id or labels. A lower role
         narrows all of the user's credentials at once; a higher one restores them.
 
-        Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices; one's
-        own display name without.
+        Permission: `users.manage`; for display name and labels of a service user of a resource
+        `keys.bound` on it suffices; one's own display name without.
         Errors: `RESOURCE_NOT_FOUND`, `RESOURCE_ALREADY_EXISTS`, `ETAG_MISMATCH`, `LAST_ADMIN`,
         `AUTHORITY_EXCEEDED` (a role above the caller's own; or another e-mail address or external id,
         by which people sign in, of a user who may do more than the caller).
@@ -253,11 +256,11 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_service_pb2.EnableUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_service_pb2.EnableUserResponse, _abc.Awaitable[_user_service_pb2.EnableUserResponse]]:
-        """Enables a user again; what was disabled or revoked by itself stays so. An active user stays
-        active.
+        """Enables a user again, which takes all that the user may do; what was disabled or revoked by
+        itself stays so. An active user stays active.
 
         Permission: `users.manage`; for a service user of a resource `keys.bound` on it suffices.
-        Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`.
+        Errors: `RESOURCE_NOT_FOUND`, `ETAG_MISMATCH`, `AUTHORITY_EXCEEDED`.
         """
 
     @_abc_1.abstractmethod

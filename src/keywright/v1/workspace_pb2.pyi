@@ -236,7 +236,7 @@ class PermissionCatalog(_message.Message):
     ENTRIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___PermissionEntry]:
-        """At most 1,000."""
+        """At most 1,000, of 131,072 characters in all."""
 
     def __init__(
         self,
