@@ -7,15 +7,16 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from tests.security.leaks import assert_no_secret_in, assert_tells_nothing_of_the_inside
+from tests.security.operated import Operated, operated
 from tests.support.database import Cluster
-from tests.support.service import RefusedError, Service, service
+from tests.support.service import RefusedError, service
 
 
 @pytest.fixture(scope="module", name="service")
-async def _service(cluster: Cluster) -> AsyncIterator[Service]:
+async def _service(cluster: Cluster) -> AsyncIterator[Operated]:
     """A server for a module, healthy to the end; then its whole log is looked through."""
     async with service(await cluster.migrated(), log_level="debug") as running:
-        yield running
+        yield await operated(running)
         assert await running.health() == health_pb2.HealthCheckResponse.SERVING
         await running.admin.authenticate(running.admin_token)
     assert running.process.raw

@@ -1,7 +1,8 @@
 """The contract as an attacker reads it: every method, and every place in a request for text."""
 
+import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,17 +10,17 @@ from google.api import field_behavior_pb2, resource_pb2  # type: ignore[import-u
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from keywright.v1 import auth_service_pb2, key_pb2, key_service_pb2, user_pb2, user_service_pb2
 from keywright.wire.methods import methods
 from keywright.wire.rpc import Method
-from tests.support.service import PARENT, Service
+from tests.security.operated import Operated
+from tests.support.service import ADMIN, PARENT, Caller
 
 METHODS = methods()
 IMPLEMENTED = [method for method in METHODS if method.handler is not None]
 UNIMPLEMENTED = [method for method in METHODS if method.handler is None]
 
 _TEXT = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES)
-_IGNORED = {field_behavior_pb2.OUTPUT_ONLY, field_behavior_pb2.IDENTIFIER}
+_MASK = "google.protobuf.FieldMask"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Place:
     """A place in the request of a method that takes text.
 
     `path` is the field's as errors name it; `of_key` says that it is the keys of a map; `ignored`
-    that the server does not read it.
+    that the server does not read it; `unchangeable` that it reads it only to see that it is well
+    formed, since what was said there at creation stands.
     """
 
     method: Method
@@ -46,36 +48,82 @@ class Place:
         return self.steps[-1]
 
     @property
+    def identifies(self) -> bool:
+        """Whether it is the name of the resource that an Update is about."""
+        return self._updates and self._is(field_behavior_pb2.IDENTIFIER)
+
+    @property
     def ignored(self) -> bool:
-        return any(
-            behavior in _IGNORED
-            for step in self.steps
-            for behavior in step.GetOptions().Extensions[field_behavior_pb2.field_behavior]
+        return self._is(field_behavior_pb2.OUTPUT_ONLY) or (
+            self._is(field_behavior_pb2.IDENTIFIER) and not self._updates
         )
+
+    @property
+    def unchangeable(self) -> bool:
+        return self._updates and self._is(field_behavior_pb2.IMMUTABLE)
+
+    @property
+    def is_condition(self) -> bool:
+        """Whether it is an etag, which a creation has no use for: only its length is bounded."""
+        return self.field.name == "etag"
+
+    @property
+    def unread(self) -> bool:
+        """Whether it is an etag where there is no earlier version."""
+        return self.is_condition and self.method.name.startswith(("Create", "Ensure"))
+
+    @property
+    def _updates(self) -> bool:
+        return self.method.name.startswith("Update")
+
+    def _is(self, behavior: int) -> bool:
+        return any(behavior in behaviors(step) for step in self.steps)
 
     def put(self, request: Any, text: str) -> None:
         """Write `text` here."""
         *outer, field = self.steps
         for step in outer:
             inner = getattr(request, step.name)
-            request = inner.add() if step.is_repeated else inner
+            if step.is_repeated:
+                inner = inner[-1] if inner else inner.add()
+            request = inner
         if _is_map(field):
             pair = {text: "x"} if self.of_key else {"x": text}
             getattr(request, field.name).update(pair)
             return
         value = text.encode() if field.type == FieldDescriptor.TYPE_BYTES else text
-        if field.is_repeated:
+        if _is_mask(field):
+            getattr(request, field.name).paths.append(value)
+        elif field.is_repeated:
             getattr(request, field.name).append(value)
         else:
             setattr(request, field.name, value)
 
+    def is_told(self, fields: list[str]) -> bool:
+        """Whether one of the fields that an error names is this place, or below it."""
+        outer = r"(?:\[[0-9]+\])?\.".join(re.escape(step.name) for step in self.steps)
+        paths = [outer]
+        if self.identifies:  # its rule stands at the resource: in a creation there is no name
+            paths.append(re.escape(self.steps[0].name) + "$")
+        return any(re.match(path, field) for field in fields for path in paths)
+
     @property
     def names(self) -> str:
         """The kind of resource that is named here, `User`; empty if none is."""
-        reference = self.field.GetOptions().Extensions[resource_pb2.resource_reference]
-        if reference.child_type:
-            return "Workspace"
-        return str(reference.type).removeprefix("keywright.dev/").replace("*", "")
+        if field_behavior_pb2.IDENTIFIER in behaviors(self.field):
+            message: Any = self.field.containing_type
+            named = message.GetOptions().Extensions[resource_pb2.resource].type
+        else:
+            reference = self.field.GetOptions().Extensions[resource_pb2.resource_reference]
+            if reference.child_type:
+                return "Workspace"
+            named = reference.type
+        return str(named).removeprefix("keywright.dev/").replace("*", "")
+
+
+def behaviors(field: FieldDescriptor) -> list[int]:
+    """What the contract says of a field: required, output only, ..."""
+    return list(field.GetOptions().Extensions[field_behavior_pb2.field_behavior])
 
 
 def text_places(method: Method) -> list[Place]:
@@ -102,7 +150,7 @@ def _places(
         if _is_map(field):
             yield Place(method, steps, of_key=True)
             yield Place(method, steps)
-        elif field.type in _TEXT:
+        elif field.type in _TEXT or _is_mask(field):
             yield Place(method, steps)
         elif field.message_type is not None:
             yield from _places(method, field.message_type, steps)
@@ -112,22 +160,166 @@ def _is_map(field: FieldDescriptor) -> bool:
     return field.message_type is not None and field.message_type.GetOptions().map_entry
 
 
-async def good_request(service: Service, method: Method) -> Message:
-    """A request of the method that succeeds, on resources of its own."""
-    match method.name:
-        case "Authenticate":
-            return auth_service_pb2.AuthenticateRequest(token=service.admin_token)
+def _is_mask(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.full_name == _MASK
+
+
+def asks_nothing(method: Method) -> bool:
+    """Whether an empty request is a good one."""
+    message: Any = method.request_type.DESCRIPTOR
+    return not method.is_authentication and not any(
+        field_behavior_pb2.REQUIRED in behaviors(field) for field in message.fields
+    )
+
+
+def entitled(service: Operated, method: Method) -> Caller:
+    """Who may call `method`: the admin, or for workspaces an operator."""
+    return service.operator if method.service == "WorkspaceService" else service.admin
+
+
+def new_id(what: str = "x") -> str:
+    """An id that nothing has."""
+    return f"{what}-{uuid.uuid4().hex[:20]}"
+
+
+async def good_request(service: Operated, method: Method, *, of: str = ADMIN) -> Message:
+    """A request of the method that succeeds, by who is `entitled`, on resources of its own.
+
+    Keys and grants in it are those of the user `of`, who may send it too where one's own needs no
+    more.
+    """
+    fields = await _MAKERS[method.service](service, method.name, of)
+    assert fields is not None, f"say how a good {method.name} looks, so that bad ones are tried too"
+    return method.request_type(**fields)
+
+
+Fields = dict[str, Any] | None
+
+
+async def _of_authentication(service: Operated, method: str, _of: str) -> Fields:
+    return {"token": service.admin_token} if method == "Authenticate" else None
+
+
+async def _of_keys(service: Operated, method: str, of: str) -> Fields:
+    admin = service.admin
+    match method:
         case "CreateKey":
-            return key_service_pb2.CreateKeyRequest(parent=PARENT, key=key_pb2.Key())
+            return {"parent": PARENT, "key": {}}
+        case "EnsureKey":
+            return {"parent": PARENT, "key": {}, "key_id": new_id("ensured")}
+        case "ListKeys":
+            return {"parent": PARENT}
+        case "RevokeKeys":
+            swept = {"swept": new_id()}
+            await admin.create_key(user=of, labels=swept)
+            return {"parent": PARENT, "filter": {"labels": swept}}
+    return await _of_one_key(admin, method, (await admin.create_key(user=of)).key)
+
+
+async def _of_one_key(admin: Caller, method: str, key: Any) -> Fields:
+    match method:
+        case "LookupKey":
+            return {"parent": PARENT, "prefix": key.prefix}
+        case "UpdateKey":
+            return {"key": {"name": key.name, "display_name": new_id("renamed")}}
+        case "EnableKey":
+            await admin.do("DisableKey", name=key.name)
+            return {"name": key.name}
+        case "GetKey" | "RotateKey" | "DisableKey" | "RevokeKey" | "DeleteKey":
+            return {"name": key.name}
+    return None
+
+
+async def _of_users(service: Operated, method: str, of: str) -> Fields:
+    match method:
         case "CreateUser":
-            user = user_pb2.User(email=f"{uuid.uuid4().hex}@example.com")
-            return user_service_pb2.CreateUserRequest(parent=PARENT, user=user)
-        case "ListKeys" | "ListUsers":
-            return method.request_type(parent=PARENT)
-        case "GetKey" | "RevokeKey" | "DeleteKey":
-            created = await service.admin.create_key()
-            return method.request_type(name=created.key.name)
-        case "GetUser" | "DisableUser" | "EnableUser":
-            user = await service.admin.create_user(f"u-{uuid.uuid4().hex}")
-            return method.request_type(name=user.name)
-    raise AssertionError(f"say how a good {method.name} looks, so that bad ones are tried too")
+            return {"parent": PARENT, "user": {"email": f"{new_id('u')}@example.com"}}
+        case "ListUsers":
+            return {"parent": PARENT}
+    name = of if of != ADMIN else (await service.admin.create_user(new_id("u"))).name
+    match method:
+        case "UpdateUser":
+            return {"user": {"name": name, "display_name": new_id("renamed")}}
+        case "EnableUser" if of == ADMIN:
+            await service.admin.disable_user(name)
+            return {"name": name}
+        case "GetUser" | "DisableUser" | "EnableUser" | "DeleteUser":
+            return {"name": name}
+    return None
+
+
+async def _of_roles(service: Operated, method: str, _of: str) -> Fields:
+    match method:
+        case "CreateRole":
+            role = {"permissions": ["datasets.read"]}
+            return {"parent": PARENT, "role": role, "role_id": new_id("role")}
+        case "ListRoles":
+            return {"parent": PARENT}
+    name = f"{PARENT}/roles/{await new_role(service.admin)}"
+    match method:
+        case "UpdateRole":
+            return {"role": {"name": name, "description": new_id("described")}}
+        case "GetRole" | "DeleteRole":
+            return {"name": name}
+    return None
+
+
+async def new_role(admin: Caller, *permissions: str, parent: str = PARENT) -> str:
+    """A role of a workspace's own; returns its id."""
+    role_id = new_id("role")
+    role = {"permissions": permissions or ("datasets.read",), "may_hold_keys": True}
+    await admin.do("CreateRole", parent=parent, role_id=role_id, role=role)
+    return role_id
+
+
+async def _of_grants(service: Operated, method: str, of: str) -> Fields:
+    if method == "ListGrants":
+        return {"parent": PARENT}
+    if method == "CreateGrant" and of == ADMIN:
+        of = (await service.admin.create_user(new_id("u"))).name
+    wanted = {
+        "parent": PARENT,
+        "grant": {"user": of, "resource": new_id("projects/p"), "role": f"{PARENT}/roles/viewer"},
+    }
+    match method:
+        case "CreateGrant":
+            return wanted
+        case "GetGrant" | "DeleteGrant":
+            return {"name": (await service.admin.do("CreateGrant", **wanted)).grant.name}
+    return None
+
+
+async def _of_workspaces(service: Operated, method: str, _of: str) -> Fields:
+    workspace = {"permission_catalog": {"entries": [{"permission": "datasets.read"}]}}
+    match method:
+        case "CreateWorkspace":
+            return {"workspace": workspace, "workspace_id": new_id("w")}
+        case "ListWorkspaces":
+            return {}
+    name = await new_workspace(service)
+    match method:
+        case "UpdateWorkspace":
+            return {"workspace": {"name": name, **workspace}}
+        case "EnableWorkspace" | "DeleteWorkspace":
+            await service.operator.do("DisableWorkspace", name=name)
+            return {"name": name}
+        case "GetWorkspace" | "DisableWorkspace":
+            return {"name": name}
+    return None
+
+
+async def new_workspace(service: Operated) -> str:
+    """A workspace with nobody in it; returns its name."""
+    workspace_id = new_id("w")
+    created = await service.operator.do("CreateWorkspace", workspace={}, workspace_id=workspace_id)
+    return str(created.workspace.name)
+
+
+_MAKERS: dict[str, Callable[[Operated, str, str], Awaitable[Fields]]] = {
+    "AuthService": _of_authentication,
+    "KeyService": _of_keys,
+    "UserService": _of_users,
+    "RoleService": _of_roles,
+    "GrantService": _of_grants,
+    "WorkspaceService": _of_workspaces,
+}

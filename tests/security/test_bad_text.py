@@ -1,9 +1,20 @@
 """NUL and other control characters, and a mebibyte of text, in every field of every method."""
 
-import pytest
+from typing import Any
 
-from tests.security.contract import IMPLEMENTED, Place, good_request, text_places
-from tests.support.service import RefusedError, Service
+import pytest
+from google.protobuf.message import Message
+
+from tests.security.contract import (
+    IMPLEMENTED,
+    Place,
+    entitled,
+    good_request,
+    new_id,
+    text_places,
+)
+from tests.security.operated import Operated
+from tests.support.service import PARENT, RefusedError
 
 HOSTILE = {
     "NUL": "\0",
@@ -16,52 +27,79 @@ HOSTILE = {
     "1 MiB of four-byte characters": "😀" * 2**18,
 }
 PLACES = [place for method in IMPLEMENTED for place in text_places(method)]
-
-# Where something else than "this field is invalid" is the right answer.
-REASONS = {
-    "token": {"TOKEN_MALFORMED"},
-    "signed_request.signature_base": {"FIELD_UNIMPLEMENTED"},
-    "signed_request.signature": {"FIELD_UNIMPLEMENTED"},
-    "page_token": {"PAGE_TOKEN_INVALID", "FIELD_INVALID"},
-    "etag": {"ETAG_MISMATCH", "FIELD_INVALID"},
-}
-# A condition of changes, which the resource in a creation has none of: only its length is bounded.
-UNREAD = {"key.etag", "user.etag"}
+READ = [each for each in PLACES if not each.ignored]
+# Prose may have lines.
+PROSE = {"role.description", "workspace.permission_catalog.entries.description"}
 
 
-@pytest.mark.parametrize("place", [each for each in PLACES if not each.ignored], ids=str)
-async def test_hostile_text_is_refused_and_its_field_named(service: Service, place: Place) -> None:
+def reasons(place: Place) -> set[str]:
+    """How hostile text is refused; mostly as no value that the field can have."""
+    if place.is_condition:
+        return {"ETAG_MISMATCH", "FIELD_INVALID"}
+    return {
+        "token": {"TOKEN_MALFORMED"},
+        "signed_request.signature_base": {"FIELD_UNIMPLEMENTED"},
+        "signed_request.signature": {"FIELD_UNIMPLEMENTED"},
+        "page_token": {"PAGE_TOKEN_INVALID", "FIELD_INVALID"},
+    }.get(place.path, {"FIELD_INVALID"})
+
+
+def is_harmless(place: Place, what: str) -> bool:
+    """Whether that text may stand there."""
+    return (place.unread and len(HOSTILE[what]) < 100) or (
+        place.path in PROSE and what == "a line break"
+    )
+
+
+@pytest.mark.parametrize("place", READ, ids=str)
+async def test_hostile_text_is_refused_and_its_field_named(service: Operated, place: Place) -> None:
     request = await good_request(service, place.method)
     for what, text in HOSTILE.items():
+        if is_harmless(place, what):
+            continue
         hostile = place.method.request_type()
         hostile.CopyFrom(request)
         place.put(hostile, text)
-        if place.path in UNREAD and len(text) < 100:
-            continue
 
         with pytest.raises(RefusedError) as refused:
-            await service.admin.send(place.method.path, hostile.SerializeToString())
+            await entitled(service, place.method).send(
+                place.method.path, hostile.SerializeToString()
+            )
 
-        assert refused.value.reason in REASONS.get(place.path, {"FIELD_INVALID"}), what
+        assert refused.value.reason in reasons(place), what
         if refused.value.code.name == "INVALID_ARGUMENT":
-            assert [each for each in refused.value.fields if each.startswith(place.path)], what
+            assert place.is_told(refused.value.fields), what
 
 
-@pytest.mark.parametrize(
-    "place", [each for each in PLACES if each.ignored or each.path in UNREAD], ids=str
-)
+@pytest.mark.parametrize("place", [each for each in PLACES if each.ignored or each.unread], ids=str)
 async def test_hostile_text_where_the_server_does_not_read_does_no_harm(
-    service: Service, place: Place
+    service: Operated, place: Place
 ) -> None:
-    services = {"KeyService": service.admin.keys, "UserService": service.admin.users}
-    for text in HOSTILE.values():
+    for what, text in HOSTILE.items():
+        if not (place.ignored or is_harmless(place, what)):
+            continue
         request = await good_request(service, place.method)
         place.put(request, text)
-        if place.path in UNREAD and len(text) > 100:
-            continue
 
-        told = await services[place.method.service](place.method.name, request)
+        caller = entitled(service, place.method)
+        told: Any = await caller.do(place.method.name, **given(request))
 
         for step in place.steps:
             told = getattr(told, step.name)
         assert told != text
+
+
+def given(request: Message) -> dict[str, Any]:
+    """The fields of a request."""
+    return {field.name: value for field, value in request.ListFields()}
+
+
+async def test_prose_may_have_lines(service: Operated) -> None:
+    text = "What it is for:\n\tto read.\r\nNothing else."
+    role = {"description": text, "permissions": ["datasets.read"]}
+    made = await service.admin.do("CreateRole", parent=PARENT, role_id=new_id(), role=role)
+    assert made.role.description == text
+    entry = {"permission": "datasets.read", "description": text}
+    workspace = {"permission_catalog": {"entries": [entry]}}
+    made = await service.operator.do("CreateWorkspace", workspace_id=new_id(), workspace=workspace)
+    assert made.workspace.permission_catalog.entries[0].description == text

@@ -1,180 +1,311 @@
 """What is of another workspace is answered for as what does not exist (promise G8)."""
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.message import Message
 
-from keywright.app.composition import Parts
-from keywright.app.config import Config
-from keywright.domain.names import UserName
 from keywright.service.call import Call
-from keywright.v1 import (
-    auth_service_pb2,
-    key_pb2,
-    key_service_pb2,
-    user_pb2,
-    user_service_pb2,
-)
-from tests.security.contract import Place, good_request, named_places
+from keywright.v1 import auth_service_pb2
+from tests.security.contract import Place, good_request, named_places, new_role, new_workspace
 from tests.security.leaks import essence
+from tests.security.operated import OPERATORS, Operated, operated
 from tests.security.patched import in_process
-from tests.support.service import ADMIN, PARENT, Caller, RefusedError, Service, first_admin
+from tests.support.database import Cluster
+from tests.support.service import ADMIN, PARENT, Caller, RefusedError, first_admin, refusal
+from tests.support.service import service as running
 
 OTHER = "workspaces/other"
-OPERATORS = "system"
+GONE = "workspaces/gone"
 
-# In the other workspace, which has users, keys and roles: what exists there, and what does not.
+# In the other workspace, which has something of every kind: what exists there, and what does not.
 EXISTING = {
-    "Workspace": [OTHER, "workspaces/system"],
-    "User": [f"{OTHER}/users/{each}" for each in ("admin", "ann", "Ann@Other.example")],
-    "Key": [f"{OTHER}/keys/{each}" for each in ("active", "revoked")],
-    "Role": [f"{OTHER}/roles/{each}" for each in ("admin", "auditor")],
+    "Workspace": [OTHER, OPERATORS, "workspaces/asleep"],
+    "User": [
+        *(f"{OTHER}/users/{each}" for each in ("admin", "ann", "Ann@Other.example", "asleep")),
+        *(f"{OTHER}/users/{each}" for each in ("of-project", "ann@other.example")),
+        f"{OPERATORS}/users/admin",
+    ],
+    "Key": [
+        *(f"{OTHER}/keys/{each}" for each in ("active", "disabled", "expired", "revoked")),
+        *(f"{OTHER}/keys/{each}" for each in ("bound", "of-project", "of-asleep", "of-nobody")),
+    ],
+    "Role": [
+        *(f"{OTHER}/roles/{each}" for each in ("admin", "auditor", "Auditor")),
+        f"{OPERATORS}/roles/admin",
+    ],
+    "Grant": [f"{OTHER}/grants/{each}" for each in ("to-ann", "to-project", "to-admin")],
 }
 MISSING = {
-    "Workspace": ["workspaces/nowhere"],
-    "User": [f"{OTHER}/users/nobody", f"{OTHER}/users/no@body.example"],
-    "Key": [f"{OTHER}/keys/nothing", "workspaces/nowhere/keys/active"],
-    "Role": [f"{OTHER}/roles/nothing", "workspaces/nowhere/roles/auditor"],
+    "Workspace": ["workspaces/nowhere", GONE],
+    "User": [f"{OTHER}/users/nobody", f"{OTHER}/users/no@body.example", f"{GONE}/users/admin"],
+    "Key": [f"{OTHER}/keys/nothing", "workspaces/nowhere/keys/active", f"{GONE}/keys/active"],
+    "Role": [f"{OTHER}/roles/nothing", "workspaces/nowhere/roles/auditor", f"{GONE}/roles/admin"],
+    "Grant": [f"{OTHER}/grants/nothing", "workspaces/nowhere/grants/to-ann"],
 }
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Those who call from elsewhere, and a token that is not theirs to ask about."""
+    """Who is elsewhere, a token that is not the caller's to ask about, and its prefix."""
 
     other: Caller
-    operator: Caller
     foreign_token: str
+    foreign_prefix: str
 
 
 @pytest.fixture(scope="module", name="neighbours")
-async def _neighbours(service: Service) -> Neighbours:
+async def _neighbours(service: Operated) -> Neighbours:
+    return await settled(service)
+
+
+async def settled(service: Operated) -> Neighbours:
     other = service.as_caller(await first_admin(service.dsn, "other"))
-    ann = user_pb2.User(email="ann@other.example", role=f"{OTHER}/roles/member")
-    await other.users(
-        "CreateUser", user_service_pb2.CreateUserRequest(parent=OTHER, user_id="ann", user=ann)
+    await other.do("CreateRole", parent=OTHER, role_id="auditor", role={"may_hold_keys": True})
+    await populate(other)
+    active = await populate_keys(other)
+    await service.sql(
+        "UPDATE keywright.key SET expire_time = now() - interval '1 second'"
+        " WHERE key_id = 'expired'"
     )
-    key = key_pb2.Key(user=f"{OTHER}/users/ann")
-    created = [
-        await other.keys(
-            "CreateKey",
-            key_service_pb2.CreateKeyRequest(parent=OTHER, key_id=key_id, key=key),
-        )
-        for key_id in ("active", "revoked")
-    ]
+    # That an id is remembered here does not make it known there, and the other way round.
+    await service.admin.create_user("gone")
+    await service.admin.create_key(user=f"{PARENT}/users/gone")
+    await service.admin.do("DeleteUser", name=f"{PARENT}/users/gone", force=True)
+    for workspace_id in ("asleep", "gone"):
+        await service.operator.do("CreateWorkspace", workspace={}, workspace_id=workspace_id)
+        await service.operator.do("DisableWorkspace", name=f"workspaces/{workspace_id}")
+    await service.operator.do("DeleteWorkspace", name=GONE)
+    return Neighbours(other, active.token, active.key.prefix)
+
+
+async def populate(other: Caller) -> None:
+    """Users and grants of the other workspace."""
+    for user_id in ("ann", "asleep", "nobody-now"):
+        email = f"{user_id}@other.example"
+        user = {"email": email, "role": f"{OTHER}/roles/member"}
+        await other.do("CreateUser", parent=OTHER, user_id=user_id, user=user)
+    project = {"kind": "USER_KIND_SERVICE", "resource": "projects/a"}
+    await other.do("CreateUser", parent=OTHER, user_id="of-project", user=project)
+    for user_id, grant_id in (
+        ("ann", "to-ann"),
+        ("of-project", "to-project"),
+        ("admin", "to-admin"),
+    ):
+        grant = {"user": f"{OTHER}/users/{user_id}", "resource": "projects/a"}
+        grant["role"] = f"{OTHER}/roles/viewer"
+        await other.do("CreateGrant", parent=OTHER, grant_id=grant_id, grant=grant)
+
+
+async def populate_keys(other: Caller) -> Any:
+    """Keys of the other workspace in every state; returns the one that stands."""
+    created = {}
+    for key_id, owner, resource in (
+        *((each, "ann", "") for each in ("active", "disabled", "expired", "revoked")),
+        ("bound", "ann", "projects/a"),
+        ("of-project", "of-project", "projects/a"),
+        ("of-asleep", "asleep", ""),
+        ("of-nobody", "nobody-now", ""),
+    ):
+        key = {"user": f"{OTHER}/users/{owner}", "resource": resource}
+        created[key_id] = await other.do("CreateKey", parent=OTHER, key_id=key_id, key=key)
+    await other.do("DisableKey", name=f"{OTHER}/keys/disabled")
     await other.revoke_key(f"{OTHER}/keys/revoked")
-    await service.sql(
-        "INSERT INTO keywright.role (workspace, role_id, permissions, may_hold_keys)"
-        " SELECT id, 'auditor', '{datasets.read}', true FROM keywright.workspace"
-        " WHERE workspace_id = 'other'"
-    )
-    await service.sql(
-        "INSERT INTO keywright.user (workspace, user_id, kind, role, role_scope)"
-        " SELECT w.id, 'operator', 'SERVICE', r.id, r.scope"
-        " FROM keywright.workspace w, keywright.role r"
-        " WHERE w.workspace_id = 'system' AND r.role_id = 'admin' AND r.workspace IS NULL"
-    )
-    parts = await Parts.open(Config(argon2_threads=1), service.dsn)
-    bootstrap = await parts.bootstrap()
-    token = await bootstrap.admin_key(UserName(OPERATORS, "operator"))
-    await parts.close()
-    return Neighbours(other, service.as_caller(token.reveal()), created[0].token)
+    await other.disable_user(f"{OTHER}/users/asleep")
+    await other.do("DeleteUser", name=f"{OTHER}/users/nobody-now", force=True)
+    return created["active"]
 
 
 @pytest.fixture(scope="module", name="member")
-async def _member(service: Service) -> Caller:
+async def _member(service: Operated) -> Caller:
     return await service.person("plain-member")
 
 
-async def answer(service: Service, caller: Caller, place: Place, name: str) -> tuple[str, ...]:
+async def answer(caller: Caller, place: Place, request: Message, name: str) -> tuple[str, ...]:
     """What a caller is told that names `name` at `place`, in an otherwise good request."""
-    request = await good_request(service, place.method)
-    place.put(request, name)
+    asked = place.method.request_type()
+    asked.CopyFrom(request)
+    place.put(asked, name)
     try:
-        reply = await caller.send(place.method.path, request.SerializeToString())
+        reply = await caller.send(place.method.path, asked.SerializeToString())
     except RefusedError as refused:
-        return essence(refused, name)
+        # A role's id is read, and repeated, without regard to case.
+        return essence(refused, name.lower() if place.names == "Role" else name)
     return ("OK", reply.hex())
 
 
-async def assert_looks_missing(service: Service, caller: Caller, place: Place) -> None:
-    expected = await answer(service, caller, place, MISSING[place.names][0])
+async def asked_of(
+    service: Operated, place: Place, neighbours: Neighbours, of: str = ADMIN
+) -> Message:
+    """A request that is good but for what will be named at `place`."""
+    request: Any = await good_request(service, place.method, of=of)
+    if str(place) == "LookupKey.parent":  # where the foreign workspace would have something
+        request.prefix = neighbours.foreign_prefix
+    return request
+
+
+async def assert_looks_missing(caller: Caller, place: Place, request: Message) -> tuple[str, ...]:
+    expected = await answer(caller, place, request, MISSING[place.names][0])
     assert expected[0] in {"NOT_FOUND", "PERMISSION_DENIED"}
     for name in (*MISSING[place.names], *EXISTING[place.names]):
-        assert await answer(service, caller, place, name) == expected, name
+        assert await answer(caller, place, request, name) == expected, name
+    return expected
 
 
-every_place = pytest.mark.parametrize("place", named_places(), ids=str)
+# All places where the server looks for what is named.
+PLACES = [place for place in named_places() if not place.unchangeable]
+every_place = pytest.mark.parametrize("place", PLACES, ids=str)
+IN_A_WORKSPACE = [each for each in PLACES if each.method.service != "WorkspaceService"]
+OF_OPERATORS = [each for each in PLACES if each.method.service == "WorkspaceService"]
 
 
 @every_place
 async def test_a_foreign_resource_looks_missing_to_an_admin(
-    service: Service, neighbours: Neighbours, place: Place
+    service: Operated, neighbours: Neighbours, place: Place
 ) -> None:
-    await assert_looks_missing(service, service.admin, place)
+    request = await asked_of(service, place, neighbours)
+    foreign = await assert_looks_missing(service.admin, place, request)
     # Also like what is missing in the caller's own workspace.
     own = MISSING[place.names][0].replace(OTHER, PARENT)
-    foreign = await answer(service, service.admin, place, EXISTING[place.names][0])
-    assert await answer(service, service.admin, place, own) == foreign
+    assert await answer(service.admin, place, request, own) == foreign
+    # And where the id was somebody's there, or is somebody's here.
+    for name in (f"{OTHER}/users/gone", f"{OTHER}/users/plain-member"):
+        if place.names == "User":
+            assert await answer(service.admin, place, request, name) == foreign
 
 
 @every_place
 async def test_a_foreign_resource_looks_missing_to_a_member(
-    service: Service, neighbours: Neighbours, member: Caller, place: Place
+    service: Operated, neighbours: Neighbours, member: Caller, place: Place
 ) -> None:
-    await assert_looks_missing(service, member, place)
+    request = await asked_of(service, place, neighbours, of=f"{PARENT}/users/plain-member")
+    await assert_looks_missing(member, place, request)
 
 
-@every_place
+@pytest.mark.parametrize("place", IN_A_WORKSPACE, ids=str)
 async def test_operators_manage_no_workspace_but_their_own(
-    service: Service, neighbours: Neighbours, place: Place
+    service: Operated, neighbours: Neighbours, place: Place
 ) -> None:
-    """To authenticate tokens of every workspace is not to see its users and keys."""
+    """To manage workspaces is not to see the keys, users, roles and grants in them."""
+    request = await asked_of(service, place, neighbours)
     for name in EXISTING[place.names]:
-        if not name.startswith("workspaces/system"):
-            assert (await answer(service, neighbours.operator, place, name))[0] == "NOT_FOUND"
+        if not name.startswith(OPERATORS):
+            told = await answer(service.operator, place, request, name)
+            assert told[0] == "NOT_FOUND"
 
 
-async def test_the_other_side_sees_what_is_its_own(neighbours: Neighbours) -> None:
+@pytest.mark.parametrize("place", OF_OPERATORS, ids=str)
+async def test_an_operator_finds_every_workspace_that_there_is(
+    service: Operated, neighbours: Neighbours, place: Place
+) -> None:
+    """Else that the others do not would tell nothing. A deleted one is gone for operators, too."""
+    request = await asked_of(service, place, neighbours)
+    told = await answer(service.operator, place, request, await new_workspace(service))
+    assert told[0] in {"OK", "FAILED_PRECONDITION"}
+    for name in MISSING["Workspace"]:
+        assert (await answer(service.operator, place, request, name))[0] == "NOT_FOUND"
+
+
+async def test_a_workspace_is_listed_to_its_own_users_and_to_operators(
+    service: Operated, neighbours: Neighbours, member: Caller
+) -> None:
+    for caller, seen in (
+        (service.admin, {PARENT}),
+        (member, {PARENT}),
+        (neighbours.other, {OTHER}),
+    ):
+        listed = await caller.do("ListWorkspaces", page_size=1000)
+        assert {each.name for each in listed.workspaces} == seen
+        assert not listed.next_page_token
+    listed = await service.operator.do("ListWorkspaces", page_size=1000)
+    names = {each.name for each in listed.workspaces}
+    assert {PARENT, *EXISTING["Workspace"]} <= names
+    assert not names & set(MISSING["Workspace"])
+
+
+async def test_the_prefix_of_a_foreign_token_leads_to_nothing(
+    service: Operated, neighbours: Neighbours, member: Caller
+) -> None:
+    own = (await service.admin.create_key()).key.prefix
+    for caller, parent in (
+        (service.admin, PARENT),
+        (member, PARENT),
+        (service.operator, OPERATORS),
+    ):
+
+        async def looked_up(prefix: str, caller: Caller = caller, parent: str = parent) -> Any:
+            refused = await refusal(caller.do("LookupKey", parent=parent, prefix=prefix))
+            return essence(refused, prefix)
+
+        assert await looked_up(neighbours.foreign_prefix) == await looked_up("0" * 12)
+    assert await service.admin.do("LookupKey", parent=PARENT, prefix=own)
+    foreign = await neighbours.other.do("LookupKey", parent=OTHER, prefix=neighbours.foreign_prefix)
+    assert foreign.key.name == f"{OTHER}/keys/active"
+
+
+async def test_the_other_side_sees_what_is_its_own(
+    service: Operated, neighbours: Neighbours
+) -> None:
     """Else the tests above would pass in an empty workspace."""
     other = neighbours.other
-    await other.get_key(f"{OTHER}/keys/active")
-    for user in EXISTING["User"]:
-        await other.users("GetUser", user_service_pb2.GetUserRequest(name=user))
-    for role in EXISTING["Role"]:
-        of_role = user_pb2.UserFilter(role=role)
-        request = user_service_pb2.ListUsersRequest(parent=OTHER, filter=of_role)
-        await other.users("ListUsers", request)
-    with pytest.raises(RefusedError) as refused:
-        await other.get_key(f"{PARENT}/keys/active")
-    assert refused.value.code is grpc.StatusCode.NOT_FOUND
+    for method, kind in (("GetKey", "Key"), ("GetUser", "User"), ("GetRole", "Role")):
+        for name in EXISTING[kind]:
+            if name.startswith(OTHER):
+                await other.do(method, name=name)
+    for name in EXISTING["Grant"]:
+        await other.do("GetGrant", name=name)
+    await other.do("GetWorkspace", name=OTHER)
+    states = [
+        (await other.get_key(f"{OTHER}/keys/{each}")).state
+        for each in ("active", "disabled", "expired", "revoked")
+    ]
+    assert states == [1, 2, 3, 4]
+    error = await refusal(other.get_key((await service.admin.create_key()).key.name))
+    assert error.code is grpc.StatusCode.NOT_FOUND
 
 
 async def test_a_server_that_does_not_check_the_workspace_is_found_out(
-    service: Service, neighbours: Neighbours, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The planted bug: every workspace is taken for the caller's own."""
-    places = {str(place): place for place in named_places()}
     monkeypatch.setattr(Call, "in_workspace", lambda _call, _workspace_id, _name: None)
-    async with in_process(service) as patched:
-        for which in ("GetKey.name", "GetUser.name", "ListKeys.parent", "CreateUser.parent"):
-            with pytest.raises(AssertionError):
-                await assert_looks_missing(patched, patched.admin, places[which])
+    overlooked = []
+    # Of its own: such a server does away with what the neighbours have.
+    async with running(await cluster.migrated()) as whole, in_process(await operated(whole)) as bad:
+        neighbours = await settled(bad)
+        for place in PLACES:
+            request = await asked_of(bad, place, neighbours)
+            try:
+                await assert_looks_missing(bad.admin, place, request)
+            except AssertionError:
+                continue
+            overlooked.append(str(place))
+    # What is to be created somewhere else may still fail to be found there.
+    assert {
+        each for each in overlooked if not re.match("(Create|Ensure).*[.]parent", each)
+    } == set()
 
 
 async def test_nothing_foreign_is_in_a_list(
-    service: Service, neighbours: Neighbours, member: Caller
+    service: Operated, neighbours: Neighbours, member: Caller
 ) -> None:
+    await new_grant(service, f"{PARENT}/users/plain-member")
     for caller in (service.admin, member):
         keys = await caller.list_keys(page_size=1000, filter={"states": list(range(1, 5))})
-        users = await caller.users(
-            "ListUsers", user_service_pb2.ListUsersRequest(parent=PARENT, page_size=1000)
-        )
-        assert keys.keys
-        assert users.users
-        names = [each.name for each in (*keys.keys, *users.users)]
-        assert all(name.startswith(f"{PARENT}/") for name in names)
+        users = await caller.list_users(page_size=1000)
+        roles = await caller.do("ListRoles", parent=PARENT, page_size=1000)
+        grants = await caller.do("ListGrants", parent=PARENT, page_size=1000)
+        for found in (keys.keys, users.users, roles.roles, grants.grants):
+            assert found
+            assert all(each.name.startswith(f"{PARENT}/") for each in found)
+
+
+async def new_grant(service: Operated, user: str) -> None:
+    grant = {"user": user, "resource": "projects/a", "role": f"{PARENT}/roles/viewer"}
+    await service.admin.do("CreateGrant", parent=PARENT, grant=grant)
 
 
 async def unknown(caller: Caller, token: str) -> tuple[str, ...]:
@@ -185,12 +316,12 @@ async def unknown(caller: Caller, token: str) -> tuple[str, ...]:
 
 
 async def test_a_token_of_another_workspace_is_unknown_to_everybody_but_operators(
-    service: Service, neighbours: Neighbours
+    service: Operated, neighbours: Neighbours
 ) -> None:
     authenticator = await service.person("sidecar", role="authenticator")
     missing = await service.admin.create_key()
     await service.admin.delete_key(missing.key.name)
-    operators_token = neighbours.operator.token
+    operators_token = service.operator.token
     assert operators_token
 
     for caller in (service.admin, authenticator):
@@ -205,12 +336,12 @@ async def test_a_token_of_another_workspace_is_unknown_to_everybody_but_operator
         (neighbours.foreign_token, OTHER),
         (operators_token, "workspaces/system"),
     ):
-        assert (await neighbours.operator.authenticate(token)).workspace == workspace
+        assert (await service.operator.authenticate(token)).workspace == workspace
 
 
 @pytest.mark.parametrize("permission", ["auth.authenticateAny", "workspaces.manage"])
 async def test_what_crosses_workspaces_is_nobodys_but_an_operators(
-    service: Service, neighbours: Neighbours, permission: str
+    service: Operated, neighbours: Neighbours, permission: str
 ) -> None:
     """`*` is all *in its workspace*, and no key or scope makes more of it."""
     narrowed = await service.admin.create_key(scopes=[permission])
@@ -226,13 +357,48 @@ async def test_what_crosses_workspaces_is_nobodys_but_an_operators(
     assert refused.value.reason in {"TOKEN_UNKNOWN", "CALLER_PERMISSION_MISSING"}
 
     request = auth_service_pb2.AuthenticateRequest(
-        token=neighbours.operator.token or "", required_permissions=[permission]
+        token=service.operator.token or "", required_permissions=[permission]
     )
-    assert await neighbours.operator.auth("Authenticate", request)
+    assert await service.operator.auth("Authenticate", request)
+
+
+async def test_no_role_makes_an_operator_of_who_is_not_of_the_operators_workspace(
+    service: Operated, neighbours: Neighbours
+) -> None:
+    """Neither by name, nor by a pattern that has the permission in it."""
+    for permission in ("workspaces.manage", "auth.authenticateAny"):
+        role = {"permissions": [permission], "may_hold_keys": True}
+        call = service.admin.do("CreateRole", parent=PARENT, role_id="operator", role=role)
+        assert (await refusal(call)).reason == "AUTHORITY_EXCEEDED"
+    role_id = await new_role(service.admin, "workspaces.*", "auth.*")
+    pretender = await service.person("pretender", role=role_id)
+    calls: dict[str, tuple[dict[str, Any], str]] = {
+        "CreateWorkspace": ({"workspace": {}, "workspace_id": "taken-over"}, "PERMISSION_DENIED"),
+        "GetWorkspace": ({"name": OTHER}, "NOT_FOUND"),
+        "DisableWorkspace": ({"name": OTHER}, "NOT_FOUND"),
+        "UpdateWorkspace": ({"workspace": {"name": OTHER, "display_name": "x"}}, "NOT_FOUND"),
+    }
+    for method, (fields, code) in calls.items():
+        assert (await refusal(pretender.do(method, **fields))).code.name == code
+    await unknown(pretender, neighbours.foreign_token)
+
+
+async def test_a_narrowed_key_of_an_operator_is_not_an_operators(
+    service: Operated, neighbours: Neighbours
+) -> None:
+    key = {"scopes": ["keys.own", "workspace.manage"]}
+    token = (await service.operator.do("CreateKey", parent=OPERATORS, key=key)).token
+    caller = service.as_caller(token)
+    assert (await caller.do("GetWorkspace", name=OPERATORS)).workspace.name == OPERATORS
+    for name in (OTHER, "workspaces/nowhere"):
+        error = await refusal(caller.do("GetWorkspace", name=name))
+        assert error.reason == "RESOURCE_NOT_FOUND"
+    listed = await caller.do("ListWorkspaces", page_size=1000)
+    assert {each.name for each in listed.workspaces} == {OPERATORS}
 
 
 async def test_an_address_of_another_workspaces_user_is_free_to_be_used(
-    service: Service, neighbours: Neighbours
+    service: Operated, neighbours: Neighbours
 ) -> None:
     """That it is taken elsewhere must not show."""
     user = await service.admin.create_user("namesake", email="ann@other.example")

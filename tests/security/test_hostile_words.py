@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from keywright.v1 import user_pb2, user_service_pb2
-from tests.support.service import PARENT, RefusedError, Service
+from tests.security.contract import IMPLEMENTED, Place, entitled, good_request, text_places
+from tests.security.operated import Operated
+from tests.security.stored import stored
+from tests.support.service import PARENT, RefusedError, Service, refusal
 
 # Nothing of this is special to keywright: it comes back as it went in.
 WORDS = [
@@ -59,6 +62,97 @@ async def test_a_character_that_makes_a_name_look_like_another_is_refused(
     await refused_field(admin.create_user("x", display_name=text), "user.display_name")
     await refused_field(admin.create_user("x", external_id=text), "user.external_id")
     await refused_field(admin.create_user("x", email=f"{text}@b.example"), "user.email")
+
+
+# Every place where words for people are kept.
+WORDED = [
+    place
+    for method in IMPLEMENTED
+    for place in text_places(method)
+    if place.field.name in {"display_name", "description", "labels", "external_id"}
+    and place.steps[0].name in {"key", "user", "role", "workspace"}
+]
+
+
+@pytest.mark.parametrize("place", WORDED, ids=str)
+async def test_words_for_people_have_no_characters_that_rearrange_them(
+    service: Operated, place: Place
+) -> None:
+    """Nor any that would break a line of a list or a log, unless they are prose."""
+    request = await good_request(service, place.method)
+    caller = entitled(service, place.method)
+    before = await stored(service)
+    allowed = {"\n", "\r", "\t"} if place.field.name == "description" else set()
+    for character in {*REORDERING, *BREAKS, "\u2069", "\x7f", "\x9f", "\x0b", "\x0c"} - allowed:
+        hostile = place.method.request_type()
+        hostile.CopyFrom(request)
+        place.put(hostile, f"report{character}fdp.exe")
+        error = await refusal(caller.send(place.method.path, hostile.SerializeToString()))
+        assert error.reason == "FIELD_INVALID", ascii(character)
+        assert place.is_told(error.fields), ascii(character)
+    assert await stored(service) == before
+
+
+def test_words_are_kept_in_many_places() -> None:
+    """Else the test above would pass without one."""
+    assert {
+        *("CreateKey.key.display_name", "EnsureKey.key.labels", "UpdateKey.key.display_name"),
+        *("CreateUser.user.external_id", "UpdateUser.user.display_name", "UpdateUser.user.labels"),
+        *("CreateRole.role.description", "UpdateRole.role.description"),
+        *("CreateWorkspace.workspace.display_name", "UpdateWorkspace.workspace.labels"),
+        "UpdateWorkspace.workspace.permission_catalog.entries.description",
+    } <= set(map(str, WORDED))
+
+
+# Nothing, or nothing but room, is seen of these; not all are of a category that says so.
+INVISIBLE = [
+    *("\u00ad", "\u200b", "\u200c", "\u200d", "\u200e", "\u200f", "\u061c", "\u2060", "\u2064"),
+    *("\ufeff", "\u180e", "\u206a", "\U000e0001", "\U000e0041", "\u00a0", "\u2003", "\u3000"),
+    *("\u034f", "\u115f", "\u1160", "\u17b4", "\u17b5", "\u180b", "\u180d", "\u180f", "\u2800"),
+    *("\u3164", "\ufe00", "\ufe0f", "\uffa0", "\U000e0100", "\U000e01ef"),
+]
+
+
+async def test_an_address_has_no_invisible_characters(service: Operated) -> None:
+    """With one, two users would look exactly alike."""
+    ann = await service.admin.create_user("ann-seen", email="ann-seen@example.com")
+    before = await stored(service)
+    for character in INVISIBLE:
+        for email in (f"ann{character}-seen@example.com", f"ann-seen@exam{character}ple.com"):
+            for call, field in (
+                (service.admin.create_user("ann-unseen", email=email), "user.email"),
+                (
+                    service.admin.do("UpdateUser", user={"name": ann.name, "email": email}),
+                    "user.email",
+                ),
+                (
+                    service.operator.do(
+                        "CreateWorkspace", workspace={}, workspace_id="w", admin_email=email
+                    ),
+                    "admin_email",
+                ),
+            ):
+                await refused_field(call, field)
+    assert await stored(service) == before
+
+
+async def test_an_address_that_is_read_as_another_is_taken(service: Operated) -> None:
+    """Of addresses that differ in case or in width only there is one; not so of look-alikes."""
+    for user_id, email in (("zoe-1", "zoe@example.com"), ("zoe-2", "pete@example.com")):
+        await service.admin.create_user(user_id, email=email)
+    before = await stored(service)
+    for email in ("ZOE@EXAMPLE.COM", "\uff5a\uff4f\uff45@example.com", "zoe@\u24d4xample.com"):
+        for call in (
+            service.admin.create_user("zoe-3", email=email),
+            service.admin.do("UpdateUser", user={"name": f"{PARENT}/users/zoe-2", "email": email}),
+        ):
+            error = await refusal(call)
+            assert error.reason == "RESOURCE_ALREADY_EXISTS"
+            assert error.fields == ["user.email"]
+        assert (await service.admin.get_user(f"{PARENT}/users/{email}")).email == "zoe@example.com"
+    assert await stored(service) == before
+    lookalike = await service.admin.create_user("zoe-4", email="zo\u0435@example.com")
+    assert (await service.admin.get_user(f"{PARENT}/users/zoe@example.com")).name != lookalike.name
 
 
 LIMITS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [

@@ -4,12 +4,13 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.timestamp_pb2 import Timestamp
 
-from keywright.v1 import auth_service_pb2, key_pb2, key_service_pb2, user_pb2, user_service_pb2
+from keywright.v1 import auth_service_pb2
 from keywright.wire.rpc import Method
-from tests.security.contract import UNIMPLEMENTED
-from tests.support.service import PARENT, RefusedError, Service
+from tests.security.contract import IMPLEMENTED, UNIMPLEMENTED, entitled, good_request
+from tests.security.operated import Operated
+from tests.security.stored import stored
+from tests.support.service import RefusedError, Service, refusal
 
 every_unimplemented = pytest.mark.parametrize(
     "method", UNIMPLEMENTED, ids=lambda each: f"{each.service}.{each.name}"
@@ -62,55 +63,35 @@ async def test_a_method_that_nobody_knows_is_unimplemented(service: Service, pat
         assert error.reason == "METHOD_UNIMPLEMENTED"
 
 
-async def test_a_field_that_is_not_honoured_yet_is_refused_and_not_ignored(
-    service: Service,
+def request_ids() -> list[Method]:
+    """The methods that take the id of a request, none of which remembers it yet."""
+    return [
+        method
+        for method in IMPLEMENTED
+        if "request_id" in method.request_type.DESCRIPTOR.fields_by_name
+    ]
+
+
+@pytest.mark.parametrize("method", request_ids(), ids=lambda each: each.name)
+async def test_an_id_that_nobody_would_remember_is_refused_and_not_ignored(
+    service: Operated, method: Method
 ) -> None:
-    name = f"{PARENT}/keys/k"
-    human = user_pb2.User(email="a@b.example", resource="projects/a")
-    for send, method, request, field in (
-        (
-            service.admin.keys,
-            "CreateKey",
-            key_service_pb2.CreateKeyRequest(parent=PARENT, request_id="r"),
-            "request_id",
-        ),
-        (
-            service.admin.keys,
-            "RevokeKey",
-            key_service_pb2.RevokeKeyRequest(name=name, request_id="r"),
-            "request_id",
-        ),
-        (
-            service.admin.keys,
-            "ListKeys",
-            key_service_pb2.ListKeysRequest(parent=PARENT, order_by="display_name"),
-            "order_by",
-        ),
-        (
-            service.admin.keys,
-            "ListKeys",
-            key_service_pb2.ListKeysRequest(
-                parent=PARENT, filter=key_pb2.KeyFilter(unused_since=Timestamp(seconds=1))
-            ),
-            "filter.unused_since",
-        ),
-        (
-            service.admin.users,
-            "CreateUser",
-            user_service_pb2.CreateUserRequest(parent=PARENT, user=human),
-            "user.resource",
-        ),
-        (
-            service.admin.auth,
-            "Authenticate",
-            auth_service_pb2.AuthenticateRequest(
-                signed_request=auth_service_pb2.SignedRequest(signature=b"x")
-            ),
-            "signed_request",
-        ),
-    ):
-        with pytest.raises(RefusedError) as refused:
-            await send(method, request)
-        assert refused.value.code is grpc.StatusCode.UNIMPLEMENTED
-        assert refused.value.reason == "FIELD_UNIMPLEMENTED"
-        assert refused.value.info.metadata["field"] == field
+    """To pass over it would be to promise that the call can be repeated safely."""
+    request: Any = await good_request(service, method)
+    request.request_id = "r"
+    before = await stored(service)
+    error = await refusal(entitled(service, method).send(method.path, request.SerializeToString()))
+    assert_refused_for(error, "request_id")
+    assert await stored(service) == before
+
+
+async def test_a_signed_request_is_refused_and_not_ignored(service: Operated) -> None:
+    signed = auth_service_pb2.SignedRequest(signature=b"x")
+    request = auth_service_pb2.AuthenticateRequest(signed_request=signed)
+    assert_refused_for(await refusal(service.admin.auth("Authenticate", request)), "signed_request")
+
+
+def assert_refused_for(error: RefusedError, field: str) -> None:
+    assert error.code is grpc.StatusCode.UNIMPLEMENTED
+    assert error.reason == "FIELD_UNIMPLEMENTED"
+    assert error.info.metadata["field"] == field
