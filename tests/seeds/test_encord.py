@@ -586,7 +586,7 @@ async def test_a_project_s_manager_shares_no_more_than_the_project(service: Serv
     outside = {"kind": user_pb2.USER_KIND_SERVICE, "resource": "projects/other"}
     refused = await refusal(boss.caller.do("CreateUser", parent=PARENT, user=outside))
     assert refused.code is grpc.StatusCode.PERMISSION_DENIED
-    person_of_project = {"email": "any@example.com", "resource": project}
+    person_of_project = {"resource": project}
     refused = await refusal(boss.caller.do("CreateUser", parent=PARENT, user=person_of_project))
     assert (refused.reason, refused.fields) == ("FIELD_INVALID", ["user.resource"])
 

@@ -44,7 +44,7 @@ LABELBOX = {
     ),
     "a role above one's own": Bug(
         "domain/creation.py",
-        guard="if above := authority.at(narrowing.resource).lacking(role.permissions.patterns):",
+        guard="if above := permissions.lacking(role.permissions.patterns):",
         instead="if above := ():",
         scenario=test_labelbox.a_role_is_at_most_one_s_own,
     ),

@@ -163,9 +163,9 @@ def check_role(caller: Principal, owner: Owner, narrowing: Narrowing) -> None:
 
 
 def check_given(
-    caller: Principal, permissions: Iterable[str], field: str, *, resource: str = ""
+    caller: Principal, what: str, permissions: Iterable[str], field: str, *, resource: str = ""
 ) -> None:
-    """The caller has itself, on `resource` or throughout the workspace, what it gives.
+    """The caller has itself, on `resource` or throughout the workspace, what it gives with `what`.
 
     Raises:
         ServiceError: AUTHORITY_EXCEEDED naming what it lacks.
@@ -173,7 +173,8 @@ def check_given(
     having = caller.permissions_at(resource) if resource else caller.permissions
     if above := caller.credential.authority.lacking(permissions, having):
         raise authority_exceeded(
-            f"your credential lacks {', '.join(above)}" + (f" on {resource}" if resource else ""),
+            f"{what} has {', '.join(above)}, which your credential lacks"
+            + (f" on {resource}" if resource else ""),
             field,
         )
 

@@ -3,7 +3,9 @@
 import re
 
 RESOURCE_MAX_LENGTH = 512
-_SEGMENT = r"[^/\x00-\x1f\x7f-\x9f]+"
+# No control characters, line separators, or characters that reorder the text around them
+# (CVE-2021-42574): a resource is shown to whoever grants it.
+_SEGMENT = r"[^/\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+"
 _RESOURCE = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
 
 

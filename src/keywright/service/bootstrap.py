@@ -10,9 +10,10 @@ from keywright.domain.directory import User, UserKind
 from keywright.domain.errors import NotFound, invalid_field
 from keywright.domain.identity import mint_id
 from keywright.domain.keys import Narrowing
-from keywright.domain.names import KeyName, UserName, is_email, is_id
+from keywright.domain.names import UserName, is_email, is_id
 from keywright.domain.secret import Secret
 from keywright.domain.token import TokenFormat
+from keywright.service.key_records import described
 from keywright.service.minting import Mint, MintedSecret
 from keywright.storage.audit import AuditEvent
 from keywright.storage.database import Database, Writes
@@ -82,30 +83,26 @@ class Bootstrap:
         if workspace is None or user is None:
             raise NotFound(str(name))
         check_owner(user)
-        key_id = mint_id(self.mint.entropy)
         environment = check_environment(workspace, "")
         seen = await writes.read.workspaces.now(workspace.internal_id)
-        await writes.keys.insert(
-            NewKey(
-                key_id=key_id,
-                owner=user,
-                creator=user,
-                creator_credential="",
-                display_name="made on the server",
-                environment=environment,
-                narrowing=Narrowing(),
-                labels={},
-                rate_limit=None,
-                expire_time=None,
-                prefix=minted.prefix,
-                hashed=minted.hashed,
-                create_time=seen.now,
-            )
+        new = NewKey(
+            key_id=mint_id(self.mint.entropy),
+            owner=user,
+            creator=user,
+            creator_credential="",
+            display_name="made on the server",
+            environment=environment,
+            narrowing=Narrowing(),
+            labels={},
+            rate_limit=None,
+            expire_time=None,
+            prefix=minted.prefix,
+            hashed=minted.hashed,
+            create_time=seen.now,
         )
-        after = {"user": user.user_id, "prefix": minted.prefix}
-        await writes.audit.insert(
-            _event(name.workspace, "CreateKey", KeyName(name.workspace, key_id), after=after)
-        )
+        after = described(new.key, seen.now)
+        event = _event(name.workspace, "CreateKey", new.key.name, after=after)
+        await writes.keys.insert(new, event)
         return self.token_format.render(minted.token(environment))
 
 

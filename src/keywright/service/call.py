@@ -163,9 +163,7 @@ class ConfirmedCall(Call):
     workspace: Workspace
 
 
-def altered(
-    before: Mapping[str, object], after: Mapping[str, object]
-) -> dict[str, Any]:
+def altered(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, Any]:
     """What differs between two descriptions of a resource, as an audit event tells a change."""
     names = [each for each in before if before[each] != after[each]]
     return {

@@ -81,8 +81,13 @@ class Grants:
                     f"must be {user.resource} or below: {user.name} is its service user",
                 )
             role = await visible_role(writes.read, confirmed, spec.role)
-            given = role.permissions.patterns
-            check_given(confirmed.caller, given, "grant.role", resource=spec.resource)
+            check_given(
+                confirmed.caller,
+                f"the role {role.role_id}",
+                role.permissions.patterns,
+                "grant.role",
+                resource=spec.resource,
+            )
             if await writes.read.grants.count(user.internal_id) >= GRANTS_MAX_COUNT:
                 raise invalid_field(
                     "grant.user",

@@ -138,7 +138,8 @@ class KeyChanges:
 
         async def write(writes: Writes, confirmed: ConfirmedCall, found: KeyAt) -> bool:
             await writes.keys.delete(found.key.internal_id)
-            await writes.audit.insert(confirmed.event("DeleteKey", name, before=described(found)))
+            before = described(found.key, found.now)
+            await writes.audit.insert(confirmed.event("DeleteKey", name, before=before))
             return True
 
         return await self._change(call, name, etag, write)

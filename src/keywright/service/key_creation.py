@@ -110,26 +110,25 @@ class KeyCreation:
         )
         creation.check_within(call.caller, owner, narrowing, expire_time)
         await check_count(writes, workspace, owner.user)
-        created = await writes.keys.insert(
-            NewKey(
-                key_id=spec.key_id,
-                owner=owner.user,
-                creator=call.caller.user,
-                creator_credential=str(call.caller.credential.key.name),
-                display_name=spec.display_name,
-                environment=environment,
-                narrowing=narrowing,
-                labels=spec.labels,
-                rate_limit=spec.rate_limit,
-                expire_time=expire_time,
-                prefix=minted.prefix,
-                hashed=minted.hashed,
-                create_time=call.caller.decided_at,
-            )
+        new = NewKey(
+            key_id=spec.key_id,
+            owner=owner.user,
+            creator=call.caller.user,
+            creator_credential=str(call.caller.credential.key.name),
+            display_name=spec.display_name,
+            environment=environment,
+            narrowing=narrowing,
+            labels=spec.labels,
+            rate_limit=spec.rate_limit,
+            expire_time=expire_time,
+            prefix=minted.prefix,
+            hashed=minted.hashed,
+            create_time=call.caller.decided_at,
         )
-        await writes.audit.insert(
-            call.event("CreateKey", created.key.name, after=described(created))
+        event = call.event(
+            "CreateKey", new.key.name, after=described(new.key, call.caller.decided_at)
         )
+        created = await writes.keys.insert(new, event)
         token = self.token_format.render(minted.token(environment))
         return CreatedKey(created, token, call.position)
 

@@ -1,14 +1,15 @@
 """Keys as the audit trail keeps them."""
 
-from keywright.domain.keys import Key, KeyAt
+from datetime import datetime
+
+from keywright.domain.keys import Key
 
 
-def described(found: KeyAt) -> dict[str, object]:
-    """All that is told of a key."""
-    key = found.key
+def described(key: Key, now: datetime) -> dict[str, object]:
+    """All that is told of a key, at a moment."""
     return {
         "user": key.owner.user_id,
-        "state": found.state,
+        "state": key.state(now),
         "prefix": key.prefix,
         "environment": key.environment,
         **changeable(key),

@@ -75,7 +75,7 @@ class Roles:
             confirmed.require(p.ROLES_MANAGE)
             workspace = confirmed.workspace
             check_known(spec.permissions, workspace.permission_catalog, "role.permissions")
-            creation.check_given(confirmed.caller, spec.permissions, "role.permissions")
+            creation.check_given(confirmed.caller, "it", spec.permissions, "role.permissions")
             if await writes.read.roles.get(parent.workspace, spec.role_id):
                 raise already_exists("role_id", "a role with this id exists already")
             await writes.roles.insert(
@@ -128,10 +128,10 @@ class Roles:
             if added:
                 catalog = confirmed.workspace.permission_catalog
                 check_known(update.values.permissions, catalog, "role.permissions")
-                creation.check_given(confirmed.caller, added, "role.permissions")
+                creation.check_given(confirmed.caller, "it", added, "role.permissions")
             if changed.role.may_hold_keys and not found.role.may_hold_keys:
                 # Keys of all who have the role come to stand again, with all that is in it.
-                creation.check_given(confirmed.caller, after.patterns, "role.may_hold_keys")
+                creation.check_given(confirmed.caller, "it", after.patterns, "role.may_hold_keys")
             if not is_admin(changed.role):
                 await check_admin_remains_without_role(writes.read, name.workspace, found.role)
             await writes.roles.update(changed)

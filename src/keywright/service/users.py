@@ -25,7 +25,7 @@ from keywright.domain.names import (
     WorkspaceName,
 )
 from keywright.domain.position import Position
-from keywright.domain.roles import WITHOUT_ROLE
+from keywright.domain.roles import WITHOUT_ROLE, Role
 from keywright.domain.token import Entropy
 from keywright.service.admins import check_admin_remains, is_admin
 from keywright.service.call import Call, ConfirmedCall, altered, check_etag
@@ -73,7 +73,7 @@ class Users:
             if not spec.resource:
                 wanted = spec.role or RoleName(parent.workspace, DEFAULT_ROLE)
                 role = await visible_role(writes.read, confirmed, wanted)
-                creation.check_given(confirmed.caller, role.permissions.patterns, "user.role")
+                _check_role(confirmed, role)
             await writes.users.insert(
                 confirmed.workspace.internal_id,
                 NewUser(
@@ -273,7 +273,7 @@ async def _updated(reads: Reads, call: Call, user: User, update: UserUpdate) -> 
 
 async def _check_update(writes: Writes, call: ConfirmedCall, user: User, changed: User) -> None:
     if changed.role.internal_id != user.role.internal_id:
-        creation.check_given(call.caller, changed.role.permissions.patterns, "user.role")
+        _check_role(call, changed.role)
         if not is_admin(changed.role):
             await check_admin_remains(writes.read, user)
     if (changed.email, changed.external_id) != (user.email, user.external_id):
@@ -282,6 +282,11 @@ async def _check_update(writes: Writes, call: ConfirmedCall, user: User, changed
         call.require(p.USERS_MANAGE)
         field = "user.email" if changed.email != user.email else "user.external_id"
         await _check_whole(writes.read, call, user, field)
+
+
+def _check_role(call: Call, role: Role) -> None:
+    what = f"the role {role.role_id}"
+    creation.check_given(call.caller, what, role.permissions.patterns, "user.role")
 
 
 async def _check_whole(reads: Reads, call: Call, user: User, field: str) -> None:

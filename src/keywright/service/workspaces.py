@@ -206,6 +206,9 @@ class Workspaces:
         write: Callable[[Writes, ConfirmedCall, Workspace], Awaitable[Sequence[Change]]],
     ) -> ChangedWorkspace:
         """The transaction that changes one workspace (DESIGN section 5); steps as for a user."""
+        if not call.caller.may(p.WORKSPACES_MANAGE):
+            call.in_workspace(name.workspace, name)
+            call.require(permission)
 
         async def transaction(writes: Writes) -> ChangedWorkspace:
             found = await _visible(writes.read, call, name)

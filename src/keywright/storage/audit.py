@@ -22,6 +22,33 @@ class AuditEvent:
     change: dict[str, Any] = field(default_factory=dict)
 
 
+_COLUMNS = """
+    (workspace_id, action, resource, actor, credential, actor_email, client_address, call_id,
+     change)
+"""
+
+
+def insertion(first: int) -> str:
+    """An INSERT of one event, to be part of another statement; its values come from `$first` on."""
+    placeholders = ", ".join(f"${first + number}" for number in range(_COLUMNS.count(",") + 1))
+    return f"INSERT INTO keywright.audit_event {_COLUMNS} VALUES ({placeholders})"
+
+
+def values(event: AuditEvent) -> tuple[object, ...]:
+    """The values for `insertion`."""
+    return (
+        event.workspace_id,
+        event.action,
+        event.resource,
+        event.actor,
+        event.credential,
+        event.actor_email,
+        event.client_address,
+        event.call_id,
+        event.change,
+    )
+
+
 class AuditWriter:
     """Inserts events."""
 
@@ -30,24 +57,14 @@ class AuditWriter:
 
     async def insert(self, event: AuditEvent) -> None:
         """Insert one event; it commits if and only if the rest of the transaction does."""
-        await self.insert_each(event, [event.resource])
+        await self._connection.execute(insertion(1), *values(event))
 
     async def insert_each(self, event: AuditEvent, resources: Sequence[str]) -> None:
         """Insert one event for each of `resources`, to which the very same was done."""
+        given = list(values(event))
+        given[2] = resources
         await self._connection.execute(
-            """
-            INSERT INTO keywright.audit_event
-                (workspace_id, action, resource, actor, credential, actor_email, client_address,
-                 call_id, change)
-            SELECT $1, $2, resource, $4, $5, $6, $7, $8, $9 FROM unnest($3::text[]) AS resource
-            """,
-            event.workspace_id,
-            event.action,
-            resources,
-            event.actor,
-            event.credential,
-            event.actor_email,
-            event.client_address,
-            event.call_id,
-            event.change,
+            f"INSERT INTO keywright.audit_event {_COLUMNS} "
+            "SELECT $1, $2, resource, $4, $5, $6, $7, $8, $9 FROM unnest($3::text[]) AS resource",
+            *given,
         )

@@ -1,16 +1,17 @@
 """Keys as they are made and changed. A secret is stored as prefix, verifier tag and hash only."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from keywright.domain.directory import User
 from keywright.domain.keys import Key, KeyAt, KeyState, Narrowing, Person, RateLimit
 from keywright.domain.secret import HashedSecret
+from keywright.storage.audit import AuditEvent, insertion, values
 from keywright.storage.connection import Connection
 from keywright.storage.keys import KeyFilter, conditions, source
 
-_INSERT = """
+_INSERT = f"""
     WITH inserted AS (
         INSERT INTO keywright.key
             (workspace, key_id, owner, owner_user_id, owner_email, creator, creator_user_id,
@@ -26,6 +27,8 @@ _INSERT = """
         INSERT INTO keywright.key_secret
             (key, prefix, verifier_tag, hash, pepper_version, create_time)
         SELECT id, $17, $18, $19, $20, $21 FROM inserted
+    ), event AS (
+        {insertion(22)}
     )
     SELECT id, clock_timestamp() AS now FROM inserted
 """
@@ -65,6 +68,29 @@ class NewKey:
     hashed: HashedSecret
     create_time: datetime
 
+    @property
+    def key(self) -> Key:
+        """The key that this makes."""
+        return Key(
+            workspace_id=self.owner.workspace_id,
+            key_id=self.key_id,
+            owner=Person(self.owner.user_id, self.owner.email or ""),
+            creator=Person(self.creator.user_id, self.creator.email or ""),
+            creator_credential=self.creator_credential,
+            display_name=self.display_name,
+            narrowing=self.narrowing,
+            environment=self.environment,
+            prefix=self.prefix,
+            stored_state=KeyState.ACTIVE,
+            create_time=self.create_time,
+            update_time=self.create_time,
+            rotate_time=self.create_time,
+            expire_time=self.expire_time,
+            rate_limit=self.rate_limit,
+            labels=self.labels,
+            owner_internal_id=self.owner.internal_id,
+        )
+
 
 class KeyWriter:
     """Creates and changes keys, by their internal ids."""
@@ -72,8 +98,12 @@ class KeyWriter:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def insert(self, new: NewKey) -> KeyAt:
-        """Insert a key and its first secret, in one statement; returns it as a read would."""
+    async def insert(self, new: NewKey, event: AuditEvent) -> KeyAt:
+        """Insert a key, its first secret and the audit event, in one statement.
+
+        Returns:
+            The key, as a read would.
+        """
         narrowing, limit = new.narrowing, new.rate_limit
         row = await self._connection.fetchrow(
             _INSERT,
@@ -98,29 +128,10 @@ class KeyWriter:
             new.hashed.phc,
             new.hashed.pepper_version,
             new.create_time,
+            *values(event),
         )
         assert row is not None, "who deletes users waits for who creates keys"  # noqa: S101
-        key = Key(
-            workspace_id=new.owner.workspace_id,
-            key_id=new.key_id,
-            owner=Person(new.owner.user_id, new.owner.email or ""),
-            creator=Person(new.creator.user_id, new.creator.email or ""),
-            creator_credential=new.creator_credential,
-            display_name=new.display_name,
-            narrowing=narrowing,
-            environment=new.environment,
-            prefix=new.prefix,
-            stored_state=KeyState.ACTIVE,
-            create_time=new.create_time,
-            update_time=new.create_time,
-            rotate_time=new.create_time,
-            expire_time=new.expire_time,
-            rate_limit=limit,
-            labels=new.labels,
-            internal_id=row["id"],
-            owner_internal_id=new.owner.internal_id,
-        )
-        return KeyAt(key, row["now"])
+        return KeyAt(replace(new.key, internal_id=row["id"]), row["now"])
 
     async def update(self, changed: Key) -> None:
         """Write all that `UpdateKey` can change."""

@@ -82,7 +82,12 @@ def _new(request: pb.CreateKeyRequest | pb.EnsureKeyRequest) -> KeySpec:
 
 
 def spec(key: Key, **more: object) -> KeySpec:
-    """What is asked of a key, new or changed; `more` are attributes of the request itself."""
+    """What is asked of a key, new or changed; `more` are attributes of the request itself.
+
+    Raises:
+        ServiceError: FIELD_UNIMPLEMENTED: it has a field of a newer client, which may narrow it.
+    """
+    convert.refuse_unknown(key, "key")
     rate_limit = None
     if key.HasField("rate_limit"):
         period = convert.lifetime(key.rate_limit, "period", "key.rate_limit.period")
