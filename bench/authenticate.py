@@ -66,9 +66,10 @@ async def run(postgres: Postgres, effort: Effort) -> None:
         ]
         await take_turns(targets, effort)
     show_targets(
-        "Authenticate, cold, beside a no-op",
-        f"Nothing is cached. Requests of {len(request)} bytes, replies of {len(reply)}, one "
-        "connection; the load generator is a process of its own on the same machine. The baseline "
+        "Authenticate, from the database, beside a no-op",
+        "Every call looks the key up in the database, and its caller's; that the secrets go with "
+        "their hashes was proven at their first use. "
+        f"Requests of {len(request)} bytes, replies of {len(reply)}, one connection; the load generator is a process of its own on the same machine. The baseline "
         "is the no-op with as many calls in flight.",
         "no-op echo",
         targets,

@@ -88,7 +88,7 @@ async def _through_grpc(few: Loaded, many: Loaded, effort: Effort) -> None:
                 targets.append(Target(loaded.name, at, call, in_flight))
         await take_turns(targets, effort)
     show_targets(
-        "Authenticate, cold, by the number of keys",
+        "Authenticate, from the database, by the number of keys",
         "Another's token, created through `CreateKey` after the others were loaded.",
         few.name,
         targets,
