@@ -69,8 +69,9 @@ async def run(postgres: Postgres, effort: Effort) -> None:
         "Authenticate, from the database, beside a no-op",
         "Every call looks the key up in the database, and its caller's; that the secrets go with "
         "their hashes was proven at their first use. "
-        f"Requests of {len(request)} bytes, replies of {len(reply)}, one connection; the load generator is a process of its own on the same machine. The baseline "
-        "is the no-op with as many calls in flight.",
+        f"Requests of {len(request)} bytes, replies of {len(reply)}, one connection; the load "
+        "generator is a process of its own on the same machine. The baseline is the no-op with as "
+        "many calls in flight.",
         "no-op echo",
         targets,
     )

@@ -27,8 +27,8 @@ from keywright.wire.rpc import Backend, Rpc, Services, Settings
 _NOTE = (
     "One call at a time. The server asks no credential of its callers (`any`): one look-up, and a "
     "secret that was proven before. The first line and the whole go through gRPC; the steps "
-    "between them run in the benchmark's own process, and all take turns. A line with a dash is part of the nearest line "
-    "above it that has one dash less."
+    "between them run in the benchmark's own process, and all take turns. A line with a dash is "
+    "part of the nearest line above it that has one dash less."
 )
 
 

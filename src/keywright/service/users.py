@@ -158,7 +158,7 @@ class Users:
             if count and not force:
                 raise ServiceError(
                     Reason.RESOURCE_IN_USE,
-                    f"{user.name} has {count} keys that are not revoked: revoke them, or delete "
+                    f"{user.name} has keys that are not revoked ({count}): revoke them, or delete "
                     "the user with force",
                     details={"used_by": ",".join(f"keys/{key}" for key in keys)},
                 )
