@@ -16,6 +16,8 @@ from keywright.storage.database import Database, Writes
 
 Result = TypeVar("Result")
 
+_DESCRIBES = frozenset({"display_name", "description", "labels"})
+
 
 class Versioned(Protocol):
     """What has an etag."""
@@ -170,6 +172,11 @@ def altered(before: Mapping[str, object], after: Mapping[str, object]) -> dict[s
         "before": {each: before[each] for each in names},
         "after": {each: after[each] for each in names},
     }
+
+
+def moves_history(change: Mapping[str, Any]) -> bool:
+    """Whether a change, as `altered` tells it, is one of authority: what describes is none."""
+    return not _DESCRIBES.issuperset(change["after"])
 
 
 def check_etag(etag: str, found: Versioned) -> None:

@@ -12,7 +12,7 @@ from keywright.domain.keys import Key, KeyAt, KeyState
 from keywright.domain.names import KeyName, WorkspaceName
 from keywright.domain.position import Position
 from keywright.domain.token import TokenFormat
-from keywright.service.call import Call, ConfirmedCall, altered, check_etag
+from keywright.service.call import Call, ConfirmedCall, altered, check_etag, moves_history
 from keywright.service.key_creation import CreatedKey, check_form
 from keywright.service.key_records import changeable, described
 from keywright.service.key_requests import KeyQuery, KeyUpdate
@@ -23,8 +23,6 @@ from keywright.storage.authority import Change, ChangeKind
 from keywright.storage.database import Database, Reads, Writes
 from keywright.storage.keys import KeyFilter
 
-# Names and labels are no authority: a change of them moves no history.
-_NO_AUTHORITY = {"display_name", "labels"}
 _REVOCABLE = frozenset(KeyState) - {KeyState.REVOKED}
 
 Write = Callable[[Writes, ConfirmedCall, KeyAt], Awaitable[bool]]
@@ -73,7 +71,7 @@ class KeyChanges:
             await writes.keys.update(changed)
             change = altered(changeable(found.key), changeable(changed))
             await writes.audit.insert(confirmed.event("UpdateKey", name, **change))
-            return not _NO_AUTHORITY.issuperset(change["after"])
+            return moves_history(change)
 
         return await self._change(call, name, etag, write)
 

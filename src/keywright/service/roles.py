@@ -19,14 +19,14 @@ from keywright.domain.permissions import PermissionSet, check_known, is_pattern
 from keywright.domain.position import Position
 from keywright.domain.text import check_description, check_display_name
 from keywright.service.admins import check_admin_remains_without_role, is_admin
-from keywright.service.call import Call, ConfirmedCall, altered, check_etag
+from keywright.service.call import Call, ConfirmedCall, altered, check_etag, moves_history
 from keywright.service.visibility import role_record
 from keywright.storage.authority import Change, ChangeKind
 from keywright.storage.database import Database, Reads, Writes
 
 FIELDS = frozenset({"display_name", "description", "permissions", "may_hold_keys"})
 PERMISSIONS_MAX_COUNT = 500
-_NO_AUTHORITY = {"display_name", "description"}
+_TAKEN = frozenset({"display_name", "description"})
 _NAMED_MAX_COUNT = 5
 
 
@@ -137,9 +137,9 @@ class Roles:
             await writes.roles.update(changed)
             change = altered(_described(found), _described(changed))
             await writes.audit.insert(confirmed.event("UpdateRole", found.name, **change))
-            # Names are no authority: a change of them moves no history.
-            moved = not _NO_AUTHORITY.issuperset(change["after"])
-            return [Change(ChangeKind.ROLE, found.role.internal_id)] if moved else []
+            return (
+                [Change(ChangeKind.ROLE, found.role.internal_id)] if moves_history(change) else []
+            )
 
         return await self._change(call, name, etag, write)
 
@@ -224,7 +224,7 @@ def _updated(found: RoleRecord, update: RoleUpdate) -> RoleRecord:
         role = replace(role, permissions=PermissionSet(values.permissions))
     if "may_hold_keys" in fields:
         role = replace(role, may_hold_keys=values.may_hold_keys)
-    taken = {each: getattr(values, each) for each in fields & _NO_AUTHORITY}
+    taken = {each: getattr(values, each) for each in fields & _TAKEN}
     return replace(found, role=role, **taken)
 
 

@@ -28,7 +28,7 @@ from keywright.domain.position import Position
 from keywright.domain.roles import WITHOUT_ROLE, Role
 from keywright.domain.token import Entropy
 from keywright.service.admins import check_admin_remains, is_admin
-from keywright.service.call import Call, ConfirmedCall, altered, check_etag
+from keywright.service.call import Call, ConfirmedCall, altered, check_etag, moves_history
 from keywright.service.user_requests import UserSpec, UserUpdate, check_form, described
 from keywright.service.visibility import is_named, visible_role, visible_user
 from keywright.storage.authority import Change, ChangeKind
@@ -36,7 +36,6 @@ from keywright.storage.database import Database, Reads, Writes
 from keywright.storage.users import NewUser
 
 DEFAULT_ROLE = "guest"
-_NO_AUTHORITY = {"display_name", "labels"}
 _TAKEN = frozenset({"display_name", "external_id", "labels"})
 _NAMED_MAX_COUNT = 5
 
@@ -129,9 +128,7 @@ class Users:
             await writes.users.update(changed)
             change = altered(described(user), described(changed))
             await writes.audit.insert(confirmed.event("UpdateUser", user.name, **change))
-            # Names and labels are no authority: a change of them moves no history.
-            moved = not _NO_AUTHORITY.issuperset(change["after"])
-            return [Change(ChangeKind.USER, user.internal_id)] if moved else []
+            return [Change(ChangeKind.USER, user.internal_id)] if moves_history(change) else []
 
         return await self._change(call, name, etag, write)
 

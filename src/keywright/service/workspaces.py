@@ -24,7 +24,7 @@ from keywright.domain.names import ID_RULE, WorkspaceName, is_id
 from keywright.domain.position import Position
 from keywright.domain.text import check_email
 from keywright.service.bootstrap import FIRST_ADMIN
-from keywright.service.call import Call, ConfirmedCall, altered, check_etag
+from keywright.service.call import Call, ConfirmedCall, altered, check_etag, moves_history
 from keywright.service.workspace_requests import (
     FIELDS,
     WorkspaceSpec,
@@ -35,8 +35,6 @@ from keywright.service.workspace_requests import (
 from keywright.storage.authority import Change, ChangeKind
 from keywright.storage.database import Database, Reads, Writes
 from keywright.storage.users import NewUser
-
-_NO_AUTHORITY = {"display_name", "labels"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +132,9 @@ class Workspaces:
             await writes.audit.insert(
                 confirmed.event("UpdateWorkspace", name, workspace_id=name.workspace, **change)
             )
-            moved = not _NO_AUTHORITY.issuperset(change["after"])
-            return [Change(ChangeKind.WORKSPACE, found.internal_id)] if moved else []
+            return (
+                [Change(ChangeKind.WORKSPACE, found.internal_id)] if moves_history(change) else []
+            )
 
         return await self._change(call, name, etag, p.WORKSPACE_MANAGE, write)
 
