@@ -49,6 +49,7 @@ FIELDS = frozenset(
         "migration",
         "revision",
         "count",
+        "work",
         # How many fields were left out of this line.
         "dropped_fields",
     }

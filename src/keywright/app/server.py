@@ -17,13 +17,12 @@ from grpc_reflection.v1alpha import reflection
 
 from keywright import __version__
 from keywright.app import metrics
+from keywright.app.background import repeating
 from keywright.app.composition import Parts
 from keywright.app.config import Config
 from keywright.app.health import Health
 from keywright.app.listen import ListenError, TcpAddress
 from keywright.app.readiness import Readiness
-from keywright.domain.errors import ServiceError
-from keywright.storage.failures import explained
 from keywright.wire.grpc import Transport
 from keywright.wire.methods import services
 from keywright.wire.rpc import Backend
@@ -63,7 +62,14 @@ async def listening(config: Config, dsn: str) -> AsyncIterator[Listening]:
         server = _server(config, backend, health)
         target = _bind(server, config)
         stack.callback(metrics.serve(config.metrics_listen, parts))
-        await stack.enter_async_context(_writing_last_use(parts, config.last_used_interval))
+        await stack.enter_async_context(
+            repeating(
+                "write the last use of keys",
+                parts.last_use.write,
+                every=config.last_used_interval,
+                at_the_end=True,
+            )
+        )
         await server.start()
         stack.push_async_callback(server.stop, config.shutdown_grace.total_seconds())
         _log.info("listening", listen=target, version=__version__)
@@ -95,30 +101,6 @@ async def until_signalled(stopped: asyncio.Event) -> None:
     for each in _STOP_SIGNALS:
         loop.add_signal_handler(each, stop, each)
     await stopped.wait()
-
-
-@asynccontextmanager
-async def _writing_last_use(parts: Parts, interval: timedelta) -> AsyncIterator[None]:
-    """Write the last use of keys now and then, and once more at the end."""
-
-    async def write() -> None:
-        try:
-            await parts.last_use.write()
-        except ServiceError as error:
-            _log.warning("the last use of keys was not written", error=explained(error))
-
-    async def now_and_then() -> None:
-        while True:
-            await asyncio.sleep(interval.total_seconds())
-            await write()
-
-    writing = asyncio.create_task(now_and_then())
-    try:
-        yield
-    finally:
-        writing.cancel()
-        await asyncio.wait([writing])
-        await write()
 
 
 def _server(config: Config, backend: Backend, health: Health) -> grpc.aio.Server:
