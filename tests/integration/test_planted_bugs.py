@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import keywright
-from tests.integration import test_audit, test_authenticate, test_transactions
+from tests.integration import test_audit, test_authenticate, test_request_ids, test_transactions
 from tests.support.database import Cluster
 from tests.support.service import Service, service
 
@@ -51,7 +51,7 @@ BUGS = {
         instead="seen = await writes.read.workspaces.now("
         "self.caller.credential.workspace_internal_id);"
         " return ConfirmedCall(self.caller, self.call_id, self.address, self.remaining,"
-        " seen.position, seen.workspace)",
+        " self.request, seen.position, seen.workspace)",
         scenario=test_transactions.a_caller_that_falls_meanwhile,
     ),
     "a change that does not hold the workspace": Bug(
@@ -59,6 +59,12 @@ BUGS = {
         guard='locks = sorted(alone | {_SPACES["workspace"] | held_workspace})',
         instead="locks = sorted(alone)",
         scenario=test_transactions.gives_by_what_was_just_taken,
+    ),
+    "a request id that nobody claims": Bug(
+        "service/mutation.py",
+        guard="await _claim(writes, call)",
+        instead="",
+        scenario=lambda running: test_request_ids.one_key_of_many_calls(running, running),
     ),
     "a guest whose keys go on": Bug(
         "domain/decision.py",

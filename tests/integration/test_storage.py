@@ -76,6 +76,8 @@ POPULATED = """
     INSERT INTO keywright.authority_change (revision, tag, kind, changed)
     VALUES (1, gen_random_uuid(), 'key', 1);
     INSERT INTO keywright.pepper (version, fingerprint) VALUES (1, '');
+    INSERT INTO keywright.request_id (actor, method, request_id, digest)
+    VALUES (1, 'CreateKey', 'r', sha256(''));
 """
 
 
@@ -114,6 +116,8 @@ FORBIDDEN: dict[str, str] = {
     "installation_pkey": again("installation", "singleton, signing_key"),
     "pepper_pkey": again("pepper", "version, fingerprint"),
     "pepper_version_positive": change("pepper", "version = 0"),
+    "request_id_pkey": again("request_id", "actor, method, request_id, digest"),
+    "request_id_digest_length": change("request_id", "digest = ''"),
     "workspace_id_unique": again("workspace", "workspace_id"),
     "workspace_id_form": change("workspace", "workspace_id = 'W1'"),
     "workspace_state_known": change("workspace", "state = 'GONE'"),

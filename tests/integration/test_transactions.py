@@ -158,7 +158,7 @@ class Inside:
     async def call_of(self, token: str) -> Call:
         """A call whose caller has been checked, and nothing more."""
         found = await self.services.authenticate(token, Asked())
-        return Call(found.principal, "call-id", None, lambda: None)
+        return Call(found.principal, "call-id", None, lambda: None, request=None)
 
 
 @pytest.fixture(scope="module", name="inside")

@@ -7,9 +7,8 @@ import pytest
 
 from keywright.v1 import auth_service_pb2
 from keywright.wire.rpc import Method
-from tests.security.contract import IMPLEMENTED, UNIMPLEMENTED, entitled, good_request
+from tests.security.contract import UNIMPLEMENTED
 from tests.security.operated import Operated
-from tests.security.stored import stored
 from tests.support.service import RefusedError, Service, refusal
 
 every_unimplemented = pytest.mark.parametrize(
@@ -61,28 +60,6 @@ async def test_a_method_that_nobody_knows_is_unimplemented(service: Service, pat
     for error in (await unary(service, path, service.admin_token), await stream(service, path)):
         assert error.code is grpc.StatusCode.UNIMPLEMENTED
         assert error.reason == "METHOD_UNIMPLEMENTED"
-
-
-def request_ids() -> list[Method]:
-    """The methods that take the id of a request, none of which remembers it yet."""
-    return [
-        method
-        for method in IMPLEMENTED
-        if "request_id" in method.request_type.DESCRIPTOR.fields_by_name
-    ]
-
-
-@pytest.mark.parametrize("method", request_ids(), ids=lambda each: each.name)
-async def test_an_id_that_nobody_would_remember_is_refused_and_not_ignored(
-    service: Operated, method: Method
-) -> None:
-    """To pass over it would be to promise that the call can be repeated safely."""
-    request: Any = await good_request(service, method)
-    request.request_id = "r"
-    before = await stored(service)
-    error = await refusal(entitled(service, method).send(method.path, request.SerializeToString()))
-    assert_refused_for(error, "request_id")
-    assert await stored(service) == before
 
 
 async def test_a_signed_request_is_refused_and_not_ignored(service: Operated) -> None:

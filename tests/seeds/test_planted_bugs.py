@@ -108,8 +108,8 @@ ENCORD = {
     ),
     "another master key in place of the one that is there": Bug(
         "service/key_creation.py",
-        guard="            if differs:\n",
-        instead="            if False:\n",
+        guard="        if differs:\n",
+        instead="        if False:\n",
         scenario=test_encord.another_master_key_is_refused,
     ),
     "read-only keys that write": Bug(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import cast
 
 import grpc
@@ -23,11 +24,13 @@ from keywright.app.config import Config
 from keywright.app.health import Health
 from keywright.app.listen import ListenError, TcpAddress
 from keywright.app.readiness import Readiness
+from keywright.service.mutation import forget_requests
 from keywright.wire.grpc import Transport
 from keywright.wire.methods import services
 from keywright.wire.rpc import Backend
 
 _log = structlog.get_logger("keywright.server")
+_FORGET_INTERVAL = timedelta(minutes=10)
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -68,6 +71,13 @@ async def listening(config: Config, dsn: str) -> AsyncIterator[Listening]:
                 parts.last_use.write,
                 every=config.last_used_interval,
                 at_the_end=True,
+            )
+        )
+        await stack.enter_async_context(
+            repeating(
+                "forget the ids of old requests",
+                partial(forget_requests, parts.database),
+                every=_FORGET_INTERVAL,
             )
         )
         await server.start()

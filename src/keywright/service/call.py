@@ -1,20 +1,18 @@
 """What every use case is told of the call it serves."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from keywright.domain.decision import Principal, identify
 from keywright.domain.directory import Workspace
 from keywright.domain.errors import Denied, NotFound, Reason, ServiceError, permission_missing
+from keywright.domain.identity import RequestIdentity
 from keywright.domain.keys import Address
 from keywright.domain.position import Position
 from keywright.storage.audit import AuditEvent
-from keywright.storage.authority import Held
-from keywright.storage.database import Database, Writes
-
-Result = TypeVar("Result")
+from keywright.storage.database import Writes
 
 _DESCRIBES = frozenset({"display_name", "description", "labels"})
 
@@ -32,6 +30,17 @@ class Versioned(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """A request that may be repeated without being done again (AIP-155).
+
+    `reply_to_repetitions` makes of what was done the reply that is kept, without secrets.
+    """
+
+    identity: RequestIdentity
+    reply_to_repetitions: Callable[[Any], bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One management call.
 
@@ -40,12 +49,14 @@ class Call:
         call_id: the id under which the call stands in logs and in the audit trail.
         address: the caller's address; None over a UNIX socket.
         remaining: what is left of the deadline, now; None without one.
+        request: what the caller calls this request; None if it has no `request_id`.
     """
 
     caller: Principal
     call_id: str
     address: Address | None
     remaining: Callable[[], timedelta | None]
+    request: Request | None
 
     def in_workspace(self, workspace_id: str, name: object) -> None:
         """Answer for what is in another workspace as for what does not exist (promise G8).
@@ -83,31 +94,14 @@ class Call:
             credential, position, now = found.credential, looked_up.position, looked_up.now
         caller = identify(credential, self.address, now, position)
         return ConfirmedCall(
-            caller, self.call_id, self.address, self.remaining, position, seen.workspace
+            caller,
+            self.call_id,
+            self.address,
+            self.remaining,
+            self.request,
+            position,
+            seen.workspace,
         )
-
-    async def creating(
-        self,
-        database: Database,
-        transaction: Callable[[Writes, "ConfirmedCall"], Awaitable[Result]],
-    ) -> Result:
-        """Run and commit what creates, for the call as it is confirmed at the beginning.
-
-        The caller and its workspace stay as they are until the end: once the revocation of the
-        caller's key, or whatever else takes something from the caller, has returned, nothing comes
-        into being by that any more.
-        """
-
-        async def confirmed(writes: Writes) -> Result:
-            return await transaction(writes, await self.confirm(writes))
-
-        credential = self.caller.credential
-        held = Held(
-            workspace=credential.workspace_internal_id,
-            user=credential.user.internal_id,
-            key=credential.key.internal_id,
-        )
-        return await database.writing(confirmed, within=self.remaining(), holding=held)
 
     async def lock(
         self,
@@ -149,6 +143,7 @@ class Call:
             actor_email=self.caller.user.email or "",
             client_address="" if self.address is None else str(self.address),
             call_id=self.call_id,
+            request_id="" if self.request is None else self.request.identity.request_id,
             change=dict(change),
         )
 

@@ -15,10 +15,10 @@ from keywright.domain.errors import (
 from keywright.domain.identity import mint_id
 from keywright.domain.listing import Listed
 from keywright.domain.names import ID_RULE, GrantName, RoleName, UserName, WorkspaceName, is_id
-from keywright.domain.position import Position
 from keywright.domain.resources import covers, is_resource
 from keywright.domain.token import Entropy
 from keywright.service.call import Call, ConfirmedCall
+from keywright.service.mutation import Committed, Mutated, changing, creating
 from keywright.service.visibility import visible_grant, visible_role, visible_user
 from keywright.storage.authority import Change, ChangeKind
 from keywright.storage.database import Database, Reads, Writes
@@ -48,21 +48,15 @@ class GrantQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangedGrant:
-    """A grant after it was given or taken away, and the position of that."""
-
-    grant: GrantRecord
-    position: Position
-
-
-@dataclass(frozen=True, slots=True)
 class Grants:
     """The use cases of grants."""
 
     database: Database
     entropy: Entropy
 
-    async def create(self, call: Call, parent: WorkspaceName, spec: GrantSpec) -> ChangedGrant:
+    async def create(
+        self, call: Call, parent: WorkspaceName, spec: GrantSpec
+    ) -> Committed[GrantRecord]:
         """Give a user a role on a resource, of at most what the caller may do there."""
         call.in_workspace(parent.workspace, parent)
         if spec.grant_id and not is_id(spec.grant_id):
@@ -73,7 +67,7 @@ class Grants:
             )
         grant_id = spec.grant_id or mint_id(self.entropy)
 
-        async def transaction(writes: Writes, confirmed: ConfirmedCall) -> ChangedGrant:
+        async def transaction(writes: Writes, confirmed: ConfirmedCall) -> Mutated[GrantRecord]:
             user = await _grantee(writes.read, confirmed, spec.user, spec.resource)
             if user.resource and not covers(user.resource, spec.resource):
                 raise invalid_field(
@@ -103,9 +97,9 @@ class Grants:
             )
             # It takes nothing away, so nobody waits; but caches may hold what the user may do.
             change = Change(ChangeKind.USER, user.internal_id)
-            return ChangedGrant(created, await writes.authority.advance([change]))
+            return Mutated(created, confirmed.position, [change])
 
-        return await call.creating(self.database, transaction)
+        return await creating(self.database, call, transaction)
 
     async def get(self, call: Call, name: GrantName) -> GrantRecord:
         """One grant."""
@@ -121,10 +115,10 @@ class Grants:
             only = await _filter(reads, call, query)
             return await reads.grants.list(parent.workspace, only, after=after, limit=limit)
 
-    async def delete(self, call: Call, name: GrantName) -> ChangedGrant:
+    async def delete(self, call: Call, name: GrantName) -> Committed[GrantRecord]:
         """Take a grant away: a narrowing (DESIGN section 5), of the user who has it."""
 
-        async def transaction(writes: Writes) -> ChangedGrant:
+        async def transaction(writes: Writes) -> Mutated[GrantRecord]:
             found = await visible_grant(writes.read, call, name)
             confirmed = await call.lock(writes, users=[found.user.internal_id])
             again = await visible_grant(writes.read, confirmed, name)
@@ -137,9 +131,9 @@ class Grants:
                 confirmed.event("DeleteGrant", name, before=_described(again))
             )
             change = Change(ChangeKind.USER, again.user.internal_id)
-            return ChangedGrant(again, await writes.authority.advance([change]))
+            return Mutated(again, confirmed.position, [change])
 
-        return await self.database.writing(transaction, within=call.remaining())
+        return await changing(self.database, call, transaction)
 
 
 async def _grantee(reads: Reads, call: Call, name: UserName, resource: str) -> User:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypeVar
 
 from keywright.domain import access, creation
 from keywright.domain import permissions as p
@@ -10,14 +11,14 @@ from keywright.domain.authority import authority_of
 from keywright.domain.errors import NotFound, Reason, ServiceError, permission_missing
 from keywright.domain.keys import Key, KeyAt, KeyState
 from keywright.domain.names import KeyName, WorkspaceName
-from keywright.domain.position import Position
 from keywright.domain.token import TokenFormat
 from keywright.service.call import Call, ConfirmedCall, altered, check_etag, moves_history
-from keywright.service.key_creation import CreatedKey, check_form
+from keywright.service.key_creation import ShownKey, check_form
 from keywright.service.key_records import changeable, described
 from keywright.service.key_requests import KeyQuery, KeyUpdate
 from keywright.service.key_update import check_update, updated
 from keywright.service.minting import Mint
+from keywright.service.mutation import Committed, Mutated, changing
 from keywright.service.visibility import key_filter, owner_of, visible_key
 from keywright.storage.authority import Change, ChangeKind
 from keywright.storage.database import Database, Reads, Writes
@@ -26,22 +27,11 @@ from keywright.storage.keys import KeyFilter
 _REVOCABLE = frozenset(KeyState) - {KeyState.REVOKED}
 
 Write = Callable[[Writes, ConfirmedCall, KeyAt], Awaitable[bool]]
+Told = TypeVar("Told")
 
 
-@dataclass(frozen=True, slots=True)
-class ChangedKey:
-    """A key after a change, and the position of the change."""
-
-    key: KeyAt
-    position: Position
-
-
-@dataclass(frozen=True, slots=True)
-class RevokedKeys:
-    """How many keys were revoked, and the position of that."""
-
-    count: int
-    position: Position
+def _as_it_is(after: KeyAt) -> KeyAt:
+    return after
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +44,7 @@ class KeyChanges:
 
     async def update(
         self, call: Call, name: KeyName, update: KeyUpdate, *, etag: str = ""
-    ) -> ChangedKey:
+    ) -> Committed[KeyAt]:
         """Change what is told of a key, or what it may do.
 
         What would widen it is allowed as far as a creation would be; anything else to whoever
@@ -73,11 +63,11 @@ class KeyChanges:
             await writes.audit.insert(confirmed.event("UpdateKey", name, **change))
             return moves_history(change)
 
-        return await self._change(call, name, etag, write)
+        return await self._change(call, name, etag, write, _as_it_is)
 
     async def rotate(
         self, call: Call, name: KeyName, *, grace: timedelta, etag: str = ""
-    ) -> CreatedKey:
+    ) -> Committed[ShownKey]:
         """Give a key a new secret; the old token stands for `grace`, never longer than the key.
 
         Of calls at the same time one wins: whoever finds another secret than it came for has lost.
@@ -88,6 +78,9 @@ class KeyChanges:
         async with self.database.reading() as reads:
             came_for = (await visible_key(reads, call, name)).key.prefix
         minted = await self.mint.secret()
+
+        def shown(after: KeyAt) -> ShownKey:
+            return ShownKey(after, self.token_format.render(minted.token(after.key.environment)))
 
         async def write(writes: Writes, confirmed: ConfirmedCall, found: KeyAt) -> bool:
             if found.key.prefix != came_for:
@@ -115,23 +108,21 @@ class KeyChanges:
             )
             return True
 
-        rotated = await self._change(call, name, etag, write)
-        token = self.token_format.render(minted.token(rotated.key.key.environment))
-        return CreatedKey(rotated.key, token, rotated.position)
+        return await self._change(call, name, etag, write, shown)
 
-    async def disable(self, call: Call, name: KeyName, *, etag: str = "") -> ChangedKey:
+    async def disable(self, call: Call, name: KeyName, *, etag: str = "") -> Committed[KeyAt]:
         """Disable a key until it is enabled again."""
         return await self._set_state(call, name, etag, "DisableKey", KeyState.DISABLED)
 
-    async def enable(self, call: Call, name: KeyName, *, etag: str = "") -> ChangedKey:
+    async def enable(self, call: Call, name: KeyName, *, etag: str = "") -> Committed[KeyAt]:
         """Enable a key again; who does must have all that it may do."""
         return await self._set_state(call, name, etag, "EnableKey", KeyState.ACTIVE)
 
-    async def revoke(self, call: Call, name: KeyName, *, etag: str = "") -> ChangedKey:
+    async def revoke(self, call: Call, name: KeyName, *, etag: str = "") -> Committed[KeyAt]:
         """Revoke a key, for good. Revoking it again changes nothing and is no error."""
         return await self._set_state(call, name, etag, "RevokeKey", KeyState.REVOKED)
 
-    async def delete(self, call: Call, name: KeyName, *, etag: str = "") -> ChangedKey:
+    async def delete(self, call: Call, name: KeyName, *, etag: str = "") -> Committed[KeyAt]:
         """Delete a key with its record; one that still stands is dead with it."""
 
         async def write(writes: Writes, confirmed: ConfirmedCall, found: KeyAt) -> bool:
@@ -140,11 +131,11 @@ class KeyChanges:
             await writes.audit.insert(confirmed.event("DeleteKey", name, before=before))
             return True
 
-        return await self._change(call, name, etag, write)
+        return await self._change(call, name, etag, write, _as_it_is)
 
     async def revoke_many(
         self, call: Call, parent: WorkspaceName, query: KeyQuery, *, validate_only: bool
-    ) -> RevokedKeys:
+    ) -> Committed[int]:
         """Revoke every key that matches and that the caller's permissions cover, in one revision.
 
         The calling key is among them, if it matches.
@@ -154,29 +145,29 @@ class KeyChanges:
             async with self.database.reading() as reads:
                 only = await _revocable(reads, call, query)
                 count = 0 if only is None else await reads.keys.count(parent.workspace, only)
-                return RevokedKeys(count, await reads.position())
+                return Committed(count, await reads.position())
 
-        async def transaction(writes: Writes) -> RevokedKeys:
+        async def transaction(writes: Writes) -> Mutated[int]:
             # The workspace is locked instead of each key: there can be any number of them.
             workspace = call.caller.credential.workspace_internal_id
             confirmed = await call.lock(writes, workspaces=[workspace])
             only = await _revocable(writes.read, confirmed, query)
             keys = {} if only is None else await writes.keys.lock(parent.workspace, only)
             if not keys:
-                return RevokedKeys(0, confirmed.position)
+                return Mutated(0, confirmed.position)
             await writes.keys.set_state(list(keys), KeyState.REVOKED)
             names = [str(KeyName(parent.workspace, key_id)) for key_id in keys.values()]
             await writes.audit.insert_each(
                 confirmed.event("RevokeKey", "", after={"state": KeyState.REVOKED}), names
             )
             changes = [Change(ChangeKind.KEY, key) for key in keys]
-            return RevokedKeys(len(keys), await writes.authority.advance(changes))
+            return Mutated(len(keys), confirmed.position, changes)
 
-        return await self.database.writing(transaction, within=call.remaining())
+        return await changing(self.database, call, transaction)
 
     async def _set_state(
         self, call: Call, name: KeyName, etag: str, action: str, state: KeyState
-    ) -> ChangedKey:
+    ) -> Committed[KeyAt]:
         async def write(writes: Writes, confirmed: ConfirmedCall, found: KeyAt) -> bool:
             if found.key.stored_state is state:
                 return False
@@ -194,17 +185,24 @@ class KeyChanges:
             )
             return True
 
-        return await self._change(call, name, etag, write)
+        return await self._change(call, name, etag, write, _as_it_is)
 
-    async def _change(self, call: Call, name: KeyName, etag: str, write: Write) -> ChangedKey:
+    async def _change(
+        self,
+        call: Call,
+        name: KeyName,
+        etag: str,
+        write: Write,
+        told: Callable[[KeyAt], Told],
+    ) -> Committed[Told]:
         """The transaction that changes one key (DESIGN section 5).
 
         1. Find the key. 2. Lock what the decision rests on, in `LOCK_ORDER`. 3. Check the caller,
-        and read the key, again. 4. Write, with the audit event. 5. Advance the history, if `write`
-        says that authority changed. 6. Commit.
+        and read the key, again. 4. Write, with the audit event; `write` says whether authority
+        changed. `mutation` goes on from there.
         """
 
-        async def transaction(writes: Writes) -> ChangedKey:
+        async def transaction(writes: Writes) -> Mutated[Told]:
             found = await visible_key(writes.read, call, name)
             key = found.key.internal_id
             confirmed = await call.lock(writes, keys=[key])
@@ -214,12 +212,10 @@ class KeyChanges:
             check_etag(etag, found.key)
             moved = await write(writes, confirmed, found)
             after = await writes.read.keys.get(name.workspace, name.key) or found
-            if not moved:  # an earlier caller may still be waiting for this position
-                return ChangedKey(after, confirmed.position)
-            change = Change(ChangeKind.KEY, key)
-            return ChangedKey(after, await writes.authority.advance([change]))
+            changes = [Change(ChangeKind.KEY, key)] if moved else []
+            return Mutated(told(after), confirmed.position, changes)
 
-        return await self.database.writing(transaction, within=call.remaining())
+        return await changing(self.database, call, transaction)
 
 
 def refuse_in(found: KeyAt, *states: KeyState) -> None:

@@ -6,13 +6,12 @@ from keywright.domain import creation
 from keywright.domain import permissions as p
 from keywright.domain.access import covers_key
 from keywright.domain.directory import User, Workspace
-from keywright.domain.errors import Reason, ServiceError, already_exists, invalid_field
+from keywright.domain.errors import NotFound, Reason, ServiceError, already_exists, invalid_field
 from keywright.domain.identity import mint_id
 from keywright.domain.keys import Key, KeyAt, KeyState, Narrowing
 from keywright.domain.names import ID_RULE, KeyName, WorkspaceName, is_id
 from keywright.domain.permissions import check_known
 from keywright.domain.policy import expiry
-from keywright.domain.position import Position
 from keywright.domain.secret import Secret
 from keywright.domain.text import check_display_name, check_labels
 from keywright.domain.token import TokenFormat
@@ -20,6 +19,7 @@ from keywright.service.call import Call, ConfirmedCall
 from keywright.service.key_records import described
 from keywright.service.key_requests import KeySpec
 from keywright.service.minting import Mint, MintedSecret
+from keywright.service.mutation import Committed, Mutated, creating
 from keywright.service.visibility import key_owner, visible_role
 from keywright.storage.database import Database, Reads, Writes
 from keywright.storage.key_changes import NewKey
@@ -31,12 +31,11 @@ _MADE_MEANWHILE = {Reason.RESOURCE_ALREADY_EXISTS, Reason.POLICY_KEY_LIMIT_REACH
 
 
 @dataclass(frozen=True, slots=True)
-class CreatedKey:
+class ShownKey:
     """A key with its token, which is shown this once (promise G9); None: it was there already."""
 
     key: KeyAt
     token: Secret[str] | None
-    position: Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class KeyCreation:
     mint: Mint
     token_format: TokenFormat
 
-    async def create(self, call: Call, parent: WorkspaceName, spec: KeySpec) -> CreatedKey:
+    async def create(self, call: Call, parent: WorkspaceName, spec: KeySpec) -> Committed[ShownKey]:
         """Create a key for the caller, or for another user as far as the caller may.
 
         1. Check what needs no database. 2. Mint and hash the secret, outside the transaction:
@@ -58,12 +57,12 @@ class KeyCreation:
         minted = await self.mint.secret()
         numbered = replace(spec, key_id=spec.key_id or mint_id(self.mint.entropy))
 
-        async def transaction(writes: Writes, confirmed: ConfirmedCall) -> CreatedKey:
+        async def transaction(writes: Writes, confirmed: ConfirmedCall) -> Mutated[ShownKey]:
             return await self._create(writes, confirmed, numbered, minted)
 
-        return await call.creating(self.database, transaction)
+        return await creating(self.database, call, transaction)
 
-    async def ensure(self, call: Call, parent: WorkspaceName, spec: KeySpec) -> CreatedKey:
+    async def ensure(self, call: Call, parent: WorkspaceName, spec: KeySpec) -> Committed[ShownKey]:
         """Create a key unless there is one of that id: then return it, without a token.
 
         Of calls at the same time one creates it, and the others find it.
@@ -72,18 +71,26 @@ class KeyCreation:
             ServiceError: RESOURCE_ALREADY_EXISTS: it has other attributes, or is over.
         """
         self._check(call, parent, spec)
-        existing = await self._existing(call, parent, spec)
-        if existing is not None:
-            return existing
-        try:
-            return await self.create(call, parent, spec)
-        except ServiceError as error:
-            if error.reason not in _MADE_MEANWHILE:
-                raise
-            existing = await self._existing(call, parent, spec)
-            if existing is None:  # made meanwhile, and deleted again
-                raise
-            return existing
+        async with self.database.reading() as reads:
+            there = await self._existing(reads, call, parent, spec)
+            if there is not None and call.request is None:
+                return Committed(ShownKey(there, None), await reads.position())
+        made_meanwhile = None
+        if there is None:
+            try:
+                return await self.create(call, parent, spec)
+            except ServiceError as error:
+                if error.reason not in _MADE_MEANWHILE:
+                    raise
+                made_meanwhile = error
+
+        async def transaction(writes: Writes, confirmed: ConfirmedCall) -> Mutated[ShownKey]:
+            found = await self._existing(writes.read, confirmed, parent, spec)
+            if found is None:  # deleted again
+                raise made_meanwhile or NotFound(str(KeyName(parent.workspace, spec.key_id)))
+            return Mutated(ShownKey(found, None), confirmed.position)
+
+        return await creating(self.database, call, transaction)
 
     def _check(self, call: Call, parent: WorkspaceName, spec: KeySpec) -> None:
         call.in_workspace(parent.workspace, parent)
@@ -93,7 +100,7 @@ class KeyCreation:
 
     async def _create(
         self, writes: Writes, call: ConfirmedCall, spec: KeySpec, minted: MintedSecret
-    ) -> CreatedKey:
+    ) -> Mutated[ShownKey]:
         workspace = call.workspace
         owner = await key_owner(writes.read, call, spec.user)
         creation.check_permission(call.caller, owner.user, spec.resource, workspace.key_policy)
@@ -130,28 +137,27 @@ class KeyCreation:
         )
         created = await writes.keys.insert(new, event)
         token = self.token_format.render(minted.token(environment))
-        return CreatedKey(created, token, call.position)
+        return Mutated(ShownKey(created, token), call.position)
 
     async def _existing(
-        self, call: Call, parent: WorkspaceName, spec: KeySpec
-    ) -> CreatedKey | None:
+        self, reads: Reads, call: Call, parent: WorkspaceName, spec: KeySpec
+    ) -> KeyAt | None:
         """The key of that id, if there is one, and if it is the one that is asked for."""
         name = KeyName(parent.workspace, spec.key_id)
-        async with self.database.reading() as reads:
-            found = await reads.keys.get(name.workspace, name.key)
-            if found is None:
-                return None
-            owner = await key_owner(reads, call, spec.user)
-            if not covers_key(call.caller, found.key):
-                raise already_exists("key_id", "a key with this id exists already")
-            if found.state in _OVER:
-                raise already_exists("key_id", f"{name} exists, and is {found.state.lower()}")
-            differs = _differences(found.key, spec, owner.user)
-            if differs:
-                raise already_exists(
-                    "key_id", f"{name} exists with another {', '.join(differs)}", differs=differs
-                )
-            return CreatedKey(found, None, await reads.position())
+        found = await reads.keys.get(name.workspace, name.key)
+        if found is None:
+            return None
+        owner = await key_owner(reads, call, spec.user)
+        if not covers_key(call.caller, found.key):
+            raise already_exists("key_id", "a key with this id exists already")
+        if found.state in _OVER:
+            raise already_exists("key_id", f"{name} exists, and is {found.state.lower()}")
+        differs = _differences(found.key, spec, owner.user)
+        if differs:
+            raise already_exists(
+                "key_id", f"{name} exists with another {', '.join(differs)}", differs=differs
+            )
+        return found
 
 
 async def check_count(writes: Writes, workspace: Workspace, owner: User) -> None:

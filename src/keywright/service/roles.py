@@ -16,10 +16,10 @@ from keywright.domain.errors import (
 from keywright.domain.listing import Listed
 from keywright.domain.names import ID_RULE, RoleName, WorkspaceName, is_id
 from keywright.domain.permissions import PermissionSet, check_known, is_pattern
-from keywright.domain.position import Position
 from keywright.domain.text import check_description, check_display_name
 from keywright.service.admins import check_admin_remains_without_role, is_admin
 from keywright.service.call import Call, ConfirmedCall, altered, check_etag, moves_history
+from keywright.service.mutation import Committed, Mutated, changing, creating
 from keywright.service.visibility import role_record
 from keywright.storage.authority import Change, ChangeKind
 from keywright.storage.database import Database, Reads, Writes
@@ -50,20 +50,14 @@ class RoleUpdate:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangedRole:
-    """A role after a change, and the position of the change."""
-
-    role: RoleRecord
-    position: Position
-
-
-@dataclass(frozen=True, slots=True)
 class Roles:
     """The use cases of roles."""
 
     database: Database
 
-    async def create(self, call: Call, parent: WorkspaceName, spec: RoleSpec) -> ChangedRole:
+    async def create(
+        self, call: Call, parent: WorkspaceName, spec: RoleSpec
+    ) -> Committed[RoleRecord]:
         """Make a role of permissions that the caller has."""
         call.in_workspace(parent.workspace, parent)
         call.require(p.ROLES_MANAGE)
@@ -71,7 +65,7 @@ class Roles:
             raise invalid_field("role_id", f"must be {ID_RULE}")
         _check_form(spec)
 
-        async def transaction(writes: Writes, confirmed: ConfirmedCall) -> ChangedRole:
+        async def transaction(writes: Writes, confirmed: ConfirmedCall) -> Mutated[RoleRecord]:
             confirmed.require(p.ROLES_MANAGE)
             workspace = confirmed.workspace
             check_known(spec.permissions, workspace.permission_catalog, "role.permissions")
@@ -90,9 +84,9 @@ class Roles:
             await writes.audit.insert(
                 confirmed.event("CreateRole", created.name, after=_described(created))
             )
-            return ChangedRole(created, confirmed.position)
+            return Mutated(created, confirmed.position)
 
-        return await call.creating(self.database, transaction)
+        return await creating(self.database, call, transaction)
 
     async def get(self, call: Call, name: RoleName) -> RoleRecord:
         """One role: the caller's own, or any for who may read roles."""
@@ -113,7 +107,7 @@ class Roles:
 
     async def update(
         self, call: Call, name: RoleName, update: RoleUpdate, *, etag: str = ""
-    ) -> ChangedRole:
+    ) -> Committed[RoleRecord]:
         """Change a role, and at once what everybody who has it may do."""
         _check_form(update.values)
 
@@ -143,7 +137,7 @@ class Roles:
 
         return await self._change(call, name, etag, write)
 
-    async def delete(self, call: Call, name: RoleName, *, etag: str = "") -> ChangedRole:
+    async def delete(self, call: Call, name: RoleName, *, etag: str = "") -> Committed[RoleRecord]:
         """Delete a role that nobody has."""
 
         async def write(
@@ -171,12 +165,12 @@ class Roles:
         name: RoleName,
         etag: str,
         write: Callable[[Writes, ConfirmedCall, RoleRecord], Awaitable[Sequence[Change]]],
-    ) -> ChangedRole:
+    ) -> Committed[RoleRecord]:
         """The transaction that changes one role (DESIGN section 5); steps as for a user."""
         call.in_workspace(name.workspace, name)
         call.require(p.ROLES_MANAGE)
 
-        async def transaction(writes: Writes) -> ChangedRole:
+        async def transaction(writes: Writes) -> Mutated[RoleRecord]:
             found = await role_record(writes.read, call, name)
             # The workspace, too: who creates by a permission of this role holds that, and two
             # roles must not stop making admins at once.
@@ -195,11 +189,9 @@ class Roles:
             check_etag(etag, found)
             changes = await write(writes, confirmed, found)
             after = await writes.read.roles.record(name.workspace, name.role) or found
-            if not changes:  # an earlier caller may still be waiting for this position
-                return ChangedRole(after, confirmed.position)
-            return ChangedRole(after, await writes.authority.advance(changes))
+            return Mutated(after, confirmed.position, changes)
 
-        return await self.database.writing(transaction, within=call.remaining())
+        return await changing(self.database, call, transaction)
 
 
 def _check_form(spec: RoleSpec) -> None:

@@ -24,11 +24,11 @@ from keywright.domain.names import (
     UserName,
     WorkspaceName,
 )
-from keywright.domain.position import Position
 from keywright.domain.roles import WITHOUT_ROLE, Role
 from keywright.domain.token import Entropy
 from keywright.service.admins import check_admin_remains, is_admin
 from keywright.service.call import Call, ConfirmedCall, altered, check_etag, moves_history
+from keywright.service.mutation import Committed, Mutated, changing, creating
 from keywright.service.user_requests import UserSpec, UserUpdate, check_form, described
 from keywright.service.visibility import is_named, visible_role, visible_user
 from keywright.storage.authority import Change, ChangeKind
@@ -41,21 +41,13 @@ _NAMED_MAX_COUNT = 5
 
 
 @dataclass(frozen=True, slots=True)
-class ChangedUser:
-    """A user after a change, and the position of the change."""
-
-    user: User
-    position: Position
-
-
-@dataclass(frozen=True, slots=True)
 class Users:
     """The use cases of users."""
 
     database: Database
     entropy: Entropy
 
-    async def create(self, call: Call, parent: WorkspaceName, spec: UserSpec) -> ChangedUser:
+    async def create(self, call: Call, parent: WorkspaceName, spec: UserSpec) -> Committed[User]:
         """Create a user with a role that is at most the caller's own authority.
 
         With `resource`: a service user of that resource, without a role; who manages the resource
@@ -66,7 +58,7 @@ class Users:
         check_form(spec)
         user_id = spec.user_id or mint_id(self.entropy)
 
-        async def transaction(writes: Writes, confirmed: ConfirmedCall) -> ChangedUser:
+        async def transaction(writes: Writes, confirmed: ConfirmedCall) -> Mutated[User]:
             _may_create(confirmed, spec)
             role = WITHOUT_ROLE
             if not spec.resource:
@@ -90,9 +82,9 @@ class Users:
             await writes.audit.insert(
                 confirmed.event("CreateUser", created.name, after=described(created))
             )
-            return ChangedUser(created, confirmed.position)
+            return Mutated(created, confirmed.position)
 
-        return await call.creating(self.database, transaction)
+        return await creating(self.database, call, transaction)
 
     async def get(self, call: Call, name: UserName) -> User:
         """One user: oneself, or whom the caller may know of."""
@@ -113,7 +105,7 @@ class Users:
 
     async def update(
         self, call: Call, name: UserName, update: UserUpdate, *, etag: str = ""
-    ) -> ChangedUser:
+    ) -> Committed[User]:
         """Change a user. A lower role narrows all of its credentials at once."""
         check_form(update.values, changing=update.fields)
 
@@ -132,17 +124,17 @@ class Users:
 
         return await self._change(call, name, etag, write)
 
-    async def disable(self, call: Call, name: UserName, *, etag: str = "") -> ChangedUser:
+    async def disable(self, call: Call, name: UserName, *, etag: str = "") -> Committed[User]:
         """Disable a user: all its keys are dead when this returns. Never the last admin."""
         return await self._set_state(call, name, etag, State.DISABLED)
 
-    async def enable(self, call: Call, name: UserName, *, etag: str = "") -> ChangedUser:
+    async def enable(self, call: Call, name: UserName, *, etag: str = "") -> Committed[User]:
         """Enable a user again, and with it its keys that stand by themselves."""
         return await self._set_state(call, name, etag, State.ACTIVE)
 
     async def delete(
         self, call: Call, name: UserName, *, force: bool, etag: str = ""
-    ) -> ChangedUser:
+    ) -> Committed[User]:
         """Delete a user with its grants; with `force` revoke the keys that it still has.
 
         The records of its keys stay, and keep who it was.
@@ -178,7 +170,9 @@ class Users:
 
         return await self._change(call, name, etag, write)
 
-    async def _set_state(self, call: Call, name: UserName, etag: str, state: State) -> ChangedUser:
+    async def _set_state(
+        self, call: Call, name: UserName, etag: str, state: State
+    ) -> Committed[User]:
         async def write(writes: Writes, confirmed: ConfirmedCall, user: User) -> Sequence[Change]:
             _manages(confirmed, user)
             if user.state is state:
@@ -206,18 +200,18 @@ class Users:
         name: UserName,
         etag: str,
         write: Callable[[Writes, ConfirmedCall, User], Awaitable[Sequence[Change]]],
-    ) -> ChangedUser:
+    ) -> Committed[User]:
         """The transaction that changes one user (DESIGN section 5).
 
         1. Find the user. 2. Lock what the decision rests on, in `LOCK_ORDER`; the workspace too,
         so that two admins cannot disable each other at once. 3. Check the caller, and read the
-        user, again. 4. Write, with the audit event. 5. Advance the history. 6. Commit.
+        user, again. 4. Write, with the audit event. `mutation` goes on from there.
         """
         call.in_workspace(name.workspace, name)
         if not (is_named(call.caller.user, name) or call.caller.resources_with(p.KEYS_BOUND)):
             call.require(p.USERS_MANAGE)
 
-        async def transaction(writes: Writes) -> ChangedUser:
+        async def transaction(writes: Writes) -> Mutated[User]:
             found = await visible_user(writes.read, call, name)
             confirmed = await call.lock(
                 writes,
@@ -232,11 +226,9 @@ class Users:
             check_etag(etag, user)
             changes = await write(writes, confirmed, user)
             after = await writes.read.users.get(name.workspace, found.user_id) or user
-            if not changes:  # an earlier caller may still be waiting for this position
-                return ChangedUser(after, confirmed.position)
-            return ChangedUser(after, await writes.authority.advance(changes))
+            return Mutated(after, confirmed.position, changes)
 
-        return await self.database.writing(transaction, within=call.remaining())
+        return await changing(self.database, call, transaction)
 
 
 def _may_create(call: Call, spec: UserSpec) -> None:

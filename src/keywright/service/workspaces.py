@@ -21,10 +21,10 @@ from keywright.domain.errors import (
 )
 from keywright.domain.listing import Listed
 from keywright.domain.names import ID_RULE, WorkspaceName, is_id
-from keywright.domain.position import Position
 from keywright.domain.text import check_email
 from keywright.service.bootstrap import FIRST_ADMIN
 from keywright.service.call import Call, ConfirmedCall, altered, check_etag, moves_history
+from keywright.service.mutation import Committed, Mutated, changing, creating
 from keywright.service.workspace_requests import (
     FIELDS,
     WorkspaceSpec,
@@ -38,12 +38,11 @@ from keywright.storage.users import NewUser
 
 
 @dataclass(frozen=True, slots=True)
-class ChangedWorkspace:
-    """A workspace after a change, its first admin if one was made, and the change's position."""
+class CreatedWorkspace:
+    """A workspace, and its first admin if one was named."""
 
     workspace: Workspace
-    position: Position
-    admin: User | None = None
+    admin: User | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class Workspaces:
 
     database: Database
 
-    async def create(self, call: Call, spec: WorkspaceSpec) -> ChangedWorkspace:
+    async def create(self, call: Call, spec: WorkspaceSpec) -> Committed[CreatedWorkspace]:
         """Create a workspace, with its first admin if one is named."""
         call.require(p.WORKSPACES_MANAGE)
         if not is_id(spec.workspace_id):
@@ -64,7 +63,9 @@ class Workspaces:
             WorkspaceUpdate(FIELDS if spec.environments else FIELDS - {"environments"}, spec),
         )
 
-        async def transaction(writes: Writes, confirmed: ConfirmedCall) -> ChangedWorkspace:
+        async def transaction(
+            writes: Writes, confirmed: ConfirmedCall
+        ) -> Mutated[CreatedWorkspace]:
             confirmed.require(p.WORKSPACES_MANAGE)
             workspace = await writes.workspaces.insert(spec.workspace_id)
             if workspace is None:
@@ -84,9 +85,9 @@ class Workspaces:
                 await writes.audit.insert(
                     confirmed.event("CreateUser", admin.name, workspace_id=spec.workspace_id)
                 )
-            return ChangedWorkspace(created, confirmed.position, admin)
+            return Mutated(CreatedWorkspace(created, admin), confirmed.position)
 
-        return await call.creating(self.database, transaction)
+        return await creating(self.database, call, transaction)
 
     async def get(self, call: Call, name: WorkspaceName) -> Workspace:
         """One workspace: the caller's own, or any for operators."""
@@ -105,7 +106,7 @@ class Workspaces:
 
     async def update(
         self, call: Call, name: WorkspaceName, update: WorkspaceUpdate, *, etag: str = ""
-    ) -> ChangedWorkspace:
+    ) -> Committed[Workspace]:
         """Change what a workspace asks of its keys, or is called.
 
         The policy counts for every key that is created or changed after it.
@@ -138,15 +139,21 @@ class Workspaces:
 
         return await self._change(call, name, etag, p.WORKSPACE_MANAGE, write)
 
-    async def disable(self, call: Call, name: WorkspaceName, *, etag: str = "") -> ChangedWorkspace:
+    async def disable(
+        self, call: Call, name: WorkspaceName, *, etag: str = ""
+    ) -> Committed[Workspace]:
         """Disable a workspace: no credential of its users stands when this returns."""
         return await self._set_state(call, name, etag, State.DISABLED)
 
-    async def enable(self, call: Call, name: WorkspaceName, *, etag: str = "") -> ChangedWorkspace:
+    async def enable(
+        self, call: Call, name: WorkspaceName, *, etag: str = ""
+    ) -> Committed[Workspace]:
         """Enable a workspace again."""
         return await self._set_state(call, name, etag, State.ACTIVE)
 
-    async def delete(self, call: Call, name: WorkspaceName, *, etag: str = "") -> ChangedWorkspace:
+    async def delete(
+        self, call: Call, name: WorkspaceName, *, etag: str = ""
+    ) -> Committed[Workspace]:
         """Delete a disabled workspace with all that is in it; the audit trail stays."""
 
         async def write(
@@ -174,7 +181,7 @@ class Workspaces:
 
     async def _set_state(
         self, call: Call, name: WorkspaceName, etag: str, state: State
-    ) -> ChangedWorkspace:
+    ) -> Committed[Workspace]:
         async def write(
             writes: Writes, confirmed: ConfirmedCall, found: Workspace
         ) -> Sequence[Change]:
@@ -203,13 +210,13 @@ class Workspaces:
         etag: str,
         permission: str,
         write: Callable[[Writes, ConfirmedCall, Workspace], Awaitable[Sequence[Change]]],
-    ) -> ChangedWorkspace:
+    ) -> Committed[Workspace]:
         """The transaction that changes one workspace (DESIGN section 5); steps as for a user."""
         if not call.caller.may(p.WORKSPACES_MANAGE):
             call.in_workspace(name.workspace, name)
             call.require(permission)
 
-        async def transaction(writes: Writes) -> ChangedWorkspace:
+        async def transaction(writes: Writes) -> Mutated[Workspace]:
             found = await _visible(writes.read, call, name)
             confirmed = await call.lock(writes, workspaces=[found.internal_id])
             found = await _visible(writes.read, confirmed, name)
@@ -218,11 +225,9 @@ class Workspaces:
             check_etag(etag, found)
             changes = await write(writes, confirmed, found)
             after = await writes.read.workspaces.get(name.workspace) or found
-            if not changes:  # an earlier caller may still be waiting for this position
-                return ChangedWorkspace(after, confirmed.position)
-            return ChangedWorkspace(after, await writes.authority.advance(changes))
+            return Mutated(after, confirmed.position, changes)
 
-        return await self.database.writing(transaction, within=call.remaining())
+        return await changing(self.database, call, transaction)
 
 
 async def _visible(reads: Reads, call: Call, name: WorkspaceName) -> Workspace:

@@ -19,12 +19,13 @@ class AuditEvent:
     actor_email: str = ""
     client_address: str = ""
     call_id: str = ""
+    request_id: str = ""
     change: dict[str, Any] = field(default_factory=dict)
 
 
 _COLUMNS = """
     (workspace_id, action, resource, actor, credential, actor_email, client_address, call_id,
-     change)
+     request_id, change)
 """
 
 
@@ -45,6 +46,7 @@ def values(event: AuditEvent) -> tuple[object, ...]:
         event.actor_email,
         event.client_address,
         event.call_id,
+        event.request_id,
         event.change,
     )
 
@@ -65,6 +67,7 @@ class AuditWriter:
         given[2] = resources
         await self._connection.execute(
             f"INSERT INTO keywright.audit_event {_COLUMNS} "
-            "SELECT $1, $2, resource, $4, $5, $6, $7, $8, $9 FROM unnest($3::text[]) AS resource",
+            "SELECT $1, $2, resource, $4, $5, $6, $7, $8, $9, $10 "
+            "FROM unnest($3::text[]) AS resource",
             *given,
         )

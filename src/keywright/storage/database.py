@@ -35,6 +35,7 @@ from keywright.storage.installation import InstallationReader, InstallationWrite
 from keywright.storage.key_changes import KeyWriter
 from keywright.storage.keys import KeyReader
 from keywright.storage.last_use import LastUseWriter
+from keywright.storage.request_ids import RequestIdWriter
 from keywright.storage.roles import RoleReader, RoleWriter
 from keywright.storage.users import UserReader, UserWriter
 from keywright.storage.workspaces import WorkspaceReader, WorkspaceWriter
@@ -90,6 +91,7 @@ class Writes:
         self.installation = InstallationWriter(connection)
         self.keys = KeyWriter(connection)
         self.last_use = LastUseWriter(connection)
+        self.requests = RequestIdWriter(connection)
         self.roles = RoleWriter(connection)
         self.users = UserWriter(connection)
         self.workspaces = WorkspaceWriter(connection)

@@ -143,7 +143,7 @@ def outcome_unknown() -> Unavailable:
     return Unavailable(
         Reason.DATABASE_UNAVAILABLE,
         "the connection to the database was lost while the change was being committed: it may or "
-        "may not have happened; read the resource before trying again",
+        "may not have happened; repeat it with the same request_id, or read the resource first",
     )
 
 

@@ -129,4 +129,4 @@ class Rpc:
     def call(self) -> Call:
         """What the use case is told of this call. Management only: there is always a caller."""
         assert self.caller is not None, "the caller interceptor comes first"  # noqa: S101
-        return Call(self.caller, self.call_id, self.peer, self.remaining)
+        return Call(self.caller, self.call_id, self.peer, self.remaining, request=None)

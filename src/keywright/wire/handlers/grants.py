@@ -1,16 +1,19 @@
 """GrantService."""
 
+from google.protobuf.message import Message
+
+from keywright.domain.directory import GrantRecord
 from keywright.domain.names import GrantName, RoleName, UserName, WorkspaceName
 from keywright.service.grants import GrantQuery, GrantSpec
 from keywright.v1 import grant_service_pb2 as pb
 from keywright.wire import convert, replies
+from keywright.wire.mutations import mutate
 from keywright.wire.paging import page
 from keywright.wire.rpc import Rpc
 
 
 async def create_grant(rpc: Rpc, request: pb.CreateGrantRequest) -> pb.CreateGrantResponse:
     """CreateGrant."""
-    convert.refuse_unimplemented(request, "request_id")
     parent = WorkspaceName.parse(request.parent, "parent")
     spec = GrantSpec(
         user=UserName.parse(request.grant.user, "grant.user"),
@@ -18,9 +21,12 @@ async def create_grant(rpc: Rpc, request: pb.CreateGrantRequest) -> pb.CreateGra
         role=RoleName.parse(request.grant.role, "grant.role"),
         grant_id=request.grant_id,
     )
-    created = await rpc.services.grants.create(rpc.call, parent, spec)
-    return pb.CreateGrantResponse(
-        grant=replies.grant(created.grant), revision=rpc.services.seal.revision(created.position)
+    return await mutate(
+        rpc,
+        request,
+        pb.CreateGrantResponse,
+        lambda call: rpc.services.grants.create(call, parent, spec),
+        _told,
     )
 
 
@@ -51,14 +57,18 @@ async def list_grants(rpc: Rpc, request: pb.ListGrantsRequest) -> pb.ListGrantsR
 
 async def delete_grant(rpc: Rpc, request: pb.DeleteGrantRequest) -> pb.DeleteGrantResponse:
     """DeleteGrant."""
-    convert.refuse_unimplemented(request, "request_id")
     name = GrantName.parse(request.name, "name")
-    deleted = await rpc.services.grants.delete(rpc.call, name)
-    return pb.DeleteGrantResponse(
-        grant=replies.grant(deleted.grant),
-        revision=rpc.services.seal.revision(deleted.position),
-        waited=replies.NOT_WAITED,
+    return await mutate(
+        rpc,
+        request,
+        pb.DeleteGrantResponse,
+        lambda call: rpc.services.grants.delete(call, name),
+        _told,
     )
+
+
+def _told(grant: GrantRecord) -> dict[str, Message]:
+    return {"grant": replies.grant(grant)}
 
 
 HANDLERS = {

@@ -4,36 +4,39 @@ from keywright.domain.errors import invalid_field
 from keywright.domain.keys import KeyOrder, RateLimit
 from keywright.domain.names import KeyName, WorkspaceName
 from keywright.domain.token import is_prefix
+from keywright.service.key_creation import ShownKey
 from keywright.service.key_requests import KeyQuery, KeySpec, Sorting
 from keywright.v1 import key_service_pb2 as pb
 from keywright.v1.key_pb2 import Key, KeyFilter
 from keywright.wire import convert, replies
+from keywright.wire.mutations import mutate
 from keywright.wire.paging import page
 from keywright.wire.rpc import Rpc
 
 
 async def create_key(rpc: Rpc, request: pb.CreateKeyRequest) -> pb.CreateKeyResponse:
     """CreateKey."""
-    convert.refuse_unimplemented(request, "request_id")
     parent = WorkspaceName.parse(request.parent, "parent")
-    created = await rpc.services.key_creation.create(rpc.call, parent, _new(request))
-    return pb.CreateKeyResponse(
-        key=replies.key(created.key),
-        token=replies.token(created.token),
-        revision=rpc.services.seal.revision(created.position),
+    asked = _new(request)
+    return await mutate(
+        rpc,
+        request,
+        pb.CreateKeyResponse,
+        lambda call: rpc.services.key_creation.create(call, parent, asked),
+        shown,
     )
 
 
 async def ensure_key(rpc: Rpc, request: pb.EnsureKeyRequest) -> pb.EnsureKeyResponse:
     """EnsureKey."""
-    convert.refuse_unimplemented(request, "request_id")
     parent = WorkspaceName.parse(request.parent, "parent")
-    ensured = await rpc.services.key_creation.ensure(rpc.call, parent, _new(request))
-    return pb.EnsureKeyResponse(
-        key=replies.key(ensured.key),
-        token=replies.token(ensured.token),
-        revision=rpc.services.seal.revision(ensured.position),
-        created=ensured.token is not None,
+    asked = _new(request)
+    return await mutate(
+        rpc,
+        request,
+        pb.EnsureKeyResponse,
+        lambda call: rpc.services.key_creation.ensure(call, parent, asked),
+        lambda ensured: {**shown(ensured), "created": ensured.token is not None},
     )
 
 
@@ -70,6 +73,11 @@ async def list_keys(rpc: Rpc, request: pb.ListKeysRequest) -> pb.ListKeysRespons
     return pb.ListKeysResponse(
         keys=found.entries, next_page_token=found.next_page_token, total_size=total
     )
+
+
+def shown(made: ShownKey) -> dict[str, Key | str]:
+    """What is told of a key with its token."""
+    return {"key": replies.key(made.key), "token": replies.token(made.token)}
 
 
 def _new(request: pb.CreateKeyRequest | pb.EnsureKeyRequest) -> KeySpec:

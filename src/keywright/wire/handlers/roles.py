@@ -1,24 +1,28 @@
 """RoleService."""
 
+from google.protobuf.message import Message
+
+from keywright.domain.directory import RoleRecord
 from keywright.domain.names import RoleName, WorkspaceName
 from keywright.service.roles import FIELDS, RoleSpec, RoleUpdate
 from keywright.v1 import role_service_pb2 as pb
 from keywright.v1.role_pb2 import Role
-from keywright.wire import convert, replies
+from keywright.wire import replies
 from keywright.wire.masks import changing
+from keywright.wire.mutations import mutate
 from keywright.wire.paging import page
 from keywright.wire.rpc import Rpc
 
 
 async def create_role(rpc: Rpc, request: pb.CreateRoleRequest) -> pb.CreateRoleResponse:
     """CreateRole."""
-    convert.refuse_unimplemented(request, "request_id")
     parent = WorkspaceName.parse(request.parent, "parent")
-    created = await rpc.services.roles.create(
-        rpc.call, parent, _spec(request.role, request.role_id)
-    )
-    return pb.CreateRoleResponse(
-        role=replies.role(created.role), revision=rpc.services.seal.revision(created.position)
+    return await mutate(
+        rpc,
+        request,
+        pb.CreateRoleResponse,
+        lambda call: rpc.services.roles.create(call, parent, _spec(request.role, request.role_id)),
+        _told,
     )
 
 
@@ -44,28 +48,27 @@ async def list_roles(rpc: Rpc, request: pb.ListRolesRequest) -> pb.ListRolesResp
 
 async def update_role(rpc: Rpc, request: pb.UpdateRoleRequest) -> pb.UpdateRoleResponse:
     """UpdateRole."""
-    convert.refuse_unimplemented(request, "request_id")
     name = RoleName.parse(request.role.name, "role.name")
     fields = changing(request.role, request.update_mask, FIELDS)
-    changed = await rpc.services.roles.update(
-        rpc.call, name, RoleUpdate(fields, _spec(request.role)), etag=request.role.etag
-    )
-    return pb.UpdateRoleResponse(
-        role=replies.role(changed.role),
-        revision=rpc.services.seal.revision(changed.position),
-        waited=replies.NOT_WAITED,
+    update = RoleUpdate(fields, _spec(request.role))
+    return await mutate(
+        rpc,
+        request,
+        pb.UpdateRoleResponse,
+        lambda call: rpc.services.roles.update(call, name, update, etag=request.role.etag),
+        _told,
     )
 
 
 async def delete_role(rpc: Rpc, request: pb.DeleteRoleRequest) -> pb.DeleteRoleResponse:
     """DeleteRole."""
-    convert.refuse_unimplemented(request, "request_id")
     name = RoleName.parse(request.name, "name")
-    deleted = await rpc.services.roles.delete(rpc.call, name, etag=request.etag)
-    return pb.DeleteRoleResponse(
-        role=replies.role(deleted.role),
-        revision=rpc.services.seal.revision(deleted.position),
-        waited=replies.NOT_WAITED,
+    return await mutate(
+        rpc,
+        request,
+        pb.DeleteRoleResponse,
+        lambda call: rpc.services.roles.delete(call, name, etag=request.etag),
+        _told,
     )
 
 
@@ -77,6 +80,10 @@ def _spec(role: Role, role_id: str = "") -> RoleSpec:
         permissions=tuple(role.permissions),
         may_hold_keys=role.may_hold_keys,
     )
+
+
+def _told(role: RoleRecord) -> dict[str, Message]:
+    return {"role": replies.role(role)}
 
 
 HANDLERS = {

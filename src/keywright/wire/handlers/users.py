@@ -1,25 +1,28 @@
 """UserService."""
 
-from keywright.domain.directory import UserFilter
+from google.protobuf.message import Message
+
+from keywright.domain.directory import User, UserFilter
 from keywright.domain.names import UserName, WorkspaceName
 from keywright.service.user_requests import FIELDS, UserSpec, UserUpdate
+from keywright.v1 import user_pb2
 from keywright.v1 import user_service_pb2 as pb
-from keywright.v1.user_pb2 import User
 from keywright.wire import convert, replies
 from keywright.wire.masks import changing
+from keywright.wire.mutations import mutate
 from keywright.wire.paging import page
 from keywright.wire.rpc import Rpc
 
 
 async def create_user(rpc: Rpc, request: pb.CreateUserRequest) -> pb.CreateUserResponse:
     """CreateUser."""
-    convert.refuse_unimplemented(request, "request_id")
     parent = WorkspaceName.parse(request.parent, "parent")
-    created = await rpc.services.users.create(
-        rpc.call, parent, _spec(request.user, request.user_id)
-    )
-    return pb.CreateUserResponse(
-        user=replies.user(created.user), revision=rpc.services.seal.revision(created.position)
+    return await mutate(
+        rpc,
+        request,
+        pb.CreateUserResponse,
+        lambda call: rpc.services.users.create(call, parent, _spec(request.user, request.user_id)),
+        _told,
     )
 
 
@@ -46,56 +49,55 @@ async def list_users(rpc: Rpc, request: pb.ListUsersRequest) -> pb.ListUsersResp
 
 async def update_user(rpc: Rpc, request: pb.UpdateUserRequest) -> pb.UpdateUserResponse:
     """UpdateUser."""
-    convert.refuse_unimplemented(request, "request_id")
     name = UserName.parse(request.user.name, "user.name")
     fields = changing(request.user, request.update_mask, FIELDS)
-    changed = await rpc.services.users.update(
-        rpc.call, name, UserUpdate(fields, _spec(request.user)), etag=request.user.etag
-    )
-    return pb.UpdateUserResponse(
-        user=replies.user(changed.user),
-        revision=rpc.services.seal.revision(changed.position),
-        waited=replies.NOT_WAITED,
+    update = UserUpdate(fields, _spec(request.user))
+    return await mutate(
+        rpc,
+        request,
+        pb.UpdateUserResponse,
+        lambda call: rpc.services.users.update(call, name, update, etag=request.user.etag),
+        _told,
     )
 
 
 async def disable_user(rpc: Rpc, request: pb.DisableUserRequest) -> pb.DisableUserResponse:
     """DisableUser."""
-    convert.refuse_unimplemented(request, "request_id")
     name = UserName.parse(request.name, "name")
-    changed = await rpc.services.users.disable(rpc.call, name, etag=request.etag)
-    return pb.DisableUserResponse(
-        user=replies.user(changed.user),
-        revision=rpc.services.seal.revision(changed.position),
-        waited=replies.NOT_WAITED,
+    return await mutate(
+        rpc,
+        request,
+        pb.DisableUserResponse,
+        lambda call: rpc.services.users.disable(call, name, etag=request.etag),
+        _told,
     )
 
 
 async def enable_user(rpc: Rpc, request: pb.EnableUserRequest) -> pb.EnableUserResponse:
     """EnableUser."""
-    convert.refuse_unimplemented(request, "request_id")
     name = UserName.parse(request.name, "name")
-    changed = await rpc.services.users.enable(rpc.call, name, etag=request.etag)
-    return pb.EnableUserResponse(
-        user=replies.user(changed.user), revision=rpc.services.seal.revision(changed.position)
+    return await mutate(
+        rpc,
+        request,
+        pb.EnableUserResponse,
+        lambda call: rpc.services.users.enable(call, name, etag=request.etag),
+        _told,
     )
 
 
 async def delete_user(rpc: Rpc, request: pb.DeleteUserRequest) -> pb.DeleteUserResponse:
     """DeleteUser."""
-    convert.refuse_unimplemented(request, "request_id")
     name = UserName.parse(request.name, "name")
-    changed = await rpc.services.users.delete(
-        rpc.call, name, force=request.force, etag=request.etag
-    )
-    return pb.DeleteUserResponse(
-        user=replies.user(changed.user),
-        revision=rpc.services.seal.revision(changed.position),
-        waited=replies.NOT_WAITED,
+    return await mutate(
+        rpc,
+        request,
+        pb.DeleteUserResponse,
+        lambda call: rpc.services.users.delete(call, name, force=request.force, etag=request.etag),
+        _told,
     )
 
 
-def _spec(user: User, user_id: str = "") -> UserSpec:
+def _spec(user: user_pb2.User, user_id: str = "") -> UserSpec:
     return UserSpec(
         user_id=user_id,
         kind=convert.user_kind(user.kind),
@@ -118,6 +120,10 @@ def _filter(request: pb.ListUsersRequest) -> UserFilter:
         labels=convert.labels(request.filter.labels),
         search=request.filter.search,
     )
+
+
+def _told(user: User) -> dict[str, Message]:
+    return {"user": replies.user(user)}
 
 
 HANDLERS = {

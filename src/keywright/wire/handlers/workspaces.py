@@ -1,12 +1,16 @@
 """WorkspaceService."""
 
-from keywright.domain.directory import KeyCreation, KeyPolicy
+from google.protobuf.message import Message
+
+from keywright.domain.directory import KeyCreation, KeyPolicy, Workspace
 from keywright.domain.names import WorkspaceName
 from keywright.service.workspace_requests import FIELDS, WorkspaceSpec, WorkspaceUpdate
+from keywright.service.workspaces import CreatedWorkspace
 from keywright.v1 import workspace_pb2
 from keywright.v1 import workspace_service_pb2 as pb
 from keywright.wire import convert, replies
 from keywright.wire.masks import changing
+from keywright.wire.mutations import mutate
 from keywright.wire.paging import page
 from keywright.wire.rpc import Rpc
 
@@ -15,13 +19,13 @@ async def create_workspace(
     rpc: Rpc, request: pb.CreateWorkspaceRequest
 ) -> pb.CreateWorkspaceResponse:
     """CreateWorkspace."""
-    convert.refuse_unimplemented(request, "request_id")
     spec = _spec(request.workspace, request.workspace_id, request.admin_email)
-    created = await rpc.services.workspaces.create(rpc.call, spec)
-    return pb.CreateWorkspaceResponse(
-        workspace=replies.workspace(created.workspace),
-        admin=None if created.admin is None else replies.user(created.admin),
-        revision=rpc.services.seal.revision(created.position),
+    return await mutate(
+        rpc,
+        request,
+        pb.CreateWorkspaceResponse,
+        lambda call: rpc.services.workspaces.create(call, spec),
+        _created,
     )
 
 
@@ -49,17 +53,17 @@ async def update_workspace(
     rpc: Rpc, request: pb.UpdateWorkspaceRequest
 ) -> pb.UpdateWorkspaceResponse:
     """UpdateWorkspace."""
-    convert.refuse_unimplemented(request, "request_id")
     name = WorkspaceName.parse(request.workspace.name, "workspace.name")
     update = WorkspaceUpdate(
         changing(request.workspace, request.update_mask, FIELDS), _spec(request.workspace)
     )
     etag = request.workspace.etag
-    changed = await rpc.services.workspaces.update(rpc.call, name, update, etag=etag)
-    return pb.UpdateWorkspaceResponse(
-        workspace=replies.workspace(changed.workspace),
-        revision=rpc.services.seal.revision(changed.position),
-        waited=replies.NOT_WAITED,
+    return await mutate(
+        rpc,
+        request,
+        pb.UpdateWorkspaceResponse,
+        lambda call: rpc.services.workspaces.update(call, name, update, etag=etag),
+        _changed,
     )
 
 
@@ -67,13 +71,13 @@ async def disable_workspace(
     rpc: Rpc, request: pb.DisableWorkspaceRequest
 ) -> pb.DisableWorkspaceResponse:
     """DisableWorkspace."""
-    convert.refuse_unimplemented(request, "request_id")
     name = WorkspaceName.parse(request.name, "name")
-    changed = await rpc.services.workspaces.disable(rpc.call, name, etag=request.etag)
-    return pb.DisableWorkspaceResponse(
-        workspace=replies.workspace(changed.workspace),
-        revision=rpc.services.seal.revision(changed.position),
-        waited=replies.NOT_WAITED,
+    return await mutate(
+        rpc,
+        request,
+        pb.DisableWorkspaceResponse,
+        lambda call: rpc.services.workspaces.disable(call, name, etag=request.etag),
+        _changed,
     )
 
 
@@ -81,12 +85,13 @@ async def enable_workspace(
     rpc: Rpc, request: pb.EnableWorkspaceRequest
 ) -> pb.EnableWorkspaceResponse:
     """EnableWorkspace."""
-    convert.refuse_unimplemented(request, "request_id")
     name = WorkspaceName.parse(request.name, "name")
-    changed = await rpc.services.workspaces.enable(rpc.call, name, etag=request.etag)
-    return pb.EnableWorkspaceResponse(
-        workspace=replies.workspace(changed.workspace),
-        revision=rpc.services.seal.revision(changed.position),
+    return await mutate(
+        rpc,
+        request,
+        pb.EnableWorkspaceResponse,
+        lambda call: rpc.services.workspaces.enable(call, name, etag=request.etag),
+        _changed,
     )
 
 
@@ -94,14 +99,23 @@ async def delete_workspace(
     rpc: Rpc, request: pb.DeleteWorkspaceRequest
 ) -> pb.DeleteWorkspaceResponse:
     """DeleteWorkspace."""
-    convert.refuse_unimplemented(request, "request_id")
     name = WorkspaceName.parse(request.name, "name")
-    deleted = await rpc.services.workspaces.delete(rpc.call, name, etag=request.etag)
-    return pb.DeleteWorkspaceResponse(
-        workspace=replies.workspace(deleted.workspace),
-        revision=rpc.services.seal.revision(deleted.position),
-        waited=replies.NOT_WAITED,
+    return await mutate(
+        rpc,
+        request,
+        pb.DeleteWorkspaceResponse,
+        lambda call: rpc.services.workspaces.delete(call, name, etag=request.etag),
+        _changed,
     )
+
+
+def _created(made: CreatedWorkspace) -> dict[str, Message]:
+    admin = {} if made.admin is None else {"admin": replies.user(made.admin)}
+    return {**_changed(made.workspace), **admin}
+
+
+def _changed(workspace: Workspace) -> dict[str, Message]:
+    return {"workspace": replies.workspace(workspace)}
 
 
 def _spec(

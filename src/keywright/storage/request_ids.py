@@ -1,0 +1,81 @@
+"""What was committed under which `request_id`, for 24 hours (AIP-155)."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from keywright.domain.identity import RequestIdentity
+from keywright.storage.connection import Connection
+
+KEPT_FOR = timedelta(hours=24)
+_BATCH_COUNT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRequest:
+    """A request that was committed: its digest, and its reply without what is shown once."""
+
+    digest: bytes
+    reply: bytes
+
+
+class RequestIdWriter:
+    """Claims and keeps request ids, in the transaction of what they stand for."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def claim(self, actor: int, identity: RequestIdentity) -> EarlierRequest | None:
+        """Claim an id for a user, by its internal id; what was committed under it, if it is taken.
+
+        Waits for a transaction that has claimed it and is still under way: if that fails, the id is
+        free.
+        """
+        key = (actor, identity.method, identity.request_id)
+        claimed = await self._connection.fetchval(
+            """
+            INSERT INTO keywright.request_id AS r (actor, method, request_id, digest)
+            VALUES ($1, $2, $3, $4)
+            ON CONFLICT ON CONSTRAINT request_id_pkey DO UPDATE
+                SET digest = excluded.digest, reply = '', create_time = now()
+                WHERE r.create_time <= now() - $5::interval
+            RETURNING true
+            """,
+            *key,
+            identity.digest,
+            KEPT_FOR,
+        )
+        if claimed:
+            return None
+        row = await self._connection.fetchrow(
+            "SELECT digest, reply FROM keywright.request_id "
+            "WHERE actor = $1 AND method = $2 AND request_id = $3",
+            *key,
+        )
+        # The conflict has locked the row, so that nobody can have deleted it in between.
+        assert row is not None, "what conflicted is there"  # noqa: S101
+        return EarlierRequest(row["digest"], row["reply"])
+
+    async def keep(self, actor: int, identity: RequestIdentity, reply: bytes) -> None:
+        """Keep the reply for repetitions."""
+        await self._connection.execute(
+            "UPDATE keywright.request_id SET reply = $4 "
+            "WHERE actor = $1 AND method = $2 AND request_id = $3",
+            actor,
+            identity.method,
+            identity.request_id,
+            reply,
+        )
+
+    async def forget(self) -> int:
+        """Delete ids whose time is over, a batch of them; returns how many."""
+        result: str = await self._connection.execute(
+            """
+            DELETE FROM keywright.request_id WHERE (actor, method, request_id) IN (
+                SELECT actor, method, request_id FROM keywright.request_id
+                WHERE create_time <= now() - $1::interval
+                LIMIT $2 FOR UPDATE SKIP LOCKED)
+            """,
+            KEPT_FOR,
+            _BATCH_COUNT,
+        )
+        return int(result.rpartition(" ")[2])

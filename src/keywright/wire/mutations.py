@@ -1,0 +1,55 @@
+"""What the handlers of all mutations share: the reply, and `request_id` (AIP-155)."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
+
+from keywright.domain.identity import RequestIdentity
+from keywright.service.call import Call, Request
+from keywright.service.mutation import Committed, Replayed
+from keywright.wire.replies import NOT_WAITED
+from keywright.wire.rpc import Rpc
+
+Value = TypeVar("Value")
+Reply = TypeVar("Reply", bound=Message)
+
+
+async def mutate(
+    rpc: Rpc,
+    request: Any,
+    reply_type: type[Reply],
+    act: Callable[[Call], Awaitable[Committed[Value]]],
+    told: Callable[[Value], Mapping[str, Any]],
+) -> Reply:
+    """Run the mutation `act`, once for its `request_id`, and make its reply.
+
+    `told` says what the reply tells of what was done, by field. A repetition is told what the first
+    call was, but for a token, which is shown once (promise G9).
+    """
+
+    def reply_to_repetitions(value: Value) -> bytes:
+        kept = reply_type(**told(value))
+        if "token" in reply_type.DESCRIPTOR.fields_by_name:
+            kept.ClearField("token")
+        return kept.SerializeToString()
+
+    call = rpc.call
+    if request.request_id:
+        digest = sha256(request.SerializeToString(deterministic=True)).digest()
+        identity = RequestIdentity(rpc.method.name, request.request_id, digest)
+        call = replace(call, request=Request(identity, reply_to_repetitions))
+    more: dict[str, Any] = {}
+    if "waited" in reply_type.DESCRIPTOR.fields_by_name:
+        more["waited"] = NOT_WAITED
+    try:
+        committed = await act(call)
+    except Replayed as earlier:
+        reply = reply_type.FromString(earlier.reply)
+        revision = rpc.services.seal.revision(earlier.position)
+        reply.MergeFrom(reply_type(replayed=True, revision=revision, **more))
+        return reply
+    revision = rpc.services.seal.revision(committed.position)
+    return reply_type(**told(committed.value), revision=revision, **more)
