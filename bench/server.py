@@ -52,16 +52,16 @@ class Postgres:
 
 
 @asynccontextmanager
-async def postgres() -> AsyncIterator[Postgres]:
+async def postgres(**settings: str) -> AsyncIterator[Postgres]:
     """Run PostgreSQL on an empty directory, durable and with the settings that `dev` gives it.
 
     But for `shared_buffers`: a server of a million keys is given memory for them, as PostgreSQL's
-    manual advises (a quarter of the machine's); `dev` is for a first run.
+    manual advises (a quarter of the machine's); `dev` is for a first run. `settings` are more.
     """
     with _directory_others_may_enter() as directory:
         binaries = locate_binaries(os.environ)
-        settings = {"shared_buffers": "1GB"}
-        postgresql = EmbeddedPostgres(directory / "postgres", binaries, settings=settings)
+        given = {"shared_buffers": "1GB", **settings}
+        postgresql = EmbeddedPostgres(directory / "postgres", binaries, settings=given)
         async with postgresql as dsn:
             yield Postgres(dsn)
 
@@ -80,16 +80,19 @@ class Server:
 
 
 @asynccontextmanager
-async def keywright(dsn: str, **settings: str) -> AsyncIterator[Server]:
+async def keywright(
+    dsn: str, *, source: Path | None = None, **settings: str
+) -> AsyncIterator[Server]:
     """`keywright serve` as it ships, on a database; settings are KEYWRIGHT_... in lower case.
 
     Its access log goes to a file, as it would to a collector: read through a pipe by this process,
-    it would cost the load generator time.
+    it would cost the load generator time. `source` has another build of the program.
     """
     given = {"database_url": dsn, "listen": "127.0.0.1:0", "metrics_listen": "", **settings}
     environ = {
         **{name: value for name, value in os.environ.items() if not name.startswith("KEYWRIGHT_")},
         **{f"KEYWRIGHT_{name.upper()}": value for name, value in given.items()},
+        **({} if source is None else {"PYTHONPATH": str(source)}),
     }
     with tempfile.TemporaryFile() as log:
         argv = [sys.executable, "-m", "keywright", "serve"]

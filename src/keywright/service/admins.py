@@ -1,10 +1,26 @@
-"""The last admin of a workspace stays."""
+"""A workspace has a first admin, and its last one stays."""
 
 from keywright.domain import permissions as p
-from keywright.domain.directory import State, User
+from keywright.domain.directory import State, User, UserKind, Workspace
 from keywright.domain.errors import Reason, ServiceError
 from keywright.domain.roles import Role
-from keywright.storage.database import Reads
+from keywright.storage.database import Reads, Writes
+from keywright.storage.users import NewUser
+
+FIRST_ADMIN = "admin"
+
+
+async def insert_first_admin(writes: Writes, workspace: Workspace, email: str) -> User:
+    """Insert the first admin of a new workspace, and return it."""
+    role = await writes.read.roles.get(workspace.workspace_id, "admin")
+    assert role is not None, "the migrations insert the built-in roles"  # noqa: S101
+    await writes.users.insert(
+        workspace.internal_id,
+        NewUser(FIRST_ADMIN, UserKind.HUMAN, role, email, "Administrator", "", {}),
+    )
+    admin = await writes.read.users.get(workspace.workspace_id, FIRST_ADMIN)
+    assert admin is not None, "inserted above"  # noqa: S101
+    return admin
 
 
 async def check_admin_remains(reads: Reads, without: User) -> None:

@@ -6,22 +6,21 @@ Not reachable over the network: whoever can run this has the database's own cred
 from dataclasses import dataclass
 
 from keywright.domain.creation import check_environment, check_owner
-from keywright.domain.directory import User, UserKind
 from keywright.domain.errors import NotFound, invalid_field
 from keywright.domain.identity import mint_id
 from keywright.domain.keys import Narrowing
 from keywright.domain.names import UserName, is_email, is_id
 from keywright.domain.secret import Secret
 from keywright.domain.token import TokenFormat
+from keywright.service import user_requests, workspace_requests
+from keywright.service.admins import insert_first_admin
 from keywright.service.key_records import described
 from keywright.service.minting import Mint, MintedSecret
 from keywright.storage.audit import AuditEvent
 from keywright.storage.database import Database, Writes
 from keywright.storage.key_changes import NewKey
-from keywright.storage.users import NewUser
 
 _ACTOR = "bootstrap"
-FIRST_ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +50,20 @@ class Bootstrap:
             workspace = await writes.read.workspaces.get(workspace_id)
             if workspace is None or await writes.read.workspaces.has_users(workspace.internal_id):
                 return None
-            role = await writes.read.roles.get(workspace_id, "admin")
-            assert role is not None, "the migrations insert the built-in roles"  # noqa: S101
-            await writes.users.insert(
-                workspace.internal_id,
-                NewUser(FIRST_ADMIN, UserKind.HUMAN, role, email, "Administrator", "", {}),
-            )
-            name = UserName(workspace_id, FIRST_ADMIN)
+            admin = await insert_first_admin(writes, workspace, email)
             if created is not None:
-                await writes.audit.insert(_event(workspace_id, "CreateWorkspace", workspace.name))
-            await writes.audit.insert(_event(workspace_id, "CreateUser", name))
-            return await self._insert_key(writes, name, minted)
+                await writes.audit.insert(
+                    _event(
+                        workspace_id,
+                        "CreateWorkspace",
+                        workspace.name,
+                        after=workspace_requests.described(workspace),
+                    )
+                )
+            await writes.audit.insert(
+                _event(workspace_id, "CreateUser", admin.name, after=user_requests.described(admin))
+            )
+            return await self._insert_key(writes, admin.name, minted)
 
         minted = await self.mint.secret()
         return await self.database.writing(transaction)
@@ -79,7 +81,7 @@ class Bootstrap:
         self, writes: Writes, name: UserName, minted: MintedSecret
     ) -> Secret[str]:
         workspace = await writes.read.workspaces.get(name.workspace)
-        user: User | None = await writes.read.users.get(name.workspace, name.user)
+        user = await writes.read.users.get(name.workspace, name.user)
         if workspace is None or user is None:
             raise NotFound(str(name))
         check_owner(user)

@@ -9,7 +9,6 @@ from keywright.domain.directory import (
     SYSTEM_WORKSPACE,
     State,
     User,
-    UserKind,
     Workspace,
 )
 from keywright.domain.errors import (
@@ -22,9 +21,10 @@ from keywright.domain.errors import (
 from keywright.domain.listing import Listed
 from keywright.domain.names import ID_RULE, WorkspaceName, is_id
 from keywright.domain.text import check_email
-from keywright.service.bootstrap import FIRST_ADMIN
+from keywright.service.admins import insert_first_admin
 from keywright.service.call import Call, ConfirmedCall, altered, check_etag, moves_history
 from keywright.service.mutation import Committed, Mutated, changing, creating
+from keywright.service.user_requests import described as described_user
 from keywright.service.workspace_requests import (
     FIELDS,
     WorkspaceSpec,
@@ -34,7 +34,6 @@ from keywright.service.workspace_requests import (
 )
 from keywright.storage.authority import Change, ChangeKind
 from keywright.storage.database import Database, Reads, Writes
-from keywright.storage.users import NewUser
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,9 @@ class Workspaces:
                 raise already_exists("workspace_id", "a workspace has, or had, this id")
             await writes.workspaces.update(replace(wanted, internal_id=workspace))
             created = await _again(writes.read, spec.workspace_id)
-            admin = await _insert_admin(writes, created, spec.admin_email)
+            admin = None
+            if spec.admin_email:
+                admin = await insert_first_admin(writes, created, spec.admin_email)
             await writes.audit.insert(
                 confirmed.event(
                     "CreateWorkspace",
@@ -83,7 +84,12 @@ class Workspaces:
             )
             if admin is not None:
                 await writes.audit.insert(
-                    confirmed.event("CreateUser", admin.name, workspace_id=spec.workspace_id)
+                    confirmed.event(
+                        "CreateUser",
+                        admin.name,
+                        workspace_id=spec.workspace_id,
+                        after=described_user(admin),
+                    )
                 )
             return Mutated(CreatedWorkspace(created, admin), confirmed.position)
 
@@ -242,18 +248,6 @@ async def _again(reads: Reads, workspace_id: str) -> Workspace:
     if workspace is None:
         raise NotFound(str(WorkspaceName(workspace_id)))
     return workspace
-
-
-async def _insert_admin(writes: Writes, workspace: Workspace, email: str) -> User | None:
-    if not email:
-        return None
-    role = await writes.read.roles.get(workspace.workspace_id, "admin")
-    assert role is not None, "the migrations insert the built-in roles"  # noqa: S101
-    await writes.users.insert(
-        workspace.internal_id,
-        NewUser(FIRST_ADMIN, UserKind.HUMAN, role, email, "Administrator", "", {}),
-    )
-    return await writes.read.users.get(workspace.workspace_id, FIRST_ADMIN)
 
 
 def _refuse_system(name: WorkspaceName) -> None:
