@@ -11,16 +11,10 @@ from keywright.domain.authority import Authority
 from keywright.domain.decision import Asked, Credential, decide, decide_user
 from keywright.domain.directory import Owner, State
 from keywright.domain.errors import Denied, Reason
-from keywright.domain.explanation import (
-    Explanation,
-    Rule,
-    Step,
-    Verdict,
-    explain_key,
-    explain_user,
-)
+from keywright.domain.explanation import Explanation, explain_key, explain_user
 from keywright.domain.keys import KeyState, Narrowing
 from keywright.domain.permissions import CROSSING
+from keywright.domain.steps import Rule, Step, Verdict
 from tests.property.test_authority import PLACES, grants, narrowings, patterns, permissions, roles
 from tests.support.credentials import NOW, credential, user
 

@@ -2,8 +2,8 @@
 
 from keywright.domain.decision import Asked
 from keywright.domain.errors import NotFound, invalid_field
-from keywright.domain.explanation import Step
 from keywright.domain.names import KeyName, UserName, is_id, is_id_or_email
+from keywright.domain.steps import Step
 from keywright.service.explain import Explained
 from keywright.v1 import auth_service_pb2 as pb
 from keywright.v1 import error_reason_pb2
