@@ -497,6 +497,7 @@ async def test_explaining_leaves_no_use_of_the_key_behind(service: Operated) -> 
 
 
 def test_the_contract_has_the_rules_and_verdicts_of_the_domain() -> None:
-    for names, kind in ((pb.AccessRule, Rule), (pb.AccessVerdict, Verdict)):
-        prefix = names.Name(0).removesuffix("UNSPECIFIED")
-        assert [names.Name(each).removeprefix(prefix) for each in names.values()[1:]] == list(kind)
+    for told, kind in ((pb.AccessRule, Rule), (pb.AccessVerdict, Verdict)):
+        unspecified, *names = told.DESCRIPTOR.values_by_name
+        prefix = unspecified.removesuffix("UNSPECIFIED")
+        assert [name.removeprefix(prefix) for name in names] == list(kind)

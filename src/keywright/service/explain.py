@@ -39,7 +39,7 @@ class ExplainAccess:
                 raise NotFound(str(name))
             if found.key.owner_internal_id is None and access.covers_key(call.caller, found.key):
                 return Explained(explain_orphan(found.key), await reads.position())
-            seen = await reads.credentials.of_key(name.workspace, name.key)
+            seen = await reads.credentials.of_key(found.key.internal_id)
         if seen is None or not access.may_explain_key(
             call.caller, seen.credential.key, seen.credential.user
         ):

@@ -1,6 +1,6 @@
 """The one query of `Authenticate`: everything a decision needs, in one snapshot.
 
-And the same query by a key's name, for whoever asks why it is decided as it is.
+And the same of a key's newest secret, for whoever asks why it is decided as it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,6 @@ from keywright.domain.directory import State
 from keywright.domain.position import Position
 from keywright.domain.secret import HashedSecret
 from keywright.storage.authority import HERE, position_of
-from keywright.storage.conditions import in_workspace
 from keywright.storage.connection import Connection
 from keywright.storage.keys import COLUMNS, key_of
 from keywright.storage.users import COLUMNS as USER
@@ -74,13 +73,10 @@ BY_PREFIX = f"""
         SELECT {_COLUMNS}, {GRANTS} {_FROM} WHERE s.prefix = ANY($1::text[])
     ) f ON true
 """
-_BY_NAME = f"""
+_BY_KEY = f"""
     SELECT {_COLUMNS}, {NAMED_GRANTS}, {HERE}, clock_timestamp() AS now
     {_FROM}
-    WHERE s.id = (
-        SELECT max(ns.id) FROM keywright.key nk JOIN keywright.key_secret ns ON ns.key = nk.id
-        WHERE {in_workspace("nk", "$1")} AND nk.key_id = $2
-    )
+    WHERE s.id = (SELECT max(id) FROM keywright.key_secret WHERE key = $1)
 """
 
 
@@ -99,9 +95,12 @@ class CredentialReader:
             found={row["prefix"]: _found(row) for row in rows if row["prefix"] is not None},
         )
 
-    async def of_key(self, workspace_id: str, key_id: str) -> SeenCredential | None:
-        """What the newest secret of a key proves; None if there is no key, or no owner of it."""
-        row = await self._connection.fetchrow(_BY_NAME, workspace_id, key_id)
+    async def of_key(self, key: int) -> SeenCredential | None:
+        """What the newest secret of a key (by internal id) proves; None if it or its user is gone.
+
+        With the names of the user's grants.
+        """
+        row = await self._connection.fetchrow(_BY_KEY, key)
         if row is None:
             return None
         return SeenCredential(position_of(row), row["now"], _found(row).credential)
