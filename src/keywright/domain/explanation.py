@@ -198,40 +198,31 @@ def _giving(user: User, authority: Authority, resource: str, permission: str) ->
     def gives(permissions: PermissionSet) -> bool:
         return can_be_given and permissions.allows(permission)
 
-    granted = any(gives(each.permissions) for each in grants)
-    lacks = f"the role {role.role_id} does not give {permission}"
-    if not role.role_id:
-        lacks = f"the user has no role that could give {permission}"
+    lacks = (
+        f"the role {role.role_id} does not give {permission}"
+        if role.role_id
+        else f"the user has no role that could give {permission}"
+    )
+    reason = None
     if gives(role.permissions):
         verdict, message = Verdict.ALLOWS, f"the role {role.role_id} gives {permission}"
-    elif granted:
+    elif any(gives(each.permissions) for each in grants):
         verdict, message = Verdict.NEUTRAL, f"{lacks}, but a grant does"
-    elif can_be_given:
-        count = f"no grant does on {resource}" if resource else "grants count on a resource only"
-        verdict, message = Verdict.DENIES, f"{lacks}, and {count}"
     else:
-        verdict = Verdict.DENIES
-        message = f"only users of the workspace system may have {permission}: it crosses workspaces"
-    yield Step(
-        Rule.USER_ROLE,
-        verdict,
-        _role_name(user, role),
-        message,
-        tuple(sorted(role.permissions.patterns)),
-        Reason.PERMISSION_MISSING if verdict is Verdict.DENIES else None,
-    )
+        verdict, reason = Verdict.DENIES, Reason.PERMISSION_MISSING
+        count = f"no grant does on {resource}" if resource else "grants count on a resource only"
+        message = f"{lacks}, and {count}"
+        if not can_be_given:
+            message = f"{permission} crosses workspaces: only users of the workspace system have it"
+    patterns = tuple(sorted(role.permissions.patterns))
+    yield Step(Rule.USER_ROLE, verdict, _role_name(user, role), message, patterns, reason)
     for grant in grants:
         yield _grant(user, grant, permission, gives=gives(grant.permissions))
-    if verdict is Verdict.DENIES:
-        elsewhere = {each.resource for each in authority.grants if gives(each.permissions)}
-        if elsewhere:
-            yield Step(
-                Rule.GRANT,
-                Verdict.NEUTRAL,
-                "",
-                f"grants give {permission} on other resources",
-                tuple(sorted(elsewhere)[:_ELSEWHERE_MAX_COUNT]),
-            )
+    elsewhere = {each.resource for each in authority.grants if gives(each.permissions)}
+    if verdict is Verdict.DENIES and elsewhere:
+        message = f"grants give {permission} on other resources"
+        some = tuple(sorted(elsewhere)[:_ELSEWHERE_MAX_COUNT])
+        yield Step(Rule.GRANT, Verdict.NEUTRAL, "", message, some)
 
 
 def _grant(user: User, grant: Grant, permission: str, *, gives: bool) -> Step:
@@ -265,7 +256,7 @@ def _narrowing(key: Key, permission: str) -> list[Step]:
 
 
 def _within(rule: Rule, subject: str, bounds: PermissionSet, permission: str, what: str) -> Step:
-    """The step of `what` narrows a key to `bounds`."""
+    """The step of `what` a key is narrowed to, and of which there are `bounds`."""
     values = tuple(sorted(bounds.patterns))
     if bounds.allows(permission):
         message = f"the key is narrowed to {what}, which cover {permission}"
