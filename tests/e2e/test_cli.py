@@ -354,3 +354,23 @@ async def test_the_client_needs_no_call_to_learn_a_workspace_that_is_given(
             assert client.authenticate(created.token).credential.display_name == "given"
 
     await asyncio.to_thread(use)
+
+
+async def test_why_a_key_may_not_do_something_is_seen_at_a_glance(keywright: Keywright) -> None:
+    await keywright("users", "create", "eve@example.com", "--user-id", "eve", "--role", "member")
+    await keywright(
+        "keys", "create", "--user", "eve", "--key-id", "why", "--scope", "datasets.read"
+    )
+
+    why = await keywright("explain", "why", "datasets.write", "--resource", "projects/abc")
+    assert why.code == 0, "it was explained"
+    first, *lines = why.out.splitlines()
+    assert first == "✗ denied: PERMISSION_MISSING: lacks datasets.write"
+    (decides,) = [line for line in lines if "<- decides" in line]
+    assert "✗ the key is narrowed to its scopes" in decides
+    assert decides.endswith("workspaces/default/keys/why")
+
+    of_user = ("explain", "--user", "eve@example.com", "datasets.write", "-o", "json")
+    assert (await keywright(*of_user)).json["allowed"]
+    for_eve = await keywright("explain", "--user", "nobody", "datasets.write")
+    assert for_eve.code == 5

@@ -68,7 +68,7 @@ BUGS = {
     ),
     "a guest whose keys go on": Bug(
         "domain/decision.py",
-        guard="if not credential.user.role.may_hold_keys:",
+        guard="if not role.may_hold_keys:",
         instead="if False:",
         scenario=test_authenticate.guests,
     ),

@@ -400,9 +400,30 @@ async def _present(world: World, who: Actor, _column: str, *, own: bool) -> Ask:
     return Ask({"token": token})
 
 
+async def _calling_key(_world: World, who: Actor, _column: str) -> Ask:
+    prefix = (who.caller.token or "").rpartition("_")[2][:12]
+    found = await who.admin.do("LookupKey", parent=who.home, prefix=prefix)
+    return Ask({"name": found.key.name, "permission": "datasets.read"})
+
+
+def _of_explanations() -> dict[tuple[str, str], Call]:
+    keys: dict[tuple[str, str], Call] = {
+        ("ExplainAccess", whose): partial(_by_name, whose=whose)
+        for whose in (OWN, ANOTHERS, BOUND, SERVICES, UNBOUND)
+    }
+    return {
+        **keys,
+        ("ExplainAccess", "the calling key"): _calling_key,
+        ("ExplainAccess", "oneself"): _oneself,
+        ("ExplainAccess", "another"): _another,
+        ("ExplainAccess", f"a service user of {PROJECT}"): partial(_service_user, resource=PROJECT),
+    }
+
+
 CALLS: dict[tuple[str, str], Call] = {
     ("Authenticate", "its own token"): partial(_present, own=True),
     ("Authenticate", "another's token"): partial(_present, own=False),
+    **_of_explanations(),
     **_of_keys(),
     **_of_users(),
     **_of_others(),

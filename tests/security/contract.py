@@ -196,8 +196,13 @@ async def good_request(service: Operated, method: Method, *, of: str = ADMIN) ->
 Fields = dict[str, Any] | None
 
 
-async def _of_authentication(service: Operated, method: str, _of: str) -> Fields:
-    return {"token": service.admin_token} if method == "Authenticate" else None
+async def _of_authentication(service: Operated, method: str, of: str) -> Fields:
+    match method:
+        case "Authenticate":
+            return {"token": service.admin_token}
+        case "ExplainAccess":
+            return {"name": (await service.admin.create_key(user=of)).key.name}
+    return None
 
 
 async def _of_keys(service: Operated, method: str, of: str) -> Fields:

@@ -181,6 +181,21 @@ MISSING_CHECKS: dict[str, tuple[Any, str, Callable[..., Any], list[tuple[str, st
         everyone,
         [("DeleteGrant", "one's own")],
     ),
+    "that everybody may have every user explained": (
+        access,
+        "may_explain_user",
+        everyone,
+        [
+            ("ExplainAccess", "another"),
+            ("ExplainAccess", "another's, bound to projects/a"),
+        ],
+    ),
+    "that everybody may have every key explained": (
+        access,
+        "may_explain_key",
+        everyone,
+        [("ExplainAccess", "another's")],
+    ),
     "that everybody sees grants": (
         access,
         "sees_grant",

@@ -12,7 +12,7 @@ from tests.support.service import service
 FIFTYONE = {
     "guests use keys": Bug(
         "domain/decision.py",
-        guard="if not credential.user.role.may_hold_keys:",
+        guard="if not role.may_hold_keys:",
         instead="if False:",
         scenario=test_fiftyone.guests_use_no_keys,
     ),
@@ -30,15 +30,15 @@ FIFTYONE = {
     ),
     "a permission on one dataset counts for all": Bug(
         "domain/authority.py",
-        guard="if resource and resources.covers(grant.resource, resource):",
-        instead="if resource:",
+        guard="if resources.covers(each.resource, resource)]",
+        instead="]",
         scenario=test_fiftyone.dataset_permissions_are_enforced,
     ),
 }
 LABELBOX = {
     "keys of disabled accounts go on": Bug(
         "domain/decision.py",
-        guard="if credential.user.state is not State.ACTIVE:",
+        guard="if user.state is not State.ACTIVE:",
         instead="if False:",
         scenario=test_labelbox.disabled_accounts_have_no_keys,
     ),

@@ -1,12 +1,14 @@
 """What reaches a terminal or a program."""
 
+import io
 import json
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from keywright.cli.output import Output, OutputFormat, visible
+from keywright.cli.output import Branch, Mark, Output, OutputFormat, visible
 from keywright.sdk import FieldViolation, InvalidArgument, RateLimit
 
 TABLE, JSON = Output(OutputFormat.TABLE), Output(OutputFormat.JSON)
@@ -121,3 +123,17 @@ def test_a_program_gets_an_error_as_json_on_stderr(capsys: Captured) -> None:
             "request_id": "r-1",
         }
     }
+
+
+def test_a_tree_is_readable_where_the_terminal_has_ascii_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii", write_through=True))
+    TABLE.tree({}, Branch("no", Mark.BAD, [Branch("yes", Mark.GOOD), Branch("-", Mark.NEITHER)]))
+    assert raw.getvalue().decode("ascii").splitlines() == ["x no", "+-- + yes", "`-- - -"]
+
+
+def test_no_control_character_reaches_the_terminal_in_a_tree(capsys: Captured) -> None:
+    TABLE.tree({}, Branch(HOSTILE, Mark.BAD, [Branch(HOSTILE)]))
+    assert {each for each in capsys.readouterr().out if not each.isprintable()} == {"\n"}

@@ -20,6 +20,8 @@ from keywright.cli import app
 from keywright.cli.exits import ExitCode
 from keywright.v1 import (
     auth_service_pb2,
+    denial_pb2,
+    error_reason_pb2,
     grant_pb2,
     grant_service_pb2,
     key_pb2,
@@ -112,6 +114,20 @@ def keywright(server: Server, monkeypatch: pytest.MonkeyPatch) -> Keywright:
             """parent: 'workspaces/w' key_id: 'ci' key { scopes: 'datasets.read' }
             ttl { seconds: 1209600 }""",
         ),
+        (
+            "explain ci datasets.write --resource projects/abc --required-environment live",
+            ["--client-address", "192.0.2.7"],
+            "ExplainAccess",
+            """name: 'workspaces/w/keys/ci' permission: 'datasets.write' resource: 'projects/abc'
+            required_environment: 'live' client_address: '192.0.2.7'""",
+        ),
+        (
+            "explain --user ann@acme.example datasets.write",
+            [],
+            "ExplainAccess",
+            "name: 'workspaces/w/users/ann@acme.example' permission: 'datasets.write'",
+        ),
+        ("explain --user ann", [], "ExplainAccess", "name: 'workspaces/w/users/ann'"),
         (
             "keys lookup j419xabT5ktr",
             [],
@@ -487,3 +503,85 @@ def test_a_new_workspace_is_shown_with_its_admin(keywright: Keywright, server: S
     document = json.loads(keywright("workspaces create acme -o json").stdout)
     assert set(document) == {"workspace", "admin", "revision"}
     assert document["admin"]["email"] == "ann@acme.example"
+
+
+def step(rule: str, verdict: str, message: str, **more: Any) -> Any:
+    return auth_service_pb2.AccessStep(
+        rule=auth_service_pb2.AccessRule.Value(f"ACCESS_RULE_{rule}"),
+        verdict=auth_service_pb2.AccessVerdict.Value(f"ACCESS_VERDICT_{verdict}"),
+        message=message,
+        **more,
+    )
+
+
+DENIED = auth_service_pb2.ExplainAccessResponse(
+    denial=denial_pb2.Denial(
+        reason=error_reason_pb2.ERROR_REASON_PERMISSION_MISSING, message="lacks a.b"
+    ),
+    steps=[
+        step("CREDENTIAL_STATE", "ALLOWS", "the key is enabled", subject="workspaces/w/keys/ci"),
+        step("KEY_RESOURCE", "NEUTRAL", "the key is not bound"),
+        step("USER_ROLE", "ALLOWS", "the role r gives a.b", values=["a.*", "c"]),
+        step(
+            "KEY_SCOPES",
+            "DENIES",
+            "narrowed \x1b[2J[red]",
+            subject="workspaces/w/keys/ci",
+            values=["c"],
+            reason=error_reason_pb2.ERROR_REASON_PERMISSION_MISSING,
+        ),
+    ],
+)
+
+
+def test_an_explanation_is_a_tree_in_which_the_deciding_rule_is_marked(
+    server: Server, keywright: Keywright
+) -> None:
+    server.replies["ExplainAccess"] = DENIED
+    told = keywright("explain ci a.b --resource projects/a")
+    assert told.exit_code == ExitCode.OK
+    assert told.stdout.splitlines() == [
+        "✗ denied: PERMISSION_MISSING: lacks a.b",
+        "├── does it stand?",
+        "│   └── ✓ the key is enabled",
+        "├── is it used where it may be?",
+        "│   └── · the key is not bound",
+        "└── does it have a.b on projects/a?",
+        "    ├── ✓ the role r gives a.b (a.*, c)",
+        r"    └── ✗ narrowed \x1b[2J[red] (c) <- decides: workspaces/w/keys/ci",
+    ]
+
+
+def test_what_gives_a_permission_decides_where_nothing_denies(
+    server: Server, keywright: Keywright
+) -> None:
+    reply = auth_service_pb2.ExplainAccessResponse(allowed=True, steps=DENIED.steps[:3])
+    server.replies["ExplainAccess"] = reply
+    first, *_, last = keywright("explain ci a.b").stdout.splitlines()
+    assert first == "✓ allowed"
+    assert last.endswith("✓ the role r gives a.b (a.*, c) <- decides")
+
+
+def test_an_explanation_is_a_document_for_programs(server: Server, keywright: Keywright) -> None:
+    server.replies["ExplainAccess"] = DENIED
+    told = json.loads(keywright("explain ci a.b -o json").stdout)
+    assert (told["allowed"], told["denial"]["reason"]) == (False, "PERMISSION_MISSING")
+    assert told["steps"][2] == {
+        "rule": "USER_ROLE",
+        "verdict": "ALLOWS",
+        "subject": "",
+        "values": ["a.*", "c"],
+        "message": "the role r gives a.b",
+        "reason": "",
+    }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["ci", "a.b", "--user", "ann"], ["a.b", "--user", ""], ["", "a.b"], ["ci", "a", "b"]],
+)
+def test_an_explanation_is_of_a_key_or_of_a_user(
+    server: Server, keywright: Keywright, arguments: list[str]
+) -> None:
+    assert keywright("explain", *arguments).exit_code == ExitCode.USAGE
+    assert server.called == []

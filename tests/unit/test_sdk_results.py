@@ -9,7 +9,12 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from keywright.sdk import (
+    AccessExplanation,
+    AccessRule,
+    AccessStep,
+    AccessVerdict,
     CredentialKind,
+    Denial,
     Grant,
     Key,
     KeyCreation,
@@ -30,6 +35,8 @@ from keywright.sdk import (
 from keywright.sdk.reading import read
 from keywright.v1 import (
     auth_service_pb2,
+    denial_pb2,
+    error_reason_pb2,
     grant_pb2,
     key_pb2,
     principal_pb2,
@@ -143,6 +150,8 @@ def test_a_value_newer_than_this_client_is_unknown_and_not_an_error(number: int)
 
 def test_python_and_the_contract_know_the_same_values() -> None:
     for kind, enum, prefix in (
+        (AccessRule, auth_service_pb2.AccessRule, "ACCESS_RULE_"),
+        (AccessVerdict, auth_service_pb2.AccessVerdict, "ACCESS_VERDICT_"),
         (KeyState, key_pb2.KeyState, "KEY_STATE_"),
         (UserKind, user_pb2.UserKind, "USER_KIND_"),
         (UserState, user_pb2.UserState, "USER_STATE_"),
@@ -158,3 +167,50 @@ def test_python_and_the_contract_know_the_same_values() -> None:
 def test_results_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         read(Key, key_pb2.Key()).name = "other"  # type: ignore[misc]
+
+
+def test_an_explanation_is_read_down_to_its_steps() -> None:
+    reply = auth_service_pb2.ExplainAccessResponse(
+        denial=denial_pb2.Denial(
+            reason=error_reason_pb2.ERROR_REASON_PERMISSION_MISSING, missing_permissions=["a.b"]
+        ),
+        steps=[
+            auth_service_pb2.AccessStep(
+                rule=auth_service_pb2.ACCESS_RULE_USER_ROLE,
+                verdict=auth_service_pb2.ACCESS_VERDICT_ALLOWS,
+                values=["a.*"],
+            ),
+            auth_service_pb2.AccessStep(
+                rule=auth_service_pb2.ACCESS_RULE_KEY_SCOPES,
+                verdict=auth_service_pb2.ACCESS_VERDICT_DENIES,
+                reason=error_reason_pb2.ERROR_REASON_PERMISSION_MISSING,
+            ),
+            auth_service_pb2.AccessStep(rule=99, verdict=99, reason=999),  # type: ignore[arg-type]
+        ],
+    )
+    why = read(AccessExplanation, reply)
+    assert why.denial == Denial("PERMISSION_MISSING", "", ("a.b",), {})
+    role, scopes, newer = why.steps
+    assert (role.rule, role.verdict, role.values, role.reason) == (
+        *(AccessRule.USER_ROLE, AccessVerdict.ALLOWS, ("a.*",), ""),
+    )
+    assert scopes.reason == "PERMISSION_MISSING"
+    assert (newer.rule, newer.verdict, newer.reason) == ("UNKNOWN", "UNKNOWN", "UNKNOWN")
+    assert why.deciding is scopes
+
+
+def test_what_decides_is_what_denies_else_what_gives_the_permission() -> None:
+    def explanation(*steps: tuple[AccessRule, AccessVerdict]) -> AccessExplanation:
+        allowed = all(verdict is not AccessVerdict.DENIES for _, verdict in steps)
+        told = tuple(AccessStep(rule, verdict, "", (), "", "") for rule, verdict in steps)
+        return AccessExplanation(allowed, None, told, "")
+
+    state = (AccessRule.USER_STATE, AccessVerdict.ALLOWS)
+    role = (AccessRule.USER_ROLE, AccessVerdict.NEUTRAL)
+    grant = (AccessRule.GRANT, AccessVerdict.ALLOWS)
+    scopes = (AccessRule.KEY_SCOPES, AccessVerdict.DENIES)
+    given = explanation(state, role, grant)
+    assert given.deciding is given.steps[2]
+    denied = explanation(state, role, grant, scopes)
+    assert denied.deciding is denied.steps[3]
+    assert explanation(state).deciding is None

@@ -11,6 +11,7 @@ from keywright.security.hash_pool import HashPool
 from keywright.security.token_hasher import TokenHasher
 from keywright.service.authenticate import Authenticate
 from keywright.service.bootstrap import Bootstrap
+from keywright.service.explain import ExplainAccess
 from keywright.service.grants import Grants
 from keywright.service.installation import Installation
 from keywright.service.key_changes import KeyChanges
@@ -83,6 +84,7 @@ class Parts:
         database, mint = self.database, Mint(self.hasher, system_entropy)
         return Services(
             authenticate=Authenticate(database, self.hasher, self.token_format, self.last_use),
+            explain=ExplainAccess(database),
             grants=Grants(database, system_entropy),
             key_changes=KeyChanges(database, mint, self.token_format),
             key_creation=KeyCreation(database, mint, self.token_format),

@@ -9,6 +9,7 @@ from keywright import __version__
 from keywright.cli import grants, keys, roles, users, workspaces
 from keywright.cli.command import Session, command, shared_options
 from keywright.cli.exits import ExitCode, epilog
+from keywright.cli.explain import explain
 from keywright.sdk.errors import PermissionDenied, Unauthenticated
 
 # Beyond 8 KiB nothing is a token; the server says so.
@@ -89,6 +90,9 @@ def whoami(session: Session) -> None:
     """
     with session.client() as client:
         session.out.record(client.whoami())
+
+
+app.command()(explain)
 
 
 @app.command()

@@ -7,17 +7,20 @@ import dataclasses
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import IO, Any, TypeVar
+from enum import Enum, StrEnum
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from keywright.cli import values
 from keywright.sdk import CreatedKey, EnsuredKey, RateLimit, RotatedKey
 from keywright.sdk.errors import KeywrightError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Item = TypeVar("Item")
 
@@ -30,6 +33,25 @@ class OutputFormat(StrEnum):
 
     TABLE = "table"
     JSON = "json"
+
+
+class Mark(Enum):
+    """What stands before a line of a tree: in Unicode, in ASCII, and its colour."""
+
+    NONE = "", "", ""
+    GOOD = "✓ ", "+ ", "green"
+    BAD = "✗ ", "x ", "red"
+    NEITHER = "· ", "- ", "dim"
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A line of a tree, and what hangs on it; one that matters most is `strong`."""
+
+    text: str
+    mark: Mark = Mark.NONE
+    branches: Sequence["Branch"] = ()
+    strong: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +127,13 @@ class Output:
             _print_table(list(columns), rows, sys.stdout)
         else:
             self.note(f"No {plural}.")
+
+    def tree(self, value: object, root: "Branch") -> None:
+        """A result that a person reads as a tree."""
+        if self.is_json:
+            self.document(value)
+        else:
+            _print_tree(root)
 
     def error(self, error: KeywrightError) -> None:
         """An error, on stderr."""
@@ -191,14 +220,39 @@ def shown(value: object) -> str:
 
 
 def _print_table(header: list[str] | None, rows: Iterable[list[str]], file: IO[str]) -> None:
-    from rich.console import Console  # noqa: PLC0415  not needed for JSON
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415  not needed for JSON
     from rich.text import Text  # noqa: PLC0415
 
-    if isinstance(file, io.TextIOWrapper):  # letters that the terminal lacks are no reason to fail
-        file.reconfigure(errors="backslashreplace")
-    console = Console(file=file, width=None if file.isatty() else _UNFOLDED, highlight=False)
+    console = _console(file)
     table = Table(*(header or ()), box=None, show_header=header is not None, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(visible(text), overflow="fold") for text in row))
     console.print(table)
+
+
+def _print_tree(root: Branch) -> None:
+    from rich.text import Text  # noqa: PLC0415  not needed for JSON
+    from rich.tree import Tree  # noqa: PLC0415
+
+    console = _console(sys.stdout)
+
+    def line(branch: Branch) -> Text:
+        mark, ascii_mark, colour = branch.mark.value
+        text = Text(ascii_mark if console.options.ascii_only else mark, colour)
+        return text.append(visible(branch.text), "bold" if branch.strong else None)
+
+    def grow(tree: Tree, branches: Iterable[Branch]) -> None:
+        for each in branches:
+            grow(tree.add(line(each)), each.branches)
+
+    tree = Tree(line(root))
+    grow(tree, root.branches)
+    console.print(tree)
+
+
+def _console(file: IO[str]) -> "Console":
+    from rich.console import Console  # noqa: PLC0415  not needed for JSON
+
+    if isinstance(file, io.TextIOWrapper):  # letters that the terminal lacks are no reason to fail
+        file.reconfigure(errors="backslashreplace")
+    return Console(file=file, width=None if file.isatty() else _UNFOLDED, highlight=False)

@@ -47,6 +47,22 @@ def sees_user(caller: Principal, user: User) -> bool:
     )
 
 
+def may_explain_user(caller: Principal, user: User) -> bool:
+    """Whether the caller may learn all that decides about `user`: its role, and its grants."""
+    return (
+        user.internal_id == caller.user.internal_id
+        or (caller.may(p.KEYS_ANY) and caller.may(p.USERS_READ))
+        or manages_resource_of(caller, user)
+    )
+
+
+def may_explain_key(caller: Principal, key: Key, owner: User) -> bool:
+    """Whether the caller may learn all that decides about `key`: it calls with it, or sees all."""
+    return key.internal_id == caller.credential.key.internal_id or (
+        covers_key(caller, key) and may_explain_user(caller, owner)
+    )
+
+
 def manages_grants(caller: Principal, user: User, resource: str) -> bool:
     """Whether the caller may give `user` roles on `resource`, and take them away."""
     return caller.may_at(resource, p.GRANTS_MANAGE) or manages_resource_of(caller, user)

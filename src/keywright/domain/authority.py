@@ -33,6 +33,22 @@ class Authority:
         Raises:
             Denied: the key is bound to a resource, and none or another one was named.
         """
+        self.check_bound(resource)
+        permissions = self.role.permissions
+        for grant in self.grants_at(resource):
+            permissions |= grant.permissions
+        if self.narrowing.role is not None:
+            permissions &= self.narrowing.role.permissions
+        if self.narrowing.scopes:
+            permissions &= PermissionSet(self.narrowing.scopes)
+        return permissions
+
+    def check_bound(self, resource: str) -> None:
+        """The key is not bound to a resource, or to one that covers this.
+
+        Raises:
+            Denied: it is, and none or another one was named.
+        """
         bound = self.narrowing.resource
         if bound and not resource:
             raise Denied(
@@ -43,15 +59,12 @@ class Authority:
             raise Denied(
                 Reason.RESOURCE_MISMATCH, "the key is bound to another resource than this one"
             )
-        permissions = self.role.permissions
-        for grant in self.grants:
-            if resource and resources.covers(grant.resource, resource):
-                permissions |= grant.permissions
-        if self.narrowing.role is not None:
-            permissions &= self.narrowing.role.permissions
-        if self.narrowing.scopes:
-            permissions &= PermissionSet(self.narrowing.scopes)
-        return permissions
+
+    def grants_at(self, resource: str) -> list[Grant]:
+        """The grants that count at `resource`; none does in the workspace as such."""
+        if not resource:
+            return []
+        return [each for each in self.grants if resources.covers(each.resource, resource)]
 
     def lacking(self, required: Iterable[str], permissions: PermissionSet) -> list[str]:
         """Those of `required` that are not among `permissions`.

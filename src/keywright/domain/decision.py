@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
 
-from keywright.domain.authority import Authority
-from keywright.domain.directory import State, User
+from keywright.domain.authority import Authority, authority_of
+from keywright.domain.directory import Owner, State, User
 from keywright.domain.errors import Denied, Reason
 from keywright.domain.keys import Address, Key, KeyState
 from keywright.domain.permissions import AUTHENTICATE_ANY, PermissionSet
 from keywright.domain.position import Position
+from keywright.domain.roles import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,23 +116,11 @@ def stands(credential: Credential, now: datetime) -> None:
     Raises:
         Denied: it does not; the reason is told only to whoever proved the right secret.
     """
-    match credential.key.state(now):
-        case KeyState.REVOKED:
-            _deny(Reason.KEY_REVOKED, "the key was revoked")
-        case KeyState.EXPIRED:
-            _deny(Reason.KEY_EXPIRED, "the key has expired")
-        case KeyState.DISABLED:
-            _deny(Reason.KEY_DISABLED, "the key is disabled")
-        case KeyState.ACTIVE:
-            pass
-    if credential.secret_not_after is not None and now >= credential.secret_not_after:
-        _deny(Reason.TOKEN_RETIRED, "a rotation of the key replaced this token")
-    if credential.workspace_state is not State.ACTIVE:
-        _deny(Reason.WORKSPACE_DISABLED, "the workspace is disabled")
-    if credential.user.state is not State.ACTIVE:
-        _deny(Reason.USER_DISABLED, "the user is disabled")
-    if not credential.user.role.may_hold_keys:
-        _deny(Reason.KEYS_NOT_ALLOWED, f"the role {credential.user.role.role_id} may not use keys")
+    check_key(credential.key, now)
+    check_secret(credential, now)
+    check_workspace(credential.workspace_state)
+    check_user(credential.user)
+    check_holding(credential.user.role)
 
 
 def decide(credential: Credential, asked: Asked, now: datetime) -> Principal:
@@ -141,21 +130,20 @@ def decide(credential: Credential, asked: Asked, now: datetime) -> Principal:
         Denied: it is not; no constraint is skipped because the caller left something out.
     """
     stands(credential, now)
-    key = credential.key
-    if asked.required_environment and asked.required_environment != key.environment:
-        _deny(
-            Reason.ENVIRONMENT_MISMATCH,
-            f"the key is for the environment {key.environment}, not {asked.required_environment}",
-        )
-    _check_address(key, asked.client_address)
-    permissions = credential.authority.at(asked.resource)
-    if missing := credential.authority.lacking(asked.required_permissions, permissions):
-        raise Denied(
-            Reason.PERMISSION_MISSING,
-            f"lacks {', '.join(missing)}",
-            details={"missing": ",".join(missing)},
-        )
-    return Principal(credential, permissions, now)
+    check_environment(credential.key, asked.required_environment)
+    check_address(credential.key, asked.client_address)
+    return Principal(credential, _permitted(credential.authority, asked), now)
+
+
+def decide_user(owner: Owner, workspace_state: State, asked: Asked) -> PermissionSet:
+    """All that a user may do on the asked resource, with a key that takes nothing away.
+
+    Raises:
+        Denied: the user, or its workspace, is disabled, or it lacks what is asked.
+    """
+    check_workspace(workspace_state)
+    check_user(owner.user)
+    return _permitted(authority_of(owner), asked)
 
 
 def identify(
@@ -173,19 +161,80 @@ def identify(
         Denied: the credential does not stand, or may not be used from there.
     """
     stands(credential, now)
-    _check_address(credential.key, address)
+    check_address(credential.key, address)
     bound = credential.authority.narrowing.resource
     permissions = PermissionSet() if bound else credential.authority.at("")
     return Principal(credential, permissions, now, position)
 
 
-def _check_address(key: Key, address: Address | None) -> None:
+# The rules one by one, each of which raises `Denied`. An explanation asks them one by one, too.
+
+
+def check_key(key: Key, now: datetime) -> None:
+    """The key stands."""
+    match key.state(now):
+        case KeyState.REVOKED:
+            _deny(Reason.KEY_REVOKED, "the key was revoked")
+        case KeyState.EXPIRED:
+            _deny(Reason.KEY_EXPIRED, "the key has expired")
+        case KeyState.DISABLED:
+            _deny(Reason.KEY_DISABLED, "the key is disabled")
+        case KeyState.ACTIVE:
+            pass
+
+
+def check_secret(credential: Credential, now: datetime) -> None:
+    """The token is the key's newest, or its grace lasts."""
+    if credential.secret_not_after is not None and now >= credential.secret_not_after:
+        _deny(Reason.TOKEN_RETIRED, "a rotation of the key replaced this token")
+
+
+def check_workspace(state: State) -> None:
+    """The workspace is in use."""
+    if state is not State.ACTIVE:
+        _deny(Reason.WORKSPACE_DISABLED, "the workspace is disabled")
+
+
+def check_user(user: User) -> None:
+    """The user may act."""
+    if user.state is not State.ACTIVE:
+        _deny(Reason.USER_DISABLED, "the user is disabled")
+
+
+def check_holding(role: Role) -> None:
+    """The user's role lets it use keys."""
+    if not role.may_hold_keys:
+        _deny(Reason.KEYS_NOT_ALLOWED, f"the role {role.role_id} may not use keys")
+
+
+def check_environment(key: Key, required: str) -> None:
+    """The key is of the environment that is required, if one is."""
+    if required and required != key.environment:
+        _deny(
+            Reason.ENVIRONMENT_MISMATCH,
+            f"the key is for the environment {key.environment}, not {required}",
+        )
+
+
+def check_address(key: Key, address: Address | None) -> None:
+    """The key may be used from there."""
     if not key.narrowing.allowed_networks:
         return
     if address is None:
         _deny(Reason.ADDRESS_REQUIRED, "the key is bound to networks: say client_address")
     if not any(address in network for network in key.narrowing.allowed_networks):
         _deny(Reason.ADDRESS_NOT_ALLOWED, "the key may not be used from this address")
+
+
+def _permitted(authority: Authority, asked: Asked) -> PermissionSet:
+    permissions = authority.at(asked.resource)
+    if missing := authority.lacking(asked.required_permissions, permissions):
+        raise Denied(
+            Reason.PERMISSION_MISSING,
+            f"lacks {', '.join(missing)}",
+            details={"missing": ",".join(missing)},
+        )
+    return permissions
 
 
 def _deny(reason: Reason, message: str) -> NoReturn:

@@ -77,10 +77,15 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a role adds to a user on one resource."""
+    """What a role adds to a user on one resource.
+
+    A decision needs no more than the first two; the ids are there where it is explained.
+    """
 
     resource: str
     permissions: PermissionSet
+    grant_id: str = ""
+    role_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,13 @@ with Client() as client:  # KEYWRIGHT_URI and KEYWRIGHT_API_KEY
 
 from typing import TYPE_CHECKING, Any
 
+from keywright.sdk.access import (
+    AccessExplanation,
+    AccessRule,
+    AccessStep,
+    AccessVerdict,
+    Denial,
+)
 from keywright.sdk.arguments import (
     KeyAttributes,
     KeyChanges,
@@ -66,6 +73,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Aborted",
+    "AccessExplanation",
+    "AccessRule",
+    "AccessStep",
+    "AccessVerdict",
     "AlreadyExists",
     "Cancelled",
     "Client",
@@ -75,6 +86,7 @@ __all__ = [
     "Credential",
     "CredentialKind",
     "DeadlineExceeded",
+    "Denial",
     "EnsuredKey",
     "FailedPrecondition",
     "FieldViolation",

@@ -9,9 +9,11 @@ from typing import Any, Self, TypeVar
 
 import grpc
 
+from keywright.sdk.access import AccessExplanation
 from keywright.sdk.authentication import authenticate
 from keywright.sdk.connection import TlsFiles, open_channel
 from keywright.sdk.credentials import Secret, find_api_key, find_uri
+from keywright.sdk.explanation import explain_access
 from keywright.sdk.flow import Call, Flow, Listing, Surface, operation
 from keywright.sdk.grants import Grants
 from keywright.sdk.keys import Keys
@@ -71,7 +73,7 @@ class Client(Surface):
         channel = open_channel(uri, tls_files=tls_files, allow_plaintext=allow_plaintext)
         self._channel = _Channel(channel, uri, self._api_key, timeout)
         super().__init__(self._channel)
-        names = Names(self._api_key, workspace)
+        names = self._names = Names(self._api_key, workspace)
         self.keys = Keys(self._channel, names)
         self.users = Users(self._channel, names)
         self.roles = Roles(self._channel, names)
@@ -115,6 +117,48 @@ class Client(Surface):
     def whoami(self) -> Flow[Principal]:
         """Who this client's own key proves; needs no permission."""
         return authenticate(self._api_key.reveal())
+
+    @operation
+    def explain_access(
+        self,
+        key: str = "",
+        permission: str = "",
+        *,
+        user: str = "",
+        resource: str = "",
+        required_environment: str = "",
+        client_address: str = "",
+    ) -> Flow[AccessExplanation]:
+        """Why a key, or a user with whatever key, may do something or not, rule by rule.
+
+        It changes nothing and needs no token: it is about the key's newest one.
+
+            why = client.explain_access("ci-deploy", "datasets.write", resource="projects/abc")
+            why = client.explain_access(user="ann@acme.example", permission="datasets.write")
+            if not why.allowed:
+                print(why.denial.reason, why.deciding.message)
+
+        Args:
+            key: by id or full name; or else
+            user: by id, e-mail address or full name.
+            permission: what it is to do; no pattern. Empty: only whether it stands.
+            resource: what it is to act on, as in `authenticate`.
+            required_environment: as in `authenticate`; not for a user.
+            client_address: as in `authenticate`; not for a user.
+
+        Raises:
+            NotFound: there is none, or not all that decides about it is yours to see.
+            ValueError: neither a key nor a user was given, or both.
+        """
+        return explain_access(
+            self._names,
+            key,
+            user,
+            permission,
+            resource=resource,
+            required_environment=required_environment,
+            client_address=client_address,
+        )
 
     def close(self) -> None:
         """Close the connection; calls under way are cancelled."""

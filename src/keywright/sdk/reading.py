@@ -31,8 +31,11 @@ def _value(message: Any, field: str, hint: Any) -> Any:
     value = getattr(message, field)
     if isinstance(hint, UnionType):
         return _convert(value, get_args(hint)[0]) if message.HasField(field) else None
+    enum = message.DESCRIPTOR.fields_by_name[field].enum_type
     if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return _member(hint, message.DESCRIPTOR.fields_by_name[field].enum_type, value)
+        return _member(hint, enum, value)
+    if enum is not None and hint is str:
+        return _member_name(enum, value) if value else ""
     return _convert(value, hint)
 
 
@@ -45,12 +48,19 @@ def _convert(value: Any, hint: Any) -> Any:
         return {entry.permission: entry.description for entry in value.entries}
     if is_dataclass(hint) and isinstance(hint, type):
         return read(hint, value)
+    if get_origin(hint) is tuple and is_dataclass(get_args(hint)[0]):
+        return tuple(_convert(each, get_args(hint)[0]) for each in value)
     container = _CONTAINERS.get(get_origin(hint))
     return value if container is None else container(value)
 
 
 def _member(kind: type[StrEnum], enum: Any, number: int) -> StrEnum:
-    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
-    known = enum.values_by_number.get(number)
-    name = "" if known is None else known.name.removeprefix(prefix)
-    return kind.__members__.get(name, kind("UNKNOWN"))
+    return kind.__members__.get(_member_name(enum, number), kind("UNKNOWN"))
+
+
+def _member_name(enum: Any, number: int) -> str:
+    """Without its prefix."""
+    unspecified, known = enum.values_by_number[0].name, enum.values_by_number.get(number)
+    if known is None:
+        return "UNKNOWN"
+    return str(known.name).removeprefix(unspecified.removesuffix("UNSPECIFIED"))

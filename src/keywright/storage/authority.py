@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import asyncpg
+
 from keywright.domain.position import Position
 from keywright.storage.connection import Connection
 
@@ -25,10 +27,22 @@ class Change:
     internal_id: int
 
 
+# The position, as two more columns of a statement: with the same snapshot as the others.
+HERE = """
+    (SELECT revision FROM keywright.authority_revision) AS revision,
+    (SELECT tag FROM keywright.authority_revision) AS tag
+"""
+
+
 async def position(connection: Connection) -> Position:
     """Where the history stands, as the next statement sees it."""
-    row = await connection.fetchrow("SELECT revision, tag FROM keywright.authority_revision")
+    row = await connection.fetchrow(f"SELECT {HERE}")
     assert row is not None, "the first migration inserts the one row"  # noqa: S101
+    return position_of(row)
+
+
+def position_of(row: asyncpg.Record) -> Position:
+    """The position, from `HERE`."""
     return Position(row["revision"], row["tag"])
 
 

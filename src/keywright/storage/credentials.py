@@ -1,4 +1,7 @@
-"""The one query of `Authenticate`: everything a decision needs, in one snapshot."""
+"""The one query of `Authenticate`: everything a decision needs, in one snapshot.
+
+And the same of a key's newest secret, for whoever asks why it is decided as it is.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +14,11 @@ from keywright.domain.decision import Credential
 from keywright.domain.directory import State
 from keywright.domain.position import Position
 from keywright.domain.secret import HashedSecret
+from keywright.storage.authority import HERE, position_of
 from keywright.storage.connection import Connection
 from keywright.storage.keys import COLUMNS, key_of
 from keywright.storage.users import COLUMNS as USER
-from keywright.storage.users import GRANTS, grants_of, user_of
+from keywright.storage.users import GRANTS, NAMED_GRANTS, grants_of, user_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,23 @@ class LookUp:
     found: Mapping[str, FoundSecret]
 
 
-_FROM_SECRET = f"""
-    SELECT {COLUMNS}, {USER},
+@dataclass(frozen=True, slots=True)
+class SeenCredential:
+    """What a key's newest secret proves, at which position and moment of the database."""
+
+    position: Position
+    now: datetime
+    credential: Credential
+
+
+_COLUMNS = f"""
+           {COLUMNS}, {USER},
            u.email AS owner_email, k.creator_email,
            NULL AS retiring_prefix, NULL::timestamptz AS retire_time, -- of no matter to a decision
            s.id AS secret, s.verifier_tag, s.hash, s.pepper_version, s.not_after,
-           w.id AS workspace, w.state AS workspace_state,
-           {GRANTS}
+           w.id AS workspace, w.state AS workspace_state
+"""
+_FROM = """
     FROM keywright.key_secret s
     JOIN keywright.key k ON k.id = s.key
     JOIN keywright.workspace w ON w.id = k.workspace
@@ -55,7 +69,14 @@ _FROM_SECRET = f"""
 BY_PREFIX = f"""
     SELECT p.revision, p.tag, clock_timestamp() AS now, f.*
     FROM keywright.authority_revision p
-    LEFT JOIN ({_FROM_SECRET} WHERE s.prefix = ANY($1::text[])) f ON true
+    LEFT JOIN (
+        SELECT {_COLUMNS}, {GRANTS} {_FROM} WHERE s.prefix = ANY($1::text[])
+    ) f ON true
+"""
+_BY_KEY = f"""
+    SELECT {_COLUMNS}, {NAMED_GRANTS}, {HERE}, clock_timestamp() AS now
+    {_FROM}
+    WHERE s.id = (SELECT max(id) FROM keywright.key_secret WHERE key = $1)
 """
 
 
@@ -69,10 +90,20 @@ class CredentialReader:
         """The secrets with these prefixes, whatever the state of their keys."""
         rows = await self._connection.fetch(BY_PREFIX, prefixes)
         return LookUp(
-            position=Position(rows[0]["revision"], rows[0]["tag"]),
+            position=position_of(rows[0]),
             now=rows[0]["now"],
             found={row["prefix"]: _found(row) for row in rows if row["prefix"] is not None},
         )
+
+    async def of_key(self, key: int) -> SeenCredential | None:
+        """What the newest secret of a key (by internal id) proves; None if it or its user is gone.
+
+        With the names of the user's grants.
+        """
+        row = await self._connection.fetchrow(_BY_KEY, key)
+        if row is None:
+            return None
+        return SeenCredential(position_of(row), row["now"], _found(row).credential)
 
 
 def _found(row: asyncpg.Record) -> FoundSecret:

@@ -7,8 +7,10 @@ import asyncpg
 
 from keywright.domain.directory import Grant, Owner, State, User, UserFilter, UserKind
 from keywright.domain.listing import Listed
+from keywright.domain.position import Position
 from keywright.domain.roles import WITHOUT_ROLE, Role
 from keywright.domain.text import normalise_email
+from keywright.storage.authority import HERE, position_of
 from keywright.storage.conditions import Conditions, in_workspace
 from keywright.storage.connection import Connection
 from keywright.storage.roles import permission_set, role
@@ -23,6 +25,13 @@ COLUMNS = """
 # The user's grants with their roles' permissions; null where there are none.
 GRANTS = """
     (SELECT jsonb_agg(jsonb_build_array(g.resource, gr.permissions))
+     FROM keywright.grant g JOIN keywright.role gr ON gr.id = g.role
+     WHERE g."user" = u.id) AS grants
+"""
+# The same with the names of grants and roles, for whoever wants to know why.
+NAMED_GRANTS = """
+    (SELECT jsonb_agg(
+         jsonb_build_array(g.resource, gr.permissions, g.grant_id, gr.role_id) ORDER BY g.id)
      FROM keywright.grant g JOIN keywright.role gr ON gr.id = g.role
      WHERE g."user" = u.id) AS grants
 """
@@ -55,6 +64,15 @@ class NewUser:
     resource: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SeenOwner:
+    """A user with all its grants and their names, at a position of the history."""
+
+    position: Position
+    owner: Owner
+    workspace_state: State
+
+
 class UserReader:
     """Reads users of one workspace."""
 
@@ -70,6 +88,15 @@ class UserReader:
         """The user of that id or e-mail, with all its grants."""
         row = await self._one(f", {GRANTS}", workspace_id, user)
         return None if row is None else Owner(user_of(row), grants_of(row))
+
+    async def seen(self, workspace_id: str, user: str) -> SeenOwner | None:
+        """All that decides about the user of that id or e-mail, in one snapshot."""
+        more = f", w.state AS workspace_state, {NAMED_GRANTS}, {HERE}"
+        row = await self._one(more, workspace_id, user)
+        if row is None:
+            return None
+        owner = Owner(user_of(row), grants_of(row))
+        return SeenOwner(position_of(row), owner, State(row["workspace_state"]))
 
     async def _one(self, more: str, workspace_id: str, user: str) -> asyncpg.Record | None:
         by_email = "@" in user
@@ -216,10 +243,10 @@ def user_of(row: asyncpg.Record) -> User:
 
 
 def grants_of(row: asyncpg.Record) -> tuple[Grant, ...]:
-    """A user's grants, from `GRANTS`."""
+    """A user's grants, from `GRANTS` or `NAMED_GRANTS`."""
     return tuple(
-        Grant(resource, permission_set(tuple(permissions)))
-        for resource, permissions in row["grants"] or ()
+        Grant(resource, permission_set(tuple(permissions)), *names)
+        for resource, permissions, *names in row["grants"] or ()
     )
 
 

@@ -36,7 +36,7 @@ class _AccessRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AccessRule
     ACCESS_RULE_WORKSPACE_STATE: _AccessRule.ValueType  # 1
     """Whether the workspace is enabled."""
     ACCESS_RULE_USER_STATE: _AccessRule.ValueType  # 2
-    """Whether the user is enabled."""
+    """Whether the user is enabled. A key whose user was deleted is denied here, by `TOKEN_UNKNOWN`."""
     ACCESS_RULE_CREDENTIAL_STATE: _AccessRule.ValueType  # 3
     """Whether the credential is enabled and not revoked."""
     ACCESS_RULE_EXPIRY: _AccessRule.ValueType  # 4
@@ -50,9 +50,13 @@ class _AccessRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AccessRule
     ACCESS_RULE_KEY_RESOURCE: _AccessRule.ValueType  # 8
     """The resource that the key is bound to."""
     ACCESS_RULE_USER_ROLE: _AccessRule.ValueType  # 9
-    """The permissions of the user's role."""
+    """The permissions of the user's role. Where neither it nor a grant gives the permission, this is
+    the rule that denies.
+    """
     ACCESS_RULE_GRANT: _AccessRule.ValueType  # 10
-    """The permissions that a grant adds on the resource."""
+    """The permissions that a grant adds on the resource. Without a subject: other resources, in
+    `values`, on which grants give the permission that is denied here.
+    """
     ACCESS_RULE_KEY_ROLE: _AccessRule.ValueType  # 11
     """The role that narrows the key."""
     ACCESS_RULE_KEY_SCOPES: _AccessRule.ValueType  # 12
@@ -66,7 +70,7 @@ ACCESS_RULE_UNSPECIFIED: AccessRule.ValueType  # 0
 ACCESS_RULE_WORKSPACE_STATE: AccessRule.ValueType  # 1
 """Whether the workspace is enabled."""
 ACCESS_RULE_USER_STATE: AccessRule.ValueType  # 2
-"""Whether the user is enabled."""
+"""Whether the user is enabled. A key whose user was deleted is denied here, by `TOKEN_UNKNOWN`."""
 ACCESS_RULE_CREDENTIAL_STATE: AccessRule.ValueType  # 3
 """Whether the credential is enabled and not revoked."""
 ACCESS_RULE_EXPIRY: AccessRule.ValueType  # 4
@@ -80,9 +84,13 @@ ACCESS_RULE_NETWORK: AccessRule.ValueType  # 7
 ACCESS_RULE_KEY_RESOURCE: AccessRule.ValueType  # 8
 """The resource that the key is bound to."""
 ACCESS_RULE_USER_ROLE: AccessRule.ValueType  # 9
-"""The permissions of the user's role."""
+"""The permissions of the user's role. Where neither it nor a grant gives the permission, this is
+the rule that denies.
+"""
 ACCESS_RULE_GRANT: AccessRule.ValueType  # 10
-"""The permissions that a grant adds on the resource."""
+"""The permissions that a grant adds on the resource. Without a subject: other resources, in
+`values`, on which grants give the permission that is denied here.
+"""
 ACCESS_RULE_KEY_ROLE: AccessRule.ValueType  # 11
 """The role that narrows the key."""
 ACCESS_RULE_KEY_SCOPES: AccessRule.ValueType  # 12
@@ -102,7 +110,7 @@ class _AccessVerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AccessV
     ACCESS_VERDICT_DENIES: _AccessVerdict.ValueType  # 2
     """It denies. Where several do, the first is the reason that `Authenticate` gives."""
     ACCESS_VERDICT_NEUTRAL: _AccessVerdict.ValueType  # 3
-    """It neither gives the permission nor takes it away; another rule may."""
+    """It neither gives the permission nor takes it away, or nothing was asked of it; another rule may."""
 
 class AccessVerdict(_AccessVerdict, metaclass=_AccessVerdictEnumTypeWrapper):
     """What a rule comes to."""
@@ -114,7 +122,7 @@ ACCESS_VERDICT_ALLOWS: AccessVerdict.ValueType  # 1
 ACCESS_VERDICT_DENIES: AccessVerdict.ValueType  # 2
 """It denies. Where several do, the first is the reason that `Authenticate` gives."""
 ACCESS_VERDICT_NEUTRAL: AccessVerdict.ValueType  # 3
-"""It neither gives the permission nor takes it away; another rule may."""
+"""It neither gives the permission nor takes it away, or nothing was asked of it; another rule may."""
 Global___AccessVerdict: _TypeAlias = AccessVerdict  # noqa: Y015
 
 @_typing.final
@@ -548,7 +556,9 @@ class ExplainAccessRequest(_message.Message):
     REQUIRED_ENVIRONMENT_FIELD_NUMBER: _builtins.int
     CLIENT_ADDRESS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The resource name of a key, an SSH key, a session or a user."""
+    """The resource name of a key, an SSH key, a session or a user. Of a key it is about its newest
+    token; of a user, about what the user may do with a credential that takes nothing away.
+    """
     permission: _builtins.str
     """The permission asked for, `datasets.read`; no pattern. Empty: only whether the credential
     stands.
@@ -556,9 +566,9 @@ class ExplainAccessRequest(_message.Message):
     resource: _builtins.str
     """The application's resource, as in `AuthenticateRequest`."""
     required_environment: _builtins.str
-    """The environment that the key must be of, as in `AuthenticateRequest`."""
+    """The environment that the key must be of, as in `AuthenticateRequest`. Not for a user."""
     client_address: _builtins.str
-    """The client's address, as in `AuthenticateRequest`."""
+    """The client's address, as in `AuthenticateRequest`. Not for a user."""
     def __init__(
         self,
         *,
@@ -631,8 +641,8 @@ class AccessStep(_message.Message):
     verdict: Global___AccessVerdict.ValueType
     """What it came to."""
     subject: _builtins.str
-    """What the rule was about: the resource name of a user, a role, a grant, a key; empty if it has
-    none.
+    """What the rule was about: the resource name of a workspace, a user, a role, a grant, a key;
+    empty if it has none.
     """
     message: _builtins.str
     """One English sentence. Its wording may change."""

@@ -153,9 +153,12 @@ class AuthServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ExplainAccess(self, request, context):
-        """Shows, step by step, what a credential may do and which rule decides.
+        """Shows, step by step, what a credential may do and which rule decides. The caller needs a
+        credential of its own here also where an installation admits others to `Authenticate`.
 
-        Permission: to see the credential and its user: one's own, or `keys.any` and `users.read`.
+        Permission: to see the credential and its user: the calling credential and its user; with
+        `keys.own` one's other keys; with `keys.bound` on the resource of a service user that user, and
+        its keys that are bound there; with `keys.any` and `users.read` all.
         Errors: `RESOURCE_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -80,9 +80,12 @@ class AuthServiceStub:
     Permission: `auth.authenticate`, checked again at each grant.
     """
     ExplainAccess: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ExplainAccessRequest, _auth_service_pb2.ExplainAccessResponse]
-    """Shows, step by step, what a credential may do and which rule decides.
+    """Shows, step by step, what a credential may do and which rule decides. The caller needs a
+    credential of its own here also where an installation admits others to `Authenticate`.
 
-    Permission: to see the credential and its user: one's own, or `keys.any` and `users.read`.
+    Permission: to see the credential and its user: the calling credential and its user; with
+    `keys.own` one's other keys; with `keys.bound` on the resource of a service user that user, and
+    its keys that are bound there; with `keys.any` and `users.read` all.
     Errors: `RESOURCE_NOT_FOUND`.
     """
     ExchangeToken: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ExchangeTokenRequest, _auth_service_pb2.ExchangeTokenResponse]
@@ -151,9 +154,12 @@ class AuthServiceAsyncStub(AuthServiceStub):
     Permission: `auth.authenticate`, checked again at each grant.
     """
     ExplainAccess: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ExplainAccessRequest, _auth_service_pb2.ExplainAccessResponse]  # type: ignore[assignment]
-    """Shows, step by step, what a credential may do and which rule decides.
+    """Shows, step by step, what a credential may do and which rule decides. The caller needs a
+    credential of its own here also where an installation admits others to `Authenticate`.
 
-    Permission: to see the credential and its user: one's own, or `keys.any` and `users.read`.
+    Permission: to see the credential and its user: the calling credential and its user; with
+    `keys.own` one's other keys; with `keys.bound` on the resource of a service user that user, and
+    its keys that are bound there; with `keys.any` and `users.read` all.
     Errors: `RESOURCE_NOT_FOUND`.
     """
     ExchangeToken: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ExchangeTokenRequest, _auth_service_pb2.ExchangeTokenResponse]  # type: ignore[assignment]
@@ -249,9 +255,12 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_service_pb2.ExplainAccessRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.ExplainAccessResponse, _abc.Awaitable[_auth_service_pb2.ExplainAccessResponse]]:
-        """Shows, step by step, what a credential may do and which rule decides.
+        """Shows, step by step, what a credential may do and which rule decides. The caller needs a
+        credential of its own here also where an installation admits others to `Authenticate`.
 
-        Permission: to see the credential and its user: one's own, or `keys.any` and `users.read`.
+        Permission: to see the credential and its user: the calling credential and its user; with
+        `keys.own` one's other keys; with `keys.bound` on the resource of a service user that user, and
+        its keys that are bound there; with `keys.any` and `users.read` all.
         Errors: `RESOURCE_NOT_FOUND`.
         """
 

@@ -20,6 +20,9 @@ from keywright.domain.keys import (
     parse_network,
 )
 from keywright.domain.names import RoleName, UserName
+from keywright.domain.permissions import is_permission
+from keywright.domain.resources import RESOURCE_MAX_LENGTH, is_resource
+from keywright.domain.token import is_environment
 from keywright.v1 import (
     key_pb2,
     user_pb2,
@@ -107,6 +110,31 @@ def address(text: str, path: str) -> Address | None:
         return parse_address(text)
     except ValueError:
         raise invalid_field(path, "must be an IPv4 or IPv6 address") from None
+
+
+def permission(text: str, path: str) -> str:
+    """One permission."""
+    if not is_permission(text):
+        raise invalid_field(path, "must be a permission such as datasets.read, not a pattern")
+    return text
+
+
+def resource(text: str, path: str) -> str:
+    """A resource of an application; may be empty."""
+    if text and not is_resource(text):
+        raise invalid_field(
+            path,
+            f"must be a path such as projects/abc, of at most {RESOURCE_MAX_LENGTH} characters, "
+            "without empty segments or control characters",
+        )
+    return text
+
+
+def environment(text: str, path: str) -> str:
+    """An environment; may be empty."""
+    if text and not is_environment(text):
+        raise invalid_field(path, "must be an environment such as live")
+    return text
 
 
 def user_name(text: str, path: str) -> UserName | None:

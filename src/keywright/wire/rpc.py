@@ -12,6 +12,7 @@ from keywright.domain.errors import Reason, Unavailable
 from keywright.domain.keys import Address
 from keywright.service.authenticate import Authenticate
 from keywright.service.call import Call
+from keywright.service.explain import ExplainAccess
 from keywright.service.grants import Grants
 from keywright.service.key_changes import KeyChanges
 from keywright.service.key_creation import KeyCreation
@@ -21,6 +22,8 @@ from keywright.service.users import Users
 from keywright.service.workspaces import Workspaces
 from keywright.wire.sealing import Seal
 
+_DECIDING = frozenset({"Authenticate", "BatchAuthenticate", "AuthenticateStream", "Watch"})
+
 Handler = Callable[["Rpc", Any], Awaitable[Message]]
 
 
@@ -29,6 +32,7 @@ class Services:
     """The use cases, once the database is there."""
 
     authenticate: Authenticate
+    explain: ExplainAccess
     grants: Grants
     key_changes: KeyChanges
     key_creation: KeyCreation
@@ -77,6 +81,11 @@ class Method:
     def is_authentication(self) -> bool:
         """Whether errors about tokens speak of the presented one (DESIGN section 3)."""
         return self.service == "AuthService"
+
+    @property
+    def decides(self) -> bool:
+        """Whether it is for those whom `authenticate_callers` admits, also without a credential."""
+        return self.is_authentication and self.name in _DECIDING
 
 
 @dataclass(slots=True)

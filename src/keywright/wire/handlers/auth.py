@@ -3,9 +3,7 @@
 from keywright.domain.decision import Asked
 from keywright.domain.errors import Denied, Reason, ServiceError, Status, Unavailable, invalid_field
 from keywright.domain.keys import Address
-from keywright.domain.permissions import AUTHENTICATE, is_permission
-from keywright.domain.resources import RESOURCE_MAX_LENGTH, is_resource
-from keywright.domain.token import is_environment
+from keywright.domain.permissions import AUTHENTICATE
 from keywright.service.authenticate import Authenticated
 from keywright.v1 import auth_service_pb2 as pb
 from keywright.wire import convert, replies
@@ -49,23 +47,13 @@ def _asked(request: pb.AuthenticateRequest, known_address: Address | None) -> As
     if len(request.required_permissions) > _REQUIRED_MAX_COUNT:
         raise invalid_field("required_permissions", f"must be at most {_REQUIRED_MAX_COUNT}")
     for index, permission in enumerate(request.required_permissions):
-        if not is_permission(permission):
-            raise invalid_field(
-                f"required_permissions[{index}]",
-                "must be a permission such as datasets.read, not a pattern",
-            )
-    if request.resource and not is_resource(request.resource):
-        raise invalid_field(
-            "resource",
-            f"must be a path such as projects/abc, of at most {RESOURCE_MAX_LENGTH} characters, "
-            "without empty segments or control characters",
-        )
-    if request.required_environment and not is_environment(request.required_environment):
-        raise invalid_field("required_environment", "must be an environment such as live")
+        convert.permission(permission, f"required_permissions[{index}]")
     return Asked(
-        resource=request.resource,
+        resource=convert.resource(request.resource, "resource"),
         required_permissions=request.required_permissions,
-        required_environment=request.required_environment,
+        required_environment=convert.environment(
+            request.required_environment, "required_environment"
+        ),
         client_address=convert.address(request.client_address, "client_address") or known_address,
     )
 

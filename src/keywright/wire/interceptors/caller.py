@@ -38,7 +38,7 @@ async def caller(rpc: Rpc, proceed: Callable[[Rpc], Awaitable[Message]]) -> Mess
 
 async def _identify(rpc: Rpc) -> Principal | None:
     services = rpc.services
-    if rpc.method.is_authentication:
+    if rpc.method.decides:
         match rpc.backend.settings.authenticate_callers:
             case "any":
                 return None
