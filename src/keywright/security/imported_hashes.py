@@ -42,7 +42,7 @@ _ARGON2 = re.compile(
 _BCRYPT = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 _MIN_BCRYPT_COST = 4
 _PBKDF2_PHC = re.compile(
-    r"\$pbkdf2-(?P<digest>sha1|sha256|sha512)\$(?:i=)?(?P<iterations>[0-9]{1,10})(?:,l=[0-9]{1,3})?"
+    r"\$pbkdf2-(?P<digest>sha256|sha512)\$(?:i=)?(?P<iterations>[0-9]{1,10})(?:,l=[0-9]{1,3})?"
     r"\$(?P<salt>[A-Za-z0-9+/.]{0,172})\$(?P<tag>[A-Za-z0-9+/.]{22,86})"
 )
 _PBKDF2_DJANGO = re.compile(

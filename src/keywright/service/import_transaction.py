@@ -127,7 +127,7 @@ class Import:
         if not new:
             return {}
         now = self.call.caller.decided_at
-        inserted = await self.writes.imports.insert(format_id, new)
+        inserted = await self.writes.imports.insert(format_id, new, now=now)
         keys = {
             key.key_id: replace(key, internal_id=inserted[key.key_id], update_time=now)
             for key in (each.key.key for each in new)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from keywright.storage.connection import Connection
 from keywright.storage.key_changes import NewKey
@@ -12,11 +13,11 @@ _INSERT_KEYS = """
         (workspace, key_id, owner, owner_user_id, owner_email, creator, creator_user_id,
          creator_email, creator_credential, display_name, environment, role, role_scope,
          scopes, resource, allowed_networks, rate_requests, rate_period, labels, expire_time,
-         create_time)
+         create_time, update_time)
     SELECT o.workspace, n.key_id, o.id, o.user_id, coalesce(o.email, ''), $2, $3, $4, $5,
            n.display_name, n.environment, r.id, r.scope, n.scopes, n.resource, n.networks,
            n.rate_requests, n.rate_seconds * interval '1 second', n.labels, n.expire_time,
-           n.create_time
+           n.create_time, $6
     FROM jsonb_to_recordset($1) AS n (
         place integer, key_id text, owner bigint, display_name text, environment text, role bigint,
         scopes text[], resource text, networks cidr[], rate_requests integer,
@@ -86,7 +87,9 @@ class KeyImporter:
         )
         return {row["foreign_prefix"] or row["digest"] for row in rows}
 
-    async def insert(self, format_id: int, new: Sequence[NewImported]) -> Mapping[str, int]:
+    async def insert(
+        self, format_id: int, new: Sequence[NewImported], *, now: datetime
+    ) -> Mapping[str, int]:
         """Insert keys with their secrets; all have one creator.
 
         Returns:
@@ -100,6 +103,7 @@ class KeyImporter:
             creator.user_id,
             creator.email or "",
             new[0].key.creator_credential,
+            now,
         )
         inserted = {row["key_id"]: row["id"] for row in keys}
         proven = [each for each in new if each.key.key_id in inserted]
