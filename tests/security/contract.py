@@ -134,7 +134,7 @@ def behaviors(field: FieldDescriptor) -> list[int]:
 def text_places(method: Method) -> list[Place]:
     """Every place for text in the request of `method`, in nested messages too."""
     message: Any = method.request_type.DESCRIPTOR
-    return list(_places(method, message, ()))
+    return list(places_of(method, message, ()))
 
 
 def named_places() -> list[Place]:
@@ -147,7 +147,7 @@ def named_places() -> list[Place]:
     ]
 
 
-def _places(
+def places_of(
     method: Method, message: Descriptor, outer: tuple[FieldDescriptor, ...]
 ) -> Iterator[Place]:
     for field in message.fields:
@@ -160,7 +160,7 @@ def _places(
         elif field.type in _TEXT or _is_mask(field):
             yield Place(method, steps)
         elif field.message_type is not None:
-            yield from _places(method, field.message_type, steps)
+            yield from places_of(method, field.message_type, steps)
 
 
 def _is_map(field: FieldDescriptor) -> bool:
