@@ -12,6 +12,7 @@ from bench import (
     breakdown,
     create_key,
     environment,
+    import_keys,
     list_keys,
     look_up,
     server,
@@ -24,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[Postgres, Effort], Awaitable[None]]] = {
     "breakdown": breakdown.run,
     "look-up": look_up.run,
     "create-key": create_key.run,
+    "import-keys": import_keys.run,
     "list-keys": list_keys.run,
     "audit-event": audit_event.run,
 }

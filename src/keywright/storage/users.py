@@ -1,6 +1,6 @@
 """Users."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import asyncpg
@@ -97,6 +97,21 @@ class UserReader:
             return None
         owner = Owner(user_of(row), grants_of(row))
         return SeenOwner(position_of(row), owner, State(row["workspace_state"]))
+
+    async def owners(self, workspace_id: str, users: Collection[str]) -> Mapping[str, Owner]:
+        """Users with their grants, by the ids and normalised e-mails of `users` that there are."""
+        rows = await self._connection.fetch(
+            f"SELECT w.workspace_id, {COLUMNS}, u.email_key, {GRANTS} {_FROM} "
+            f"WHERE {in_workspace('u', '$1')} AND (u.user_id = ANY($2) OR u.email_key = ANY($3))",
+            workspace_id,
+            [user for user in users if "@" not in user],
+            [normalise_email(user) for user in users if "@" in user],
+        )
+        found: dict[str, Owner] = {}
+        for row in rows:
+            owner = Owner(user_of(row), grants_of(row))
+            found |= {row["user_id"]: owner, row["email_key"]: owner}
+        return found
 
     async def _one(self, more: str, workspace_id: str, user: str) -> asyncpg.Record | None:
         by_email = "@" in user

@@ -15,6 +15,7 @@ from keywright.wire.handlers import (
     explain,
     grants,
     key_changes,
+    key_import,
     keys,
     roles,
     users,
@@ -25,7 +26,7 @@ from keywright.wire.rpc import Method
 _HANDLERS: Mapping[str, Mapping[str, Any]] = {
     "AuthService": auth.HANDLERS | explain.HANDLERS,
     "GrantService": grants.HANDLERS,
-    "KeyService": keys.HANDLERS | key_changes.HANDLERS,
+    "KeyService": keys.HANDLERS | key_changes.HANDLERS | key_import.HANDLERS,
     "RoleService": roles.HANDLERS,
     "UserService": users.HANDLERS,
     "WorkspaceService": workspaces.HANDLERS,
