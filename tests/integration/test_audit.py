@@ -23,7 +23,7 @@ async def events(service: Service, resource: str) -> list[dict[str, Any]]:
 
 
 async def count(service: Service) -> int:
-    rows = await service.sql("SELECT count(*) FROM keywright.audit_event")
+    rows = await service.sql("SELECT count(*) FROM keywright.audit_event WHERE outcome = 'DONE'")
     return rows[0][0]
 
 

@@ -130,7 +130,7 @@ def test_every_mistake_in_environment_and_file_is_reported_at_once(toml: Path) -
         ),
         "KEYWRIGHT_DEFAULT_DEADLINE": "must not be longer than KEYWRIGHT_MAX_DEADLINE",
         "KEYWRIGHT_SHUTDOWN_GRACE": (
-            "must be a duration from 0s to 1h, written as in 500ms, 30s, 5m or 1h"
+            "must be a duration from 0s to 1h, written as in 500ms, 30s, 5m, 1h or 90d"
         ),
         "KEYWRIGHT_LOG_LEVEL": "must be 'debug', 'info', 'warning' or 'error'",
     }

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import structlog
@@ -17,14 +17,16 @@ Work = Callable[[], Awaitable[None]]
 
 @asynccontextmanager
 async def repeating(
-    what: str, work: Work, *, every: timedelta, at_the_end: bool = False
+    what: str, work: Work, *, every: timedelta, at_the_end: Work | None = None
 ) -> AsyncIterator[None]:
     """Do `work` now and then while the block runs; what fails is logged, and tried again.
 
-    `at_the_end` does it once more after the block, for what would be lost otherwise.
+    What is under way when the block ends is finished. `at_the_end` is done then, for what would be
+    lost otherwise.
     """
+    ended = asyncio.Event()
 
-    async def once() -> None:
+    async def once(work: Work) -> None:
         try:
             await work()
         except ServiceError as error:
@@ -33,15 +35,20 @@ async def repeating(
             _log.error("background work failed", work=what, error=str(error))
 
     async def now_and_then() -> None:
-        while True:
-            await asyncio.sleep(every.total_seconds())
-            await once()
+        while not await _set_within(ended, every):
+            await once(work)
 
     working = asyncio.create_task(now_and_then())
     try:
         yield
     finally:
-        working.cancel()
+        ended.set()
         await asyncio.wait([working])
-        if at_the_end:
-            await once()
+        if at_the_end is not None:
+            await once(at_the_end)
+
+
+async def _set_within(event: asyncio.Event, time: timedelta) -> bool:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), time.total_seconds())
+    return event.is_set()

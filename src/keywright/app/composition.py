@@ -16,9 +16,13 @@ from keywright.service.installation import Installation
 from keywright.service.key_changes import KeyChanges
 from keywright.service.key_creation import KeyCreation
 from keywright.service.keys import Keys
-from keywright.service.last_use import LastUse
+from keywright.service.leaks import Leaks
 from keywright.service.minting import Mint
+from keywright.service.notices import Notices
+from keywright.service.retention import Retention
 from keywright.service.roles import Roles
+from keywright.service.usage import Usage
+from keywright.service.usage_counters import UsageCounters
 from keywright.service.users import Users
 from keywright.service.workspaces import Workspaces
 from keywright.storage.database import Database
@@ -38,7 +42,9 @@ class Parts:
     probe: Probe
     hasher: TokenHasher
     token_format: TokenFormat
-    last_use: LastUse
+    usage: UsageCounters
+    notices: Notices
+    retention: Retention
 
     @classmethod
     async def open(cls, config: Config, dsn: str) -> Self:
@@ -59,7 +65,9 @@ class Parts:
                 system_entropy,
             ),
             token_format=TokenFormat(config.token_brand),
-            last_use=LastUse(database),
+            usage=UsageCounters(database),
+            notices=Notices(database),
+            retention=Retention(database, config.usage_retention),
         )
 
     async def close(self) -> None:
@@ -81,13 +89,19 @@ class Parts:
     def services(self, signing_key: bytes) -> Services:
         """The use cases behind the wire."""
         database, mint = self.database, Mint(self.hasher, system_entropy)
+        authenticate = Authenticate(
+            database, self.hasher, self.token_format, self.usage, self.notices
+        )
         return Services(
-            authenticate=Authenticate(database, self.hasher, self.token_format, self.last_use),
+            authenticate=authenticate,
             grants=Grants(database, system_entropy),
             key_changes=KeyChanges(database, mint, self.token_format),
             key_creation=KeyCreation(database, mint, self.token_format),
             keys=Keys(database),
+            leaks=Leaks(database, authenticate, self.notices),
+            notices=self.notices,
             roles=Roles(database),
+            usage=Usage(database),
             users=Users(database, system_entropy),
             workspaces=Workspaces(database),
             seal=Seal(signing_key),

@@ -28,6 +28,7 @@ from keywright.wire.methods import services
 from keywright.wire.rpc import Backend
 
 _log = structlog.get_logger("keywright.server")
+_SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -64,12 +65,20 @@ async def listening(config: Config, dsn: str) -> AsyncIterator[Listening]:
         stack.callback(metrics.serve(config.metrics_listen, parts))
         await stack.enter_async_context(
             repeating(
-                "write the last use of keys",
-                parts.last_use.write,
-                every=config.last_used_interval,
-                at_the_end=True,
+                "write the usage of keys",
+                parts.usage.write,
+                every=config.usage_interval,
+                at_the_end=parts.usage.finish,
             )
         )
+        for what, work, every, at_the_end in (
+            ("write usage early", parts.usage.write_early, _SECOND, None),
+            ("write notices", parts.notices.write, _SECOND, parts.notices.finish),
+            ("forget what is old", parts.retention.forget, _MINUTE, None),
+        ):
+            await stack.enter_async_context(
+                repeating(what, work, every=every, at_the_end=at_the_end)
+            )
         await server.start()
         stack.push_async_callback(server.stop, config.shutdown_grace.total_seconds())
         _log.info("listening", listen=target, version=__version__)

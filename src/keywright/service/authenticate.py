@@ -5,7 +5,8 @@ Read it from top to bottom:
 1. Parse. What is no token costs microseconds and never reaches the database.
 2. Look up by prefix: one query, one snapshot, which also says the position and the time.
 3. Prove. A wrong secret is told by its verifier tag; Argon2 runs for the right one only.
-4. Decide: states, expiry, environment, address, resource, permissions, in that order.
+4. Decide: states, expiry, environment, address, resource, permissions, in that order. Every
+   decision is counted as a use of the key, in memory only.
 
 A reply says why a key does not stand only after step 3; before it, everything that is well-formed
 is `TOKEN_UNKNOWN` (promise G12).
@@ -22,7 +23,8 @@ from keywright.domain.token import Token, TokenFormat, TokenMalformedError
 from keywright.security.hash_pool import HashPoolFullError
 from keywright.security.pepper import UnknownPepperError
 from keywright.security.token_hasher import TokenHasher, Verdict
-from keywright.service.last_use import LastUse
+from keywright.service.notices import Notices
+from keywright.service.usage_counters import UsageCounters
 from keywright.storage.credentials import FoundSecret, LookUp
 from keywright.storage.database import Database
 
@@ -42,7 +44,8 @@ class Authenticate:
     database: Database
     hasher: TokenHasher
     token_format: TokenFormat
-    last_use: LastUse
+    usage: UsageCounters
+    notices: Notices
 
     async def __call__(
         self, text: str, asked: Asked, *, on_behalf_of: Principal | None = None
@@ -57,11 +60,16 @@ class Authenticate:
             ServiceError: OVERLOADED, too many hashes wait already.
             Unavailable: the database cannot be reached.
         """
-        credential, seen = await self._proven(text)
+        credential, seen = await self.proven(text)
         if on_behalf_of is not None and not on_behalf_of.may_see(credential.workspace_id):
             raise _unknown()
-        principal = decide(credential, asked, seen.now)
-        self.last_use.saw(principal, asked.client_address)
+        address = asked.client_address
+        try:
+            principal = decide(credential, asked, seen.now)
+        except Denied as denied:
+            self._denied(credential, denied.reason, seen, address)
+            raise
+        self.usage.allowed(principal, address)
         return Authenticated(principal, seen.position)
 
     async def caller(self, text: str, address: Address | None) -> Principal:
@@ -69,12 +77,26 @@ class Authenticate:
 
         Raises: as `__call__`.
         """
-        credential, seen = await self._proven(text)
-        principal = identify(credential, address, seen.now, seen.position)
-        self.last_use.saw(principal, address)
+        credential, seen = await self.proven(text)
+        try:
+            principal = identify(credential, address, seen.now, seen.position)
+        except Denied as denied:
+            self._denied(credential, denied.reason, seen, address)
+            raise
+        self.usage.allowed(principal, address)
         return principal
 
-    async def _proven(self, text: str) -> tuple[Credential, LookUp]:
+    def _denied(
+        self, credential: Credential, reason: Reason, seen: LookUp, address: Address | None
+    ) -> None:
+        self.usage.denied(credential, reason, seen.now)
+        self.notices.token_denied(credential, reason, seen.now, address)
+
+    async def proven(self, text: str) -> tuple[Credential, LookUp]:
+        """What `text` is a credential of, whether it stands or not.
+
+        Raises: as `__call__`; Denied only if it is no token of anybody's.
+        """
         token = self._parse(text)
         async with self.database.reading() as reads:
             seen = await reads.credentials.look_up([token.prefix])

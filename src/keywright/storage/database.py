@@ -35,7 +35,9 @@ from keywright.storage.installation import InstallationReader, InstallationWrite
 from keywright.storage.key_changes import KeyWriter
 from keywright.storage.keys import KeyReader
 from keywright.storage.last_use import LastUseWriter
+from keywright.storage.notices import NoticeWriter
 from keywright.storage.roles import RoleReader, RoleWriter
+from keywright.storage.usage import UsageReader, UsageWriter
 from keywright.storage.users import UserReader, UserWriter
 from keywright.storage.workspaces import WorkspaceReader, WorkspaceWriter
 
@@ -71,6 +73,7 @@ class Reads:
         self.installation = InstallationReader(connection)
         self.keys = KeyReader(connection)
         self.roles = RoleReader(connection)
+        self.usage = UsageReader(connection)
         self.users = UserReader(connection)
         self.workspaces = WorkspaceReader(connection)
 
@@ -90,7 +93,9 @@ class Writes:
         self.installation = InstallationWriter(connection)
         self.keys = KeyWriter(connection)
         self.last_use = LastUseWriter(connection)
+        self.notices = NoticeWriter(connection)
         self.roles = RoleWriter(connection)
+        self.usage = UsageWriter(connection)
         self.users = UserWriter(connection)
         self.workspaces = WorkspaceWriter(connection)
 

@@ -16,12 +16,18 @@ from keywright.service.grants import Grants
 from keywright.service.key_changes import KeyChanges
 from keywright.service.key_creation import KeyCreation
 from keywright.service.keys import Keys
+from keywright.service.leaks import Leaks
+from keywright.service.notices import Notices
 from keywright.service.roles import Roles
+from keywright.service.usage import Usage
 from keywright.service.users import Users
 from keywright.service.workspaces import Workspaces
 from keywright.wire.sealing import Seal
 
 Handler = Callable[["Rpc", Any], Awaitable[Message]]
+
+_DECIDING = frozenset({"Authenticate", "BatchAuthenticate", "AuthenticateStream", "Watch"})
+_OPEN = frozenset({("KeyService", "ReportLeakedToken")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,10 @@ class Services:
     key_changes: KeyChanges
     key_creation: KeyCreation
     keys: Keys
+    leaks: Leaks
+    notices: Notices
     roles: Roles
+    usage: Usage
     users: Users
     workspaces: Workspaces
     seal: Seal
@@ -77,6 +86,16 @@ class Method:
     def is_authentication(self) -> bool:
         """Whether errors about tokens speak of the presented one (DESIGN section 3)."""
         return self.service == "AuthService"
+
+    @property
+    def decides(self) -> bool:
+        """Whether it says what a presented token is good for."""
+        return self.is_authentication and self.name in _DECIDING
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody needs a credential for it; one that is sent all the same is not read."""
+        return (self.service, self.name) in _OPEN
 
 
 @dataclass(slots=True)
