@@ -76,6 +76,9 @@ POPULATED = """
     INSERT INTO keywright.authority_change (revision, tag, kind, changed)
     VALUES (1, gen_random_uuid(), 'key', 1);
     INSERT INTO keywright.pepper (version, fingerprint) VALUES (1, '');
+    INSERT INTO keywright.key_usage (key, hour, outcome, count, workspace, key_id)
+    SELECT id, '2026-01-01 12:00Z', 'ALLOWED', 1, workspace, key_id FROM keywright.key;
+    INSERT INTO keywright.notice (subject, notice_time) VALUES ('s', now());
 """
 
 
@@ -176,6 +179,10 @@ FORBIDDEN: dict[str, str] = {
     "key_secret_pepper_exists": change("key_secret", "pepper_version = 9"),
     "key_secret_prefix_form": change("key_secret", "prefix = 'short'"),
     "key_secret_verifier_tag_length": change("key_secret", "verifier_tag = '1234567'"),
+    "key_usage_pkey": again("key_usage", "key, hour, outcome, count, workspace, key_id"),
+    "key_usage_hour_is_full": change("key_usage", "hour = '2026-01-01 12:00:01Z'"),
+    "key_usage_count_positive": change("key_usage", "count = 0"),
+    "notice_pkey": again("notice", "subject, notice_time"),
     "authority_revision_is_one_row": change("authority_revision", "singleton = false"),
     "authority_revision_pkey": again("authority_revision", "singleton"),
     "authority_change_pkey": again("authority_change", "revision, tag, kind, changed"),

@@ -360,7 +360,7 @@ def test_verify_reports_every_mistake_at_once(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["0h", "500ms", "90s", "1m", "5m", "25h"])
+@pytest.mark.parametrize("text", ["0d", "500ms", "90s", "1m", "5m", "25h", "400d"])
 def test_a_duration_is_written_as_it_was_read(text: str) -> None:
     assert format_duration(parse_duration(text)) == text
 
