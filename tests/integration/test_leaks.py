@@ -1,6 +1,5 @@
 """Whoever holds a leaked token can end it, and learns nothing by that."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -8,8 +7,8 @@ import pytest
 
 from keywright.v1 import key_pb2
 from tests.integration.test_notices import noticed, until_noticed
-from tests.support.service import METHODS, PARENT, Service, refusal, service
 from tests.support.database import Cluster
+from tests.support.service import METHODS, Service, refusal, service
 
 SOURCE = "https://git.example/acme/app/blob/main/.env#L3"
 

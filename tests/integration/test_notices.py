@@ -1,7 +1,7 @@
-"""What is denied or noticed is in the audit trail: at once, and then once a minute, with a count."""
+"""What is denied or noticed is in the audit trail: at once, then once a minute, with a count."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from keywright.storage.database import Database
 from tests.integration.test_usage import another
 from tests.support.credentials import credential, principal
 from tests.support.database import TIMEOUT, Cluster
-from tests.support.service import ADMIN, PARENT, Service, refusal, service
+from tests.support.service import PARENT, Service, refusal, service
 
 ROUNDS_OF_MINUTE = 60
 LOOK_AGAIN = "SELECT pg_sleep(0.02)"
@@ -110,9 +110,7 @@ async def denied_calls_are_noticed(running: Service) -> None:
     caller = running.as_caller(cat.token, ("x-request-id", "denied-call-1"))
     await refusal(caller.do("ListUsers", parent="workspaces/system"))
     await refusal(caller.do("RevokeKey", name=key))
-    await refusal(
-        caller.do("UpdateKey", key={"name": key, "display_name": "mine"})
-    )
+    await refusal(caller.do("UpdateKey", key={"name": key, "display_name": "mine"}))
     await refusal(caller.do("CreateRole", parent=PARENT, role_id="r", role={}))
 
     for action, reason, resource in (

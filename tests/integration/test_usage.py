@@ -397,7 +397,7 @@ async def test_without_usage_read_there_are_one_s_own_keys_only(
     service: Service, ann: Caller
 ) -> None:
     span = (MONDAY, MONDAY + 48 * HOUR)
-    own = [("anns", 25, 160, {})]
+    own: list[Any] = [("anns", 25, 160, {})]
     assert await points(ann, *span) == own
     assert await points(ann, *span, keys=[f"{PARENT}/keys/anns"]) == own
     assert await points(ann, *span, user=f"{PARENT}/users/ann") == own

@@ -2,8 +2,8 @@
 
 from tests.support.service import Service
 
-# All that a call can write. When a key was last used is no change of it, and is written by itself; so
-# is what was denied.
+# All that a call can write. When a key was last used is no change of it, and is written by itself,
+# as is what was denied.
 _STORED = """
 SELECT json_build_object(
     'keys', (SELECT json_agg(to_jsonb(k) - 'last_used_time' - 'last_used_address' ORDER BY k.id)

@@ -3,12 +3,13 @@
 Nobody is told whether there was such a token: the key's owner is, by the audit trail.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from keywright.domain.decision import Credential
 from keywright.domain.errors import Denied, Reason
 from keywright.domain.keys import Address, KeyState
+from keywright.domain.text import check_description
 from keywright.domain.token import redact
 from keywright.service.authenticate import Authenticate
 from keywright.service.notices import LEAK_REPORTED, Notices, digest, of_key
@@ -41,9 +42,12 @@ class Leaks:
         One that stands no more is noticed, once a minute.
 
         Raises:
+            InvalidFields: `source` is no prose.
             ServiceError: OVERLOADED, too many hashes wait already.
             Unavailable: the database cannot be reached.
         """
+        source = redact(check_description(report.source, "source"))
+        report = replace(report, source=source)
         try:
             credential, seen = await self.authenticate.proven(report.token)
         except Denied:  # nothing that anybody holds
@@ -66,9 +70,7 @@ class Leaks:
 
             now, reason = await self.database.writing(transaction, within=within)
         if reason is not None:
-            self.notices.leak_reported(
-                credential, reason, now, report.address, redact(report.source)
-            )
+            self.notices.leak_reported(credential, reason, now, report.address, source)
 
 
 def _over(credential: Credential, now: datetime) -> Reason | None:
@@ -99,7 +101,7 @@ async def _end(writes: Writes, credential: Credential, report: LeakReport, now: 
             call_id=report.call_id,
             change={
                 "before": before,
-                "after": {**after, "prefix": key.prefix, "source": redact(report.source)},
+                "after": {**after, "prefix": key.prefix, "source": report.source},
             },
             outcome=Outcome.NOTICED,
         )
