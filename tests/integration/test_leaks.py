@@ -34,7 +34,9 @@ async def a_report_ends_the_key(running: Service) -> None:
     await report(running, created.token, SOURCE)
     error = await refusal(running.admin.authenticate(created.token))
     assert error.reason == "KEY_REVOKED"
-    (event, *_) = await noticed(running, resource=created.key.name, action="ReportLeakedToken")
+    found = await noticed(running, resource=created.key.name, action="ReportLeakedToken")
+    assert found
+    event = found[0]
     assert (event["outcome"], event["reason"]) == ("NOTICED", "")
     assert (event["actor"], event["credential"], event["actor_email"]) == ("", "", "")
     assert (event["client_address"], event["count"]) == ("127.0.0.1", 1)

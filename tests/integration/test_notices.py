@@ -41,7 +41,23 @@ async def until_noticed(service: Service, **where: Any) -> dict[str, Any]:
 # --- tripwires --------------------------------------------------------------------------------
 
 
-async def a_dead_token_trips(running: Service, second: Service) -> None:
+async def a_dead_token_trips(running: Service) -> None:
+    """One is noticed by the next look at what is to be noticed."""
+    created = await running.admin.create_key()
+    await running.admin.revoke_key(created.key.name)
+    await refusal(running.admin.authenticate(created.token))
+    await refusal(running.admin.get_key(f"{PARENT}/keys/never"))
+    await until_noticed(running, action="GetKey")
+    found = await noticed(running, resource=created.key.name)
+    assert [each["action"] for each in found] == ["RevokedTokenPresented"]
+
+
+async def test_a_revoked_token_that_is_presented_again_is_noticed(cluster: Cluster) -> None:
+    async with service(await cluster.migrated()) as running:
+        await a_dead_token_trips(running)
+
+
+async def dead_tokens_trip_together(running: Service, second: Service) -> None:
     """A revoked secret at two servers: an event at once, and one for the rest at the end."""
     created = await running.admin.create_key()
     name = created.key.name
@@ -72,7 +88,7 @@ async def test_a_revoked_token_that_is_presented_again_is_noticed_by_all_servers
     cluster: Cluster,
 ) -> None:
     async with service(await cluster.migrated()) as running, another(running) as second:
-        await a_dead_token_trips(running, second)
+        await dead_tokens_trip_together(running, second)
 
 
 async def test_a_retired_token_that_is_presented_again_is_noticed(service: Service) -> None:
@@ -100,6 +116,16 @@ async def test_what_is_denied_otherwise_is_no_tripwire(service: Service) -> None
 
 
 # --- denied calls -----------------------------------------------------------------------------
+
+
+async def a_denied_call_is_told(running: Service) -> None:
+    """It is noticed by the next look at what is to be noticed."""
+    dead = await running.admin.create_key()
+    await running.admin.revoke_key(dead.key.name)
+    await refusal(running.admin.get_key(f"{PARENT}/keys/never"))
+    await refusal(running.admin.authenticate(dead.token))
+    await until_noticed(running, resource=dead.key.name)
+    assert await noticed(running, action="GetKey")
 
 
 async def denied_calls_are_noticed(running: Service) -> None:

@@ -51,6 +51,13 @@ async def used_at(service: Service, name: str) -> Any:
     return row
 
 
+async def until_used(service: Service, name: str) -> None:
+    """Wait until the last use of a key is written."""
+    async with asyncio.timeout(20):
+        while (await used_at(service, name))["last_used_time"] is None:
+            await service.sql("SELECT pg_sleep(0.05)")
+
+
 # --- counting ---------------------------------------------------------------------------------
 
 
@@ -179,6 +186,24 @@ async def test_usage_that_is_too_old_is_forgotten(cluster: Cluster) -> None:
 # --- last use ---------------------------------------------------------------------------------
 
 
+async def the_last_use_outlasts_a_change(running: Service) -> None:
+    """It is passed over while somebody changes the key, and written after that."""
+    created, other = await running.admin.create_key(), await running.admin.create_key()
+    async with held_key(running.dsn, created.key.name) as held:
+        await running.admin.authenticate(created.token)
+        await running.admin.authenticate(other.token)
+        await until_used(running, other.key.name)
+        assert (await used_at(running, created.key.name))["last_used_time"] is None
+        await held.let_go()
+    await running.process.stop()
+    assert (await used_at(running, created.key.name))["last_used_time"] is not None
+
+
+async def test_a_use_while_somebody_changes_the_key_is_written_later(cluster: Cluster) -> None:
+    async with service(await cluster.migrated(), usage_interval="1s") as running:
+        await the_last_use_outlasts_a_change(running)
+
+
 async def unused_is_exact_while_keys_change(running: Service, second: Service) -> None:
     """A key that is used at two servers while somebody changes it was used when it was last."""
     created = await running.admin.create_key()
@@ -189,9 +214,7 @@ async def unused_is_exact_while_keys_change(running: Service, second: Service) -
         await second.admin.authenticate(created.token, client_address="192.0.2.2")
         other = await running.admin.create_key()
         await running.admin.authenticate(other.token)
-        async with asyncio.timeout(20):  # they write, and pass the key over
-            while (await used_at(running, other.key.name))["last_used_time"] is None:
-                await running.sql("SELECT pg_sleep(0.05)")
+        await until_used(running, other.key.name)
         assert (await used_at(running, name))["last_used_time"] is None
         await held.let_go()
     await second.process.stop()
