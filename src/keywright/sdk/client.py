@@ -19,6 +19,7 @@ from keywright.sdk.names import Names
 from keywright.sdk.results import Principal
 from keywright.sdk.roles import Roles
 from keywright.sdk.status import from_call
+from keywright.sdk.usage import Usage
 from keywright.sdk.users import Users
 from keywright.sdk.workspaces import Workspaces
 
@@ -52,6 +53,7 @@ class Client(Surface):
     roles: Roles
     grants: Grants
     workspaces: Workspaces
+    usage: Usage
 
     def __init__(
         self,
@@ -77,6 +79,7 @@ class Client(Surface):
         self.roles = Roles(self._channel, names)
         self.grants = Grants(self._channel, names)
         self.workspaces = Workspaces(self._channel, names)
+        self.usage = Usage(self._channel, names)
 
     @operation
     def authenticate(
