@@ -23,7 +23,7 @@ async def test_the_usage_of_a_key_is_told_by_hour_and_reason(cluster: Cluster) -
         await keywright("keys", "disable", "ci")
         assert (await keywright("authenticate", stdin=token)).code == 9
         async with asyncio.timeout(20):
-            while not (points := (await keywright("usage", "ci", "-o", "json")).json["points"]) or (
+            while not (points := (await keywright("usage", "ci", "-o", "json")).json["usage"]) or (
                 not points[0]["denials"]
             ):
                 pass

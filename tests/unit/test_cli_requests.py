@@ -20,6 +20,7 @@ from keywright.cli import app
 from keywright.cli.exits import ExitCode
 from keywright.v1 import (
     auth_service_pb2,
+    error_reason_pb2,
     grant_pb2,
     grant_service_pb2,
     key_pb2,
@@ -442,7 +443,11 @@ LISTS: list[tuple[str, str, Message, list[str], list[str]]] = [
                     key="workspaces/w/keys/ci",
                     start_time=CREATED,
                     allowed_count=7,
-                    denials=[{"reason": "ERROR_REASON_KEY_EXPIRED", "count": 2}],
+                    denials=[
+                        usage_service_pb2.DenialCount(
+                            reason=error_reason_pb2.ERROR_REASON_KEY_EXPIRED, count=2
+                        )
+                    ],
                 )
             ]
         ),
@@ -480,7 +485,7 @@ def test_a_list_has_short_ids_and_all_that_is_asked_for_day_by_day(
 ) -> None:
     server.replies[method] = reply
     first, second = keywright(command).stdout.splitlines()
-    assert [each.strip() for each in first.split("  ") if each] == header
+    assert [each.strip() for each in first.split("  ") if each.strip()] == header
     assert [each.strip() for each in second.split("  ") if each.strip()] == row
     (plural,) = json.loads(keywright(f"{command} -o json").stdout)
     assert plural == command.split(maxsplit=1)[0]

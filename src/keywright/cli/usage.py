@@ -52,7 +52,7 @@ def usage(
     assert begin is not None, "there is always a text"  # noqa: S101
     with session.client() as client:
         session.out.records(
-            "points",
+            "usage",
             client.usage.query(
                 start_time=begin,
                 end_time=values.ago(until, now, "--until"),
