@@ -21,8 +21,8 @@ from keywright.domain.keys import parse_address
 _NOTE = (
     "Counting happens in the process that answers, between the decision and the reply; writing "
     "what was counted does not, and is not in these figures. The calls go through gRPC, one at a "
-    "time, and take turns; a count is the mean of many in a row, the median of several rows. The server asks "
-    "no credential of its callers (`any`), so one key is counted a call."
+    "time, and take turns; a count is the mean of many in a row, the median of several rows. The "
+    "server asks no credential of its callers (`any`), so one key is counted a call."
 )
 _IN_A_ROW = 10_000
 _ROWS = 15

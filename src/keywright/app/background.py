@@ -14,6 +14,9 @@ _log = structlog.get_logger("keywright.background")
 
 Work = Callable[[], Awaitable[None]]
 
+# How long the end waits for each: a database that says nothing must not keep a server from ending.
+_END_PATIENCE = timedelta(seconds=10)
+
 
 @asynccontextmanager
 async def repeating(
@@ -22,7 +25,7 @@ async def repeating(
     """Do `work` now and then while the block runs; what fails is logged, and tried again.
 
     What is under way when the block ends is finished. `at_the_end` is done then, for what would be
-    lost otherwise.
+    lost otherwise. Neither is waited for any longer than `_END_PATIENCE`.
     """
     ended = asyncio.Event()
 
@@ -33,6 +36,8 @@ async def repeating(
             _log.warning("background work failed", work=what, error=explained(error))
         except UnexpectedDatabaseError as error:
             _log.error("background work failed", work=what, error=str(error))
+        except Exception:  # whatever it is, it must not be the last time
+            _log.exception("background work failed", work=what)
 
     async def now_and_then() -> None:
         while not await _set_within(ended, every):
@@ -43,9 +48,16 @@ async def repeating(
         yield
     finally:
         ended.set()
-        await asyncio.wait([working])
+        await _ended(working)
         if at_the_end is not None:
-            await once(at_the_end)
+            await _ended(asyncio.create_task(once(at_the_end)))
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    """Wait for a task, and cancel it if it takes too long."""
+    await asyncio.wait([task], timeout=_END_PATIENCE.total_seconds())
+    if task.cancel():
+        await asyncio.wait([task])
 
 
 async def _set_within(event: asyncio.Event, time: timedelta) -> bool:
