@@ -15,9 +15,11 @@ def user(user_id: str) -> str:
 
 
 async def events(service: Service, resource: str) -> list[dict[str, Any]]:
-    """The events about a resource, oldest first."""
+    """What was done to a resource, oldest first."""
     rows = await service.sql(
-        "SELECT * FROM keywright.audit_event WHERE resource = $1 ORDER BY create_time, id", resource
+        "SELECT * FROM keywright.audit_event WHERE resource = $1 AND outcome = 'DONE' "
+        "ORDER BY create_time, id",
+        resource,
     )
     return [dict(row) for row in rows]
 

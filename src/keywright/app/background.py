@@ -36,7 +36,7 @@ async def repeating(
             _log.warning("background work failed", work=what, error=explained(error))
         except UnexpectedDatabaseError as error:
             _log.error("background work failed", work=what, error=str(error))
-        except Exception:  # whatever it is, it must not be the last time
+        except Exception:  # noqa: BLE001  whatever it is, it must not be the last time
             _log.exception("background work failed", work=what)
 
     async def now_and_then() -> None:
