@@ -16,6 +16,7 @@ from bench import (
     list_keys,
     look_up,
     server,
+    usage,
 )
 from bench.effort import QUICK, THOROUGH, Effort
 from bench.server import Postgres
@@ -28,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[Postgres, Effort], Awaitable[None]]] = {
     "import-keys": import_keys.run,
     "list-keys": list_keys.run,
     "audit-event": audit_event.run,
+    "usage": usage.run,
 }
 
 

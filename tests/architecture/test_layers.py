@@ -33,5 +33,6 @@ def test_the_interceptors_come_in_the_order_that_their_work_needs() -> None:
         "error_mapping",
         "deadline",
         "caller",
+        "denied_calls",
         "validation",
     ]

@@ -15,15 +15,17 @@ def user(user_id: str) -> str:
 
 
 async def events(service: Service, resource: str) -> list[dict[str, Any]]:
-    """The events about a resource, oldest first."""
+    """What was done to a resource, oldest first."""
     rows = await service.sql(
-        "SELECT * FROM keywright.audit_event WHERE resource = $1 ORDER BY create_time, id", resource
+        "SELECT * FROM keywright.audit_event WHERE resource = $1 AND outcome = 'DONE' "
+        "ORDER BY create_time, id",
+        resource,
     )
     return [dict(row) for row in rows]
 
 
 async def count(service: Service) -> int:
-    rows = await service.sql("SELECT count(*) FROM keywright.audit_event")
+    rows = await service.sql("SELECT count(*) FROM keywright.audit_event WHERE outcome = 'DONE'")
     return rows[0][0]
 
 

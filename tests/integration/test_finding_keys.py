@@ -336,7 +336,7 @@ def by_id_address(rows: Any) -> Any:
 
 
 async def test_the_last_use_is_shown_while_the_server_runs(cluster: Cluster) -> None:
-    async with service(await cluster.migrated(), last_used_interval="1s") as running:
+    async with service(await cluster.migrated(), usage_interval="1s") as running:
         created = await running.admin.create_key()
         await running.admin.authenticate(created.token)
         async with asyncio.timeout(20):

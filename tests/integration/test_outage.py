@@ -20,6 +20,7 @@ from keywright.app.embedded import EmbeddedPostgres, locate_binaries
 from keywright.storage import migrate
 from keywright.storage.database import Database, Writes
 from keywright.v1 import auth_service_pb2, auth_service_pb2_grpc, key_service_pb2
+from tests.integration.test_notices import until_noticed
 from tests.support.database import TIMEOUT, Cluster
 from tests.support.proxy import Proxy, proxy
 from tests.support.service import Caller, RefusedError, Service, refusal, service
@@ -205,6 +206,8 @@ async def test_a_commit_without_a_reply_is_told_as_unknown(outage: Outage) -> No
     # The proxy waited for the database's answer: here it did happen.
     refused = await refusal(outage.admin.authenticate(token))
     assert refused.reason == "KEY_REVOKED"
+    # That is noticed, and has a COMMIT of its own, which the next test must not see.
+    await until_noticed(outage.service, resource=name)
 
 
 async def test_a_deadline_during_a_commit_ends_the_call_and_leaves_the_commit_alone(
@@ -228,6 +231,8 @@ async def test_a_deadline_during_a_commit_ends_the_call_and_leaves_the_commit_al
     await outage.healed()
     refused = await refusal(outage.admin.authenticate(token))
     assert refused.reason == "KEY_REVOKED"
+    # That is noticed, and has a COMMIT of its own, which the next test must not see.
+    await until_noticed(outage.service, resource=name)
 
 
 async def test_a_client_that_cancels_in_the_middle_of_a_mutation_leaves_nothing_behind(

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-from keywright.service.mutation import forget_requests
+from keywright.service.retention import Retention
 from keywright.storage.database import Database
 from tests.support.database import TIMEOUT, Cluster
 from tests.support.proxy import proxy
@@ -137,7 +137,7 @@ async def test_old_ids_are_forgotten_and_young_ones_are_not(service: Service) ->
         service.dsn, size=1, connect_timeout=TIMEOUT, statement_timeout=timedelta(seconds=10)
     )
     try:
-        await forget_requests(database)
+        await Retention(database, timedelta(days=400)).forget()
     finally:
         await database.close()
     rows = await service.sql(

@@ -84,6 +84,9 @@ POPULATED = """
     INSERT INTO keywright.pepper (version, fingerprint) VALUES (1, '');
     INSERT INTO keywright.request_id (actor, method, request_id, digest)
     VALUES (1, 'CreateKey', 'r', sha256(''));
+    INSERT INTO keywright.key_usage (key, hour, outcome, count, workspace, key_id)
+    SELECT id, '2026-01-01 12:00Z', 'ALLOWED', 1, workspace, key_id FROM keywright.key;
+    INSERT INTO keywright.notice (subject, notice_time) VALUES ('s', now());
 """
 
 
@@ -204,6 +207,10 @@ FORBIDDEN: dict[str, str] = {
     "token_format_lookup_known": change("token_format", "lookup = 'OTHER', prefix_length = 0"),
     "token_format_prefix_range": change("token_format", "prefix_length = 3"),
     "token_format_hash_offset_range": change("token_format", "hash_offset = 129"),
+    "key_usage_pkey": again("key_usage", "key, hour, outcome, count, workspace, key_id"),
+    "key_usage_hour_is_full": change("key_usage", "hour = '2026-01-01 12:00:01Z'"),
+    "key_usage_count_positive": change("key_usage", "count = 0"),
+    "notice_pkey": again("notice", "subject, notice_time"),
     "authority_revision_is_one_row": change("authority_revision", "singleton = false"),
     "authority_revision_pkey": again("authority_revision", "singleton"),
     "authority_change_pkey": again("authority_change", "revision, tag, kind, changed"),

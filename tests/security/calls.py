@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from tests.security.contract import import_of, new_id, new_role, new_workspace
+from tests.security.contract import import_of, new_id, new_role, new_workspace, used_once
 from tests.security.matrix import PROJECT, Actor, World, grant, new_actor, new_service_user
 from tests.support.service import PARENT
 
@@ -402,6 +403,31 @@ def _of_others() -> dict[tuple[str, str], Call]:
     return calls
 
 
+async def _query_usage(world: World, who: Actor, _column: str, *, whose: str, by: str = "") -> Ask:
+    key = (await _new_key(world, who, whose)).key
+    await used_once(world.service, key.name)
+    asked: dict[str, Any] = {"": {}, "key": {"keys": [key.name]}, "user": {"user": world.another}}
+    parent = key.name.partition("/keys/")[0]
+    given = {"parent": parent, "start_time": datetime.now(UTC), "page_size": 1000, **asked[by]}
+    return Ask(given, sought=key.name)
+
+
+async def _report(world: World, _who: Actor, _column: str) -> Ask:
+    return Ask({"token": (await world.admin.create_key()).token})
+
+
+def _of_usage() -> dict[tuple[str, str], Call]:
+    return {
+        ("QueryUsage", OWN): partial(_query_usage, whose=OWN),
+        ("QueryUsage", ANOTHERS): partial(_query_usage, whose=ANOTHERS),
+        ("QueryUsage", f"{ANOTHERS}, asked for by the key"): partial(
+            _query_usage, whose=ANOTHERS, by="key"
+        ),
+        ("QueryUsage", BY_USER): partial(_query_usage, whose=BY_USER, by="user"),
+        ("ReportLeakedToken", "anybody's token"): _report,
+    }
+
+
 async def _present(world: World, who: Actor, _column: str, *, own: bool) -> Ask:
     token = who.caller.token if own else (await world.admin.create_key()).token
     return Ask({"token": token})
@@ -434,4 +460,5 @@ CALLS: dict[tuple[str, str], Call] = {
     **_of_keys(),
     **_of_users(),
     **_of_others(),
+    **_of_usage(),
 }

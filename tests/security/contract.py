@@ -5,6 +5,7 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from google.api import field_behavior_pb2, resource_pb2  # type: ignore[import-untyped]
@@ -66,6 +67,11 @@ class Place:
     @property
     def unchangeable(self) -> bool:
         return self._updates and self._is(field_behavior_pb2.IMMUTABLE)
+
+    @property
+    def is_required(self) -> bool:
+        """Whether a request without it is refused; not asked of what is in a nested message."""
+        return len(self.steps) == 1 and self._is(field_behavior_pb2.REQUIRED)
 
     @property
     def is_condition(self) -> bool:
@@ -221,20 +227,22 @@ async def _of_authentication(service: Operated, method: str, of: str) -> Fields:
 
 async def _of_keys(service: Operated, method: str, of: str) -> Fields:
     admin = service.admin
-    match method:
-        case "CreateKey":
-            return {"parent": PARENT, "key": {}}
-        case "EnsureKey":
-            return {"parent": PARENT, "key": {}, "key_id": new_id("ensured")}
-        case "ListKeys":
-            return {"parent": PARENT}
-        case "RevokeKeys":
-            swept = {"swept": new_id()}
-            await admin.create_key(user=of, labels=swept)
-            return {"parent": PARENT, "filter": {"labels": swept}}
-        case "ImportKeys":
-            return import_of({"key": {"user": of}})
-    return await _of_one_key(admin, method, (await admin.create_key(user=of)).key)
+    without_a_key = {
+        "CreateKey": {"parent": PARENT, "key": {}},
+        "EnsureKey": {"parent": PARENT, "key": {}, "key_id": new_id("ensured")},
+        "ImportKeys": import_of({"key": {"user": of}}),
+        "ListKeys": {"parent": PARENT},
+    }
+    if method in without_a_key:
+        return without_a_key[method]
+    if method == "RevokeKeys":
+        swept = {"swept": new_id()}
+        await admin.create_key(user=of, labels=swept)
+        return {"parent": PARENT, "filter": {"labels": swept}}
+    created = await admin.create_key(user=of)
+    if method == "ReportLeakedToken":
+        return {"token": created.token}
+    return await _of_one_key(admin, method, created.key)
 
 
 async def _of_one_key(admin: Caller, method: str, key: Any) -> Fields:
@@ -329,6 +337,22 @@ async def _of_workspaces(service: Operated, method: str, _of: str) -> Fields:
     return None
 
 
+async def _of_usage(service: Operated, _method: str, of: str) -> Fields:
+    created = await service.admin.create_key(user=of)
+    await used_once(service, created.key.name)
+    return {"parent": PARENT, "start_time": datetime.now(UTC), "keys": [created.key.name]}
+
+
+async def used_once(service: Operated, key: str) -> None:
+    """Count a use of a key in this hour, as a server writes it after a while."""
+    await service.sql(
+        "INSERT INTO keywright.key_usage (key, hour, outcome, count, workspace, key_id) "
+        "SELECT id, date_trunc('hour', now()), 'ALLOWED', 1, workspace, key_id "
+        "FROM keywright.key WHERE key_id = $1",
+        key.rpartition("/")[2],
+    )
+
+
 async def new_workspace(service: Operated) -> str:
     """A workspace with nobody in it; returns its name."""
     workspace_id = new_id("w")
@@ -342,5 +366,6 @@ _MAKERS: dict[str, Callable[[Operated, str, str], Awaitable[Fields]]] = {
     "UserService": _of_users,
     "RoleService": _of_roles,
     "GrantService": _of_grants,
+    "UsageService": _of_usage,
     "WorkspaceService": _of_workspaces,
 }

@@ -2,7 +2,8 @@
 
 from tests.support.service import Service
 
-# All that a call can write. When a key was last used is no change of it, and is written by itself.
+# All that a call can write. When a key was last used is no change of it, and is written by itself,
+# as is what was denied.
 _STORED = """
 SELECT json_build_object(
     'keys', (SELECT json_agg(to_jsonb(k) - 'last_used_time' - 'last_used_address' ORDER BY k.id)
@@ -12,7 +13,7 @@ SELECT json_build_object(
     'roles', (SELECT json_agg(r ORDER BY r.id) FROM keywright.role r),
     'grants', (SELECT json_agg(g ORDER BY g.id) FROM keywright.grant g),
     'workspaces', (SELECT json_agg(w ORDER BY w.id) FROM keywright.workspace w),
-    'events', (SELECT count(*) FROM keywright.audit_event),
+    'events', (SELECT count(*) FROM keywright.audit_event WHERE outcome = 'DONE'),
     'revision', (SELECT revision FROM keywright.authority_revision)
 )::text
 """

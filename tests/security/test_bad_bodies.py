@@ -138,8 +138,10 @@ async def test_a_request_twice_too_long_is_not_even_received(service: Service) -
 
 
 async def test_a_stranger_learns_nothing_from_a_bad_request(service: Service) -> None:
-    """Who calls is asked first."""
+    """Who calls is asked first, where that is asked."""
     for method in IMPLEMENTED:
+        if method.is_open:
+            continue
         for body in (b"", *NO_MESSAGES, of_length(LIMIT + 1)):
             with pytest.raises(RefusedError) as refused:
                 await service.as_caller(None).send(method.path, body)

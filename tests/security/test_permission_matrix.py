@@ -65,7 +65,7 @@ def _is_done(row: Row, ask: Ask, reply: Any) -> bool:
         return True
     assert not reply.next_page_token, "the whole list is on one page"
     (listed,) = [getattr(reply, each.name) for each in reply.DESCRIPTOR.fields if each.is_repeated]
-    return ask.sought in {each.name for each in listed}
+    return ask.sought in {each.key if row.method == "QueryUsage" else each.name for each in listed}
 
 
 async def assert_as_the_page_says(world: World, row: Row) -> None:

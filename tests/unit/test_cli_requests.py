@@ -28,6 +28,7 @@ from keywright.v1 import (
     key_service_pb2,
     role_pb2,
     role_service_pb2,
+    usage_service_pb2,
     user_pb2,
     user_service_pb2,
     workspace_pb2,
@@ -273,6 +274,18 @@ def keywright(server: Server, monkeypatch: pytest.MonkeyPatch) -> Keywright:
             environments: 'live' permission_catalog { entries { permission: 'a.b' }
             entries { permission: 'datasets.read' description: 'Read = look at' } } }""",
         ),
+        (
+            (
+                "usage ci workspaces/v/keys/k --user ann --since 2027-01-15T08:00:00Z"
+                " --until 2027-01-15T09:00:00Z --interval day --total"
+            ),
+            [],
+            "QueryUsage",
+            """parent: 'workspaces/w' keys: ['workspaces/w/keys/ci', 'workspaces/v/keys/k']
+            user: 'workspaces/w/users/ann' start_time { seconds: 1800000000 }
+            end_time { seconds: 1800003600 } page_size: 1000
+            interval: USAGE_INTERVAL_DAY grouping: USAGE_GROUPING_TOTAL""",
+        ),
         ("workspaces get", [], "GetWorkspace", "name: 'workspaces/w'"),
         ("workspaces get --workspace acme", [], "GetWorkspace", "name: 'workspaces/acme'"),
         ("workspaces list", [], "ListWorkspaces", "page_size: 1000"),
@@ -437,6 +450,26 @@ LISTS: list[tuple[str, str, Message, list[str], list[str]]] = [
         ["g", "bot", "projects/abc", "editor", "2027-01-15 08:00Z"],
     ),
     (
+        "usage",
+        "QueryUsage",
+        usage_service_pb2.QueryUsageResponse(
+            points=[
+                usage_service_pb2.UsagePoint(
+                    key="workspaces/w/keys/ci",
+                    start_time=CREATED,
+                    allowed_count=7,
+                    denials=[
+                        usage_service_pb2.DenialCount(
+                            reason=error_reason_pb2.ERROR_REASON_KEY_EXPIRED, count=2
+                        )
+                    ],
+                )
+            ]
+        ),
+        ["BEGINS", "KEY", "ALLOWED", "DENIED"],
+        ["2027-01-15 08:00Z", "ci", "7", "KEY_EXPIRED 2"],
+    ),
+    (
         "workspaces list",
         "ListWorkspaces",
         workspace_service_pb2.ListWorkspacesResponse(
@@ -467,7 +500,7 @@ def test_a_list_has_short_ids_and_all_that_is_asked_for_day_by_day(
 ) -> None:
     server.replies[method] = reply
     first, second = keywright(command).stdout.splitlines()
-    assert [each.strip() for each in first.split("  ") if each] == header
+    assert [each.strip() for each in first.split("  ") if each.strip()] == header
     assert [each.strip() for each in second.split("  ") if each.strip()] == row
     (plural,) = json.loads(keywright(f"{command} -o json").stdout)
     assert plural == command.split(maxsplit=1)[0]

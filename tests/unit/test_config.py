@@ -130,7 +130,7 @@ def test_every_mistake_in_environment_and_file_is_reported_at_once(toml: Path) -
         ),
         "KEYWRIGHT_DEFAULT_DEADLINE": "must not be longer than KEYWRIGHT_MAX_DEADLINE",
         "KEYWRIGHT_SHUTDOWN_GRACE": (
-            "must be a duration from 0s to 1h, written as in 500ms, 30s, 5m or 1h"
+            "must be a duration from 0s to 1h, written as in 500ms, 30s, 5m, 1h or 90d"
         ),
         "KEYWRIGHT_LOG_LEVEL": "must be 'debug', 'info', 'warning' or 'error'",
     }
@@ -360,7 +360,7 @@ def test_verify_reports_every_mistake_at_once(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["0h", "500ms", "90s", "1m", "5m", "25h"])
+@pytest.mark.parametrize("text", ["0d", "500ms", "90s", "1m", "5m", "25h", "400d"])
 def test_a_duration_is_written_as_it_was_read(text: str) -> None:
     assert format_duration(parse_duration(text)) == text
 

@@ -19,6 +19,7 @@ from keywright.sdk import (
     KeyState,
     RateLimit,
     Secret,
+    UsageInterval,
     UserFilter,
     UserKind,
 )
@@ -27,6 +28,7 @@ from keywright.sdk.grants import Grants
 from keywright.sdk.keys import Keys
 from keywright.sdk.names import Names
 from keywright.sdk.roles import Roles
+from keywright.sdk.usage import Usage
 from keywright.sdk.users import Users
 from keywright.sdk.workspaces import Workspaces
 from keywright.v1 import (
@@ -38,6 +40,7 @@ from keywright.v1 import (
     rate_limit_pb2,
     role_pb2,
     role_service_pb2,
+    usage_service_pb2,
     user_pb2,
     user_service_pb2,
     workspace_pb2,
@@ -384,6 +387,35 @@ def test_a_grant_is_a_role_for_a_user_on_a_resource(recorder: Recorder, names: N
         ),
         grant_service_pb2.DeleteGrantRequest(name="workspaces/w/grants/g"),
     ]
+
+
+def test_usage_is_asked_for_by_time_and_keys(recorder: Recorder, names: Names) -> None:
+    usage = Usage(recorder, names)
+    list(
+        usage.query(
+            start_time=MOMENT, keys=["ci"], user="ann", interval=UsageInterval.DAY, total=True
+        )
+    )
+    assert recorder.request == usage_service_pb2.QueryUsageRequest(
+        parent="workspaces/w",
+        start_time=STAMP,
+        keys=["workspaces/w/keys/ci"],
+        user="workspaces/w/users/ann",
+        interval=usage_service_pb2.USAGE_INTERVAL_DAY,
+        grouping=usage_service_pb2.USAGE_GROUPING_TOTAL,
+    )
+    with pytest.raises(ValueError, match="start_time needs a time zone"):
+        usage.query(start_time=MOMENT.replace(tzinfo=None))
+
+
+def test_a_leaked_token_is_reported_with_where_it_was_found(
+    recorder: Recorder, names: Names
+) -> None:
+    keys = Keys(recorder, names)
+    keys.report_leaked(Secret("kw_live_x"), source="a log")
+    assert recorder.request == key_service_pb2.ReportLeakedTokenRequest(
+        token="kw_live_x", source="a log"
+    )
 
 
 def test_a_workspace_is_made_with_its_policy_and_catalogue(

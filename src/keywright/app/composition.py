@@ -22,10 +22,14 @@ from keywright.service.key_changes import KeyChanges
 from keywright.service.key_creation import KeyCreation
 from keywright.service.key_import import KeyImport
 from keywright.service.keys import Keys
-from keywright.service.last_use import LastUse
+from keywright.service.leaks import Leaks
 from keywright.service.minting import Mint
+from keywright.service.notices import Notices
+from keywright.service.retention import Retention
 from keywright.service.roles import Roles
 from keywright.service.token_shapes import TokenShapes
+from keywright.service.usage import Usage
+from keywright.service.usage_counters import UsageCounters
 from keywright.service.users import Users
 from keywright.service.workspaces import Workspaces
 from keywright.storage.database import Database
@@ -47,7 +51,9 @@ class Parts:
     probe: Probe
     hasher: TokenHasher
     token_format: TokenFormat
-    last_use: LastUse
+    usage: UsageCounters
+    notices: Notices
+    retention: Retention
     imported: ImportedTokens
 
     @classmethod
@@ -70,7 +76,9 @@ class Parts:
             probe=Probe(dsn, _PROBE_PATIENCE),
             hasher=hasher,
             token_format=TokenFormat(config.token_brand),
-            last_use=LastUse(database),
+            usage=UsageCounters(database),
+            notices=Notices(database),
+            retention=Retention(database, config.usage_retention),
             imported=ImportedTokens(
                 database,
                 TokenShapes(database, time.monotonic),
@@ -102,17 +110,26 @@ class Parts:
     def services(self, signing_key: bytes) -> Services:
         """The use cases behind the wire."""
         database, mint = self.database, Mint(self.hasher, system_entropy)
+        authenticate = Authenticate(
+            database,
+            self.hasher,
+            self.token_format,
+            self.usage,
+            self.notices,
+            self.imported,
+        )
         return Services(
-            authenticate=Authenticate(
-                database, self.hasher, self.token_format, self.last_use, self.imported
-            ),
+            authenticate=authenticate,
             explain=ExplainAccess(database),
             grants=Grants(database, system_entropy),
             key_changes=KeyChanges(database, mint, self.token_format),
             key_creation=KeyCreation(database, mint, self.token_format),
             key_import=KeyImport(database, self.imported.shapes, self.token_format, system_entropy),
             keys=Keys(database),
+            leaks=Leaks(database, authenticate, self.notices),
+            notices=self.notices,
             roles=Roles(database),
+            usage=Usage(database),
             users=Users(database, system_entropy),
             workspaces=Workspaces(database),
             seal=Seal(signing_key),

@@ -135,7 +135,8 @@ class Config(BaseModel):
     max_connection_age: Annotated[timedelta, duration("1s", "24h")] = timedelta(minutes=5)
     max_connection_age_grace: Annotated[timedelta, duration("1s", "24h")] = timedelta(seconds=30)
 
-    last_used_interval: Annotated[timedelta, duration("1s", "1m")] = timedelta(minutes=1)
+    usage_interval: Annotated[timedelta, duration("1s", "1m")] = timedelta(minutes=1)
+    usage_retention: Annotated[timedelta, duration("31d", "36500d")] = timedelta(days=400)
 
     log_level: LogLevel = "info"
     log_format: LogFormat = "json"

@@ -44,9 +44,11 @@ class PoolMetrics(Collector):
         yield _gauge("keywright_database_connections", "Connections that are open.", open_)
         yield _gauge("keywright_database_connections_idle", "Those that nobody uses.", idle)
         yield _gauge("keywright_database_connections_max", "How many there can be.", most)
-        uses = self._parts.last_use
-        yield _gauge("keywright_last_use_waiting", "Uses of keys to be written.", uses.waiting)
-        yield _counter("keywright_last_use_dropped", "Uses of keys not written.", uses.dropped)
+        usage, notices = self._parts.usage, self._parts.notices
+        yield _gauge("keywright_usage_waiting", "Usage counters to be written.", usage.waiting)
+        yield _counter("keywright_usage_dropped", "Uses of keys not counted.", usage.dropped)
+        yield _gauge("keywright_notices_waiting", "What is counted together.", notices.waiting)
+        yield _counter("keywright_notices_dropped", "Denials not noticed.", notices.dropped)
 
 
 def serve(address: TcpAddress | None, parts: Parts) -> Callable[[], None]:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import cast
 
 import grpc
@@ -24,13 +23,12 @@ from keywright.app.config import Config
 from keywright.app.health import Health
 from keywright.app.listen import ListenError, TcpAddress
 from keywright.app.readiness import Readiness
-from keywright.service.mutation import forget_requests
 from keywright.wire.grpc import Transport
 from keywright.wire.methods import services
 from keywright.wire.rpc import Backend
 
 _log = structlog.get_logger("keywright.server")
-_FORGET_INTERVAL = timedelta(minutes=10)
+_SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -67,19 +65,20 @@ async def listening(config: Config, dsn: str) -> AsyncIterator[Listening]:
         stack.callback(metrics.serve(config.metrics_listen, parts))
         await stack.enter_async_context(
             repeating(
-                "write the last use of keys",
-                parts.last_use.write,
-                every=config.last_used_interval,
-                at_the_end=True,
+                "write the usage of keys",
+                parts.usage.write,
+                every=config.usage_interval,
+                at_the_end=parts.usage.finish,
             )
         )
-        await stack.enter_async_context(
-            repeating(
-                "forget the ids of old requests",
-                partial(forget_requests, parts.database),
-                every=_FORGET_INTERVAL,
+        for what, work, every, at_the_end in (
+            ("write usage early", parts.usage.write_early, _SECOND, None),
+            ("write notices", parts.notices.write, _SECOND, parts.notices.finish),
+            ("forget what is old", parts.retention.forget, _MINUTE, None),
+        ):
+            await stack.enter_async_context(
+                repeating(what, work, every=every, at_the_end=at_the_end)
             )
-        )
         await server.start()
         stack.push_async_callback(server.stop, config.shutdown_grace.total_seconds())
         _log.info("listening", listen=target, version=__version__)

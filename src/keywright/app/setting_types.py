@@ -52,7 +52,7 @@ def whole(least: int, most: int) -> PlainValidator:
 
 def duration(least: str, most: str) -> PlainValidator:
     """A duration within bounds, which are included."""
-    rule = f"must be a duration from {least} to {most}, written as in 500ms, 30s, 5m or 1h"
+    rule = f"must be a duration from {least} to {most}, written as in 500ms, 30s, 5m, 1h or 90d"
     return _between(parse_duration(least), parse_duration(most), parse_duration, rule)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from keywright.cli import values
-from keywright.cli.asking import confirm, someone_to_ask
+from keywright.cli.asking import confirm, presented_token, someone_to_ask
 from keywright.cli.changes import Changes
 from keywright.cli.command import Session, command
 from keywright.cli.key_options import KeyFilterOptions, Lifetime
@@ -190,6 +190,32 @@ def delete(session: Session, key: KeyArgument, yes: YesOption = False) -> None:
     with session.client() as client:
         deleted = client.keys.delete(key)
     session.out.changed(deleted, f"Deleted {deleted.name}.")
+
+
+@app.command(context_settings={"allow_extra_args": True})
+@command
+def report_leak(
+    session: Session,
+    source: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="Where it was found, for the owner: a URL, for example.",
+            show_default=False,
+        ),
+    ] = "",
+) -> None:
+    """End a token that was found where it should not be: its key is revoked.
+
+    Nobody is told whether there was such a token, but the owner, by the audit trail. The token is
+    read from stdin, or asked for on a terminal.
+
+    Example: keywright keys report-leak --source https://git.example/acme/app < found.txt
+    """
+    token = presented_token(session.ctx)
+    with session.client() as client:
+        client.keys.report_leaked(token, source=source)
+    session.out.changed({}, "Reported.")
 
 
 def _said(matching: KeyFilter) -> str:

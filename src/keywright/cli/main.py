@@ -1,19 +1,16 @@
 """The `keywright` command, as far as callers need it; gRPC is imported with the first call."""
 
-import sys
 from typing import Annotated
 
 import typer
 
 from keywright import __version__
-from keywright.cli import grants, keys, roles, users, workspaces
+from keywright.cli import grants, keys, roles, usage, users, workspaces
+from keywright.cli.asking import presented_token
 from keywright.cli.command import Session, command, shared_options
 from keywright.cli.exits import ExitCode, epilog
 from keywright.cli.explain import explain
 from keywright.sdk.errors import PermissionDenied, Unauthenticated
-
-# Beyond 8 KiB nothing is a token; the server says so.
-_TOKEN_MAX_BYTES = 16 * 1024
 
 app = typer.Typer(
     epilog=epilog(),
@@ -28,6 +25,7 @@ app.add_typer(users.app, name="users")
 app.add_typer(roles.app, name="roles")
 app.add_typer(grants.app, name="grants")
 app.add_typer(workspaces.app, name="workspaces")
+app.command("usage")(usage.usage)
 
 
 @app.command(context_settings={"allow_extra_args": True})
@@ -59,13 +57,7 @@ def authenticate(
 
     Example: keywright authenticate --required-permission datasets.read < token.txt
     """
-    if session.ctx.args:
-        raise typer.BadParameter(
-            "a token is not taken from the command line, where others can see it: pipe it in, or "
-            "wait to be asked",
-            param_hint="token",
-        )
-    token = _presented_token()
+    token = presented_token(session.ctx)
     with session.client() as client:
         try:
             principal = client.authenticate(
@@ -106,14 +98,3 @@ def version(session: Session) -> None:
         session.out.document({"version": __version__})
     else:
         session.out.line(f"keywright {__version__}")
-
-
-def _presented_token() -> str:
-    if sys.stdin is not None and sys.stdin.isatty():
-        asked: str = typer.prompt("Token", hide_input=True, err=True)
-        return asked.strip()
-    piped = b"" if sys.stdin is None else sys.stdin.buffer.read(_TOKEN_MAX_BYTES)
-    token = piped.decode(errors="replace").strip()
-    if not token:
-        raise typer.BadParameter("there is none on stdin", param_hint="token")
-    return token

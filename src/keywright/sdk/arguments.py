@@ -5,13 +5,14 @@ An update changes what it is given, and nothing else: leave out what is to stay 
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from typing import TypedDict
+from typing import Required, TypedDict
 
 from keywright.sdk.results import (
     KeyCreation,
     KeyPolicy,
     KeyState,
     RateLimit,
+    UsageInterval,
     UserKind,
     UserState,
 )
@@ -112,6 +113,25 @@ class UserFilter(TypedDict, total=False):
     resource: str
     labels: Mapping[str, str] | None
     search: str
+
+
+class UsageQuery(TypedDict, total=False):
+    """Which usage is meant.
+
+    Attributes:
+        start_time: from the hour on that this is in (UTC).
+        end_time: until the end of the hour that this is in, at most 400 days later; until now if
+            not given.
+        keys: of these, by id or full name; at most 100.
+        user: of keys of this user, by id, e-mail address or full name.
+        interval: how long the time is that each point covers; an hour if not given.
+    """
+
+    start_time: Required[datetime]
+    end_time: datetime | None
+    keys: Collection[str]
+    user: str | None
+    interval: UsageInterval
 
 
 class UserChanges(TypedDict, total=False):

@@ -21,6 +21,7 @@ from keywright.sdk.names import Names
 from keywright.sdk.results import Principal
 from keywright.sdk.roles import Roles
 from keywright.sdk.status import from_call
+from keywright.sdk.usage import Usage
 from keywright.sdk.users import Users
 from keywright.sdk.workspaces import Workspaces
 
@@ -54,6 +55,7 @@ class Client(Surface):
     roles: Roles
     grants: Grants
     workspaces: Workspaces
+    usage: Usage
 
     def __init__(
         self,
@@ -79,6 +81,7 @@ class Client(Surface):
         self.roles = Roles(self._channel, names)
         self.grants = Grants(self._channel, names)
         self.workspaces = Workspaces(self._channel, names)
+        self.usage = Usage(self._channel, names)
 
     @operation
     def authenticate(

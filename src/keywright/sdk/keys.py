@@ -26,6 +26,7 @@ _ENABLE = Method(_SERVICE, "EnableKey", pb.EnableKeyResponse)
 _REVOKE = Method(_SERVICE, "RevokeKey", pb.RevokeKeyResponse)
 _REVOKE_MANY = Method(_SERVICE, "RevokeKeys", pb.RevokeKeysResponse)
 _DELETE = Method(_SERVICE, "DeleteKey", pb.DeleteKeyResponse)
+_REPORT_LEAKED = Method(_SERVICE, "ReportLeakedToken", pb.ReportLeakedTokenResponse)
 
 Creation = TypeVar("Creation", pb.CreateKeyRequest, pb.EnsureKeyRequest)
 
@@ -185,6 +186,22 @@ class Keys(NamedSurface):
         """Delete a key's record, and with it the key; returns it as it last was."""
         request = pb.DeleteKeyRequest(name=(yield from self._names.key(key)))
         return read(Key, (yield from call(_DELETE, request)).key)
+
+    @operation
+    def report_leaked(self, token: str | Secret, *, source: str = "") -> Flow[None]:
+        """End a token that was found where it should not be: its key is revoked.
+
+        Whoever holds a token may do so. Nothing tells whether there was such a token, but the audit
+        trail, to the key's owner.
+
+        Example: `client.keys.report_leaked(found, source="https://git.example/acme/app/.env#L3")`
+
+        Args:
+            token: what was found.
+            source: where, for the owner of the key; at most 1,000 characters.
+        """
+        text = token.reveal() if isinstance(token, Secret) else token
+        yield from call(_REPORT_LEAKED, pb.ReportLeakedTokenRequest(token=text, source=source))
 
     def _creation(
         self, kind: type[Creation], key_id: str, attributes: KeyAttributes

@@ -54,6 +54,15 @@ class KeyCreation(StrEnum):
     UNSPECIFIED = EVERYONE  # the contract says so of a policy that says nothing
 
 
+class UsageInterval(StrEnum):
+    """How long the time is that a point of usage covers; days are those of UTC."""
+
+    UNKNOWN = "UNKNOWN"
+    HOUR = "HOUR"
+    DAY = "DAY"
+    UNSPECIFIED = HOUR
+
+
 class CredentialKind(StrEnum):
     """What was presented."""
 
@@ -242,6 +251,19 @@ class CreatedWorkspace:
     workspace: Workspace
     admin: User | None
     revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class UsagePoint:
+    """How often a key was used in the hour or day that begins at `start_time`.
+
+    `key` is empty where it is the sum of all keys; `denials` are by reason, `KEY_EXPIRED`.
+    """
+
+    key: str
+    start_time: datetime
+    allowed_count: int
+    denials: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

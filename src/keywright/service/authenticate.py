@@ -6,7 +6,8 @@ Read it from top to bottom:
    a token of another product whose keys were imported (`imported_tokens`).
 2. Look up by prefix: one query, one snapshot, which also says the position and the time.
 3. Prove. A wrong secret is told by its verifier tag; Argon2 runs for the right one only.
-4. Decide: states, expiry, environment, address, resource, permissions, in that order.
+4. Decide: states, expiry, environment, address, resource, permissions, in that order. Every
+   decision is counted as a use of the key, in memory only.
 
 A reply says why a key does not stand only after step 3; before it, everything that is well-formed
 is `TOKEN_UNKNOWN` (promise G12).
@@ -23,7 +24,8 @@ from keywright.domain.token import Token, TokenFormat, TokenMalformedError
 from keywright.security.hash_pool import HashPoolFullError
 from keywright.security.token_hasher import TokenHasher, Verdict
 from keywright.service.imported_tokens import ImportedTokens
-from keywright.service.last_use import LastUse
+from keywright.service.notices import Notices
+from keywright.service.usage_counters import UsageCounters
 from keywright.service.verifying import unknown, verifying
 from keywright.storage.credentials import FoundSecret, Seen
 from keywright.storage.database import Database
@@ -44,7 +46,8 @@ class Authenticate:
     database: Database
     hasher: TokenHasher
     token_format: TokenFormat
-    last_use: LastUse
+    usage: UsageCounters
+    notices: Notices
     imported: ImportedTokens
 
     async def __call__(
@@ -60,11 +63,16 @@ class Authenticate:
             ServiceError: OVERLOADED, too many hashes wait already.
             Unavailable: the database cannot be reached.
         """
-        credential, seen = await self._proven(text, asked.client_address, on_behalf_of)
+        credential, seen = await self.proven(text, asked.client_address, on_behalf_of)
         if on_behalf_of is not None and not on_behalf_of.may_see(credential.workspace_id):
             raise unknown()
-        principal = decide(credential, asked, seen.now)
-        self.last_use.saw(principal, asked.client_address)
+        address = asked.client_address
+        try:
+            principal = decide(credential, asked, seen.now)
+        except Denied as denied:
+            self._denied(credential, denied.reason, seen, address)
+            raise
+        self.usage.allowed(principal, address)
         return Authenticated(principal, seen.position)
 
     async def caller(self, text: str, address: Address | None) -> Principal:
@@ -72,14 +80,30 @@ class Authenticate:
 
         Raises: as `__call__`.
         """
-        credential, seen = await self._proven(text, address, None)
-        principal = identify(credential, address, seen.now, seen.position)
-        self.last_use.saw(principal, address)
+        credential, seen = await self.proven(text, address)
+        try:
+            principal = identify(credential, address, seen.now, seen.position)
+        except Denied as denied:
+            self._denied(credential, denied.reason, seen, address)
+            raise
+        self.usage.allowed(principal, address)
         return principal
 
-    async def _proven(
-        self, text: str, address: Address | None, caller: Principal | None
+    def _denied(
+        self, credential: Credential, reason: Reason, seen: Seen, address: Address | None
+    ) -> None:
+        self.usage.denied(credential, reason, seen.now)
+        self.notices.token_denied(credential, reason, seen.now, address)
+
+    async def proven(
+        self, text: str, address: Address | None, caller: Principal | None = None
     ) -> tuple[Credential, Seen]:
+        """What `text` is a credential of, whether it stands or not.
+
+        Presented from `address`, if that is known; `caller` wants to know, and None may know all.
+
+        Raises: as `__call__`; Denied only if it is no token of anybody's.
+        """
         try:
             token = self.token_format.parse(text)
         except TokenMalformedError as error:

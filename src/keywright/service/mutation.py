@@ -88,12 +88,6 @@ async def changing(
     return await _once(database, call, transaction)
 
 
-async def forget_requests(database: Database) -> None:
-    """Forget the ids of requests that are older than their 24 hours."""
-    while await database.writing(lambda writes: writes.requests.forget()):
-        pass
-
-
 async def _once(
     database: Database,
     call: Call,

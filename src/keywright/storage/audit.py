@@ -1,15 +1,28 @@
 """Audit events: inserted in the transaction of what they report (promise G10)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from keywright.storage.connection import Connection
 
 
+class Outcome(StrEnum):
+    """What became of what someone did; or that the service noticed something by itself."""
+
+    DONE = "DONE"
+    DENIED = "DENIED"
+    NOTICED = "NOTICED"
+
+
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """Who did what to which resource, with which credential and from where. Never a secret."""
+    """Who did what to which resource, with which credential and from where. Never a secret.
+
+    One that stands for several has their `count` and the time of the first.
+    """
 
     workspace_id: str
     action: str
@@ -21,17 +34,23 @@ class AuditEvent:
     call_id: str = ""
     request_id: str = ""
     change: dict[str, Any] = field(default_factory=dict)
+    outcome: Outcome = Outcome.DONE
+    reason: str = ""
+    count: int = 1
+    first_time: datetime | None = None
 
 
 _COLUMNS = """
     (workspace_id, action, resource, actor, credential, actor_email, client_address, call_id,
-     request_id, change)
+     request_id, change, outcome, reason, count, first_time)
 """
+_COUNT = _COLUMNS.count(",") + 1
+_RESOURCE = 3  # its place among them, from 1 on
 
 
 def insertion(first: int) -> str:
     """An INSERT of one event, to be part of another statement; its values come from `$first` on."""
-    placeholders = ", ".join(f"${first + number}" for number in range(_COLUMNS.count(",") + 1))
+    placeholders = ", ".join(f"${first + number}" for number in range(_COUNT))
     return f"INSERT INTO keywright.audit_event {_COLUMNS} VALUES ({placeholders})"
 
 
@@ -48,6 +67,10 @@ def values(event: AuditEvent) -> tuple[object, ...]:
         event.call_id,
         event.request_id,
         event.change,
+        event.outcome,
+        event.reason,
+        event.count,
+        event.first_time,
     )
 
 
@@ -61,17 +84,19 @@ class AuditWriter:
         """Insert one event; it commits if and only if the rest of the transaction does."""
         await self._connection.execute(insertion(1), *values(event))
 
-    async def insert_all(self, events: Sequence[AuditEvent]) -> None:
-        """Insert many events."""
-        await self._connection.executemany(insertion(1), [values(event) for event in events])
+    async def insert_all(self, events: Iterable[AuditEvent]) -> None:
+        """Insert several."""
+        await self._connection.executemany(insertion(1), map(values, events))
 
     async def insert_each(self, event: AuditEvent, resources: Sequence[str]) -> None:
         """Insert one event for each of `resources`, to which the very same was done."""
         given = list(values(event))
-        given[2] = resources
+        given[_RESOURCE - 1] = resources
+        selected = ", ".join(
+            "resource" if number == _RESOURCE else f"${number}" for number in range(1, _COUNT + 1)
+        )
         await self._connection.execute(
             f"INSERT INTO keywright.audit_event {_COLUMNS} "
-            "SELECT $1, $2, resource, $4, $5, $6, $7, $8, $9, $10 "
-            "FROM unnest($3::text[]) AS resource",
+            f"SELECT {selected} FROM unnest(${_RESOURCE}::text[]) AS resource",
             *given,
         )

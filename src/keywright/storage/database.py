@@ -36,9 +36,11 @@ from keywright.storage.key_changes import KeyWriter
 from keywright.storage.key_import import KeyImporter
 from keywright.storage.keys import KeyReader
 from keywright.storage.last_use import LastUseWriter
+from keywright.storage.notices import NoticeWriter
 from keywright.storage.request_ids import RequestIdWriter
 from keywright.storage.roles import RoleReader, RoleWriter
 from keywright.storage.token_formats import TokenFormatReader, TokenFormatWriter
+from keywright.storage.usage import UsageReader, UsageWriter
 from keywright.storage.users import UserReader, UserWriter
 from keywright.storage.workspaces import WorkspaceReader, WorkspaceWriter
 
@@ -75,6 +77,7 @@ class Reads:
         self.keys = KeyReader(connection)
         self.roles = RoleReader(connection)
         self.token_formats = TokenFormatReader(connection)
+        self.usage = UsageReader(connection)
         self.users = UserReader(connection)
         self.workspaces = WorkspaceReader(connection)
 
@@ -95,9 +98,11 @@ class Writes:
         self.imports = KeyImporter(connection)
         self.keys = KeyWriter(connection)
         self.last_use = LastUseWriter(connection)
+        self.notices = NoticeWriter(connection)
         self.requests = RequestIdWriter(connection)
         self.roles = RoleWriter(connection)
         self.token_formats = TokenFormatWriter(connection)
+        self.usage = UsageWriter(connection)
         self.users = UserWriter(connection)
         self.workspaces = WorkspaceWriter(connection)
 

@@ -168,6 +168,14 @@ class KeyWriter:
             "UPDATE keywright.key SET version = version + 1, update_time = now() WHERE id = $1", key
         )
 
+    async def end_grace(self, key: int) -> None:
+        """Retire the secrets of a key that a rotation has replaced, and that stand for a while."""
+        await self._connection.execute(
+            "UPDATE keywright.key_secret SET not_after = now() "
+            "WHERE key = $1 AND not_after > now()",
+            key,
+        )
+
     async def set_state(self, keys: Sequence[int], state: KeyState) -> None:
         """Disable, enable or revoke keys; `REVOKED` is final."""
         await self._connection.execute(

@@ -7,7 +7,6 @@ from keywright.domain.identity import RequestIdentity
 from keywright.storage.connection import Connection
 
 KEPT_FOR = timedelta(hours=24)
-_BATCH_COUNT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +65,8 @@ class RequestIdWriter:
             reply,
         )
 
-    async def forget(self) -> int:
-        """Delete ids whose time is over, a batch of them; returns how many."""
+    async def prune(self, limit: int) -> int:
+        """Forget at most `limit` ids whose time is over; returns how many."""
         result: str = await self._connection.execute(
             """
             DELETE FROM keywright.request_id WHERE (actor, method, request_id) IN (
@@ -76,6 +75,6 @@ class RequestIdWriter:
                 LIMIT $2 FOR UPDATE SKIP LOCKED)
             """,
             KEPT_FOR,
-            _BATCH_COUNT,
+            limit,
         )
         return int(result.rpartition(" ")[2])

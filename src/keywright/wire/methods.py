@@ -17,7 +17,9 @@ from keywright.wire.handlers import (
     key_changes,
     key_import,
     keys,
+    leaks,
     roles,
+    usage,
     users,
     workspaces,
 )
@@ -26,8 +28,9 @@ from keywright.wire.rpc import Method
 _HANDLERS: Mapping[str, Mapping[str, Any]] = {
     "AuthService": auth.HANDLERS | explain.HANDLERS,
     "GrantService": grants.HANDLERS,
-    "KeyService": keys.HANDLERS | key_changes.HANDLERS | key_import.HANDLERS,
+    "KeyService": keys.HANDLERS | key_changes.HANDLERS | key_import.HANDLERS | leaks.HANDLERS,
     "RoleService": roles.HANDLERS,
+    "UsageService": usage.HANDLERS,
     "UserService": users.HANDLERS,
     "WorkspaceService": workspaces.HANDLERS,
 }

@@ -18,7 +18,10 @@ from keywright.service.key_changes import KeyChanges
 from keywright.service.key_creation import KeyCreation
 from keywright.service.key_import import KeyImport
 from keywright.service.keys import Keys
+from keywright.service.leaks import Leaks
+from keywright.service.notices import Notices
 from keywright.service.roles import Roles
+from keywright.service.usage import Usage
 from keywright.service.users import Users
 from keywright.service.workspaces import Workspaces
 from keywright.wire.sealing import Seal
@@ -26,6 +29,9 @@ from keywright.wire.sealing import Seal
 _DECIDING = frozenset({"Authenticate", "BatchAuthenticate", "AuthenticateStream", "Watch"})
 
 Handler = Callable[["Rpc", Any], Awaitable[Message]]
+
+_DECIDING = frozenset({"Authenticate", "BatchAuthenticate", "AuthenticateStream", "Watch"})
+_OPEN = frozenset({("KeyService", "ReportLeakedToken")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,10 @@ class Services:
     key_creation: KeyCreation
     key_import: KeyImport
     keys: Keys
+    leaks: Leaks
+    notices: Notices
     roles: Roles
+    usage: Usage
     users: Users
     workspaces: Workspaces
     seal: Seal
@@ -88,6 +97,11 @@ class Method:
     def decides(self) -> bool:
         """Whether it is for those whom `authenticate_callers` admits, also without a credential."""
         return self.is_authentication and self.name in _DECIDING
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody needs a credential for it; one that is sent all the same is not read."""
+        return (self.service, self.name) in _OPEN
 
 
 @dataclass(slots=True)

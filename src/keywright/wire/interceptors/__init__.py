@@ -2,7 +2,8 @@
 
 The order matters, and a test asserts it. The id of the call is known to all that follows; the log
 and the metrics see the code that the error mapping made; the deadline bounds everything that can
-wait; a stranger is turned away before the request is looked at.
+wait; a stranger is turned away before the request is looked at; what is denied to a known caller is
+noticed, whoever denies it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,7 @@ from keywright.wire.interceptors.access_log import access_log
 from keywright.wire.interceptors.call_id import call_id
 from keywright.wire.interceptors.caller import caller
 from keywright.wire.interceptors.deadline import deadline
+from keywright.wire.interceptors.denied_calls import denied_calls
 from keywright.wire.interceptors.error_mapping import error_mapping
 from keywright.wire.interceptors.metrics import metrics
 from keywright.wire.interceptors.validation import validation
@@ -28,6 +30,7 @@ INTERCEPTORS: tuple[Interceptor, ...] = (
     error_mapping,
     deadline,
     caller,
+    denied_calls,
     validation,
 )
 

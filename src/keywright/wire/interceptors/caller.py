@@ -38,6 +38,8 @@ async def caller(rpc: Rpc, proceed: Callable[[Rpc], Awaitable[Message]]) -> Mess
 
 async def _identify(rpc: Rpc) -> Principal | None:
     services = rpc.services
+    if rpc.method.is_open:
+        return None
     if rpc.method.decides:
         match rpc.backend.settings.authenticate_callers:
             case "any":

@@ -1,0 +1,110 @@
+"""Tokens that were found where they should not be: whoever holds one may end it.
+
+Nobody is told whether there was such a token: the key's owner is, by the audit trail.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from keywright.domain.decision import Credential
+from keywright.domain.errors import Denied, Reason
+from keywright.domain.keys import Address, KeyState
+from keywright.domain.text import check_description
+from keywright.domain.token import redact
+from keywright.service.authenticate import Authenticate
+from keywright.service.notices import LEAK_REPORTED, Notices, digest, of_key
+from keywright.storage.audit import AuditEvent, Outcome
+from keywright.storage.authority import Change, ChangeKind
+from keywright.storage.database import Database, Writes
+
+
+@dataclass(frozen=True, slots=True)
+class LeakReport:
+    """A token, and where it was found; `address` and `call_id` are of the call that says so."""
+
+    token: str
+    source: str
+    address: Address | None
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leaks:
+    """Ends leaked tokens."""
+
+    database: Database
+    authenticate: Authenticate
+    notices: Notices
+
+    async def report(self, report: LeakReport, *, within: timedelta | None) -> None:
+        """End a token: its key, or what is left of its grace if a rotation has replaced it.
+
+        One that stands no more is noticed, once a minute.
+
+        Raises:
+            InvalidFields: `source` is no prose.
+            ServiceError: OVERLOADED, too many hashes wait already.
+            Unavailable: the database cannot be reached.
+        """
+        source = redact(check_description(report.source, "source"))
+        report = replace(report, source=source)
+        try:
+            credential, seen = await self.authenticate.proven(report.token, report.address)
+        except Denied:  # nothing that anybody holds
+            return
+        now, reason = seen.now, _over(credential, seen.now)
+        if reason is None:
+            key, workspace = credential.key.internal_id, credential.workspace_internal_id
+
+            async def transaction(writes: Writes) -> tuple[datetime, Reason | None]:
+                await writes.authority.lock(held_workspace=workspace, keys=[key])
+                again = await writes.read.credentials.again(credential.secret_internal_id)
+                if not again.found:  # deleted meanwhile
+                    return again.now, None
+                (found,) = again.found
+                over = _over(found.credential, again.now)
+                if over is None:
+                    await _end(writes, found.credential, report, again.now)
+                return again.now, over
+
+            now, reason = await self.database.writing(transaction, within=within)
+        if reason is not None:
+            self.notices.leak_reported(credential, reason, now, report.address, source)
+
+
+def _over(credential: Credential, now: datetime) -> Reason | None:
+    """Why a token is of no use to anybody for good; None if it may be."""
+    if credential.key.stored_state is KeyState.REVOKED:
+        return Reason.KEY_REVOKED
+    ends = credential.secret_not_after
+    return Reason.TOKEN_RETIRED if ends is not None and ends <= now else None
+
+
+async def _end(writes: Writes, credential: Credential, report: LeakReport, now: datetime) -> None:
+    """What kills a token, with its event, and what moves the history on as the last thing."""
+    key, replaced = credential.key, credential.secret_not_after
+    if replaced is None:
+        await writes.keys.set_state([key.internal_id], KeyState.REVOKED)
+        before, after = {"state": str(key.stored_state)}, {"state": str(KeyState.REVOKED)}
+    else:
+        await writes.keys.end_grace(key.internal_id)
+        before, after = {"retire_time": replaced.isoformat()}, {"retire_time": now.isoformat()}
+    await writes.audit.insert(
+        AuditEvent(
+            workspace_id=credential.workspace_id,
+            action=LEAK_REPORTED,
+            resource=str(key.name),
+            actor="",
+            credential="",
+            client_address="" if report.address is None else str(report.address),
+            call_id=report.call_id,
+            change={
+                "before": before,
+                "after": {**after, "prefix": key.prefix, "source": report.source},
+            },
+            outcome=Outcome.NOTICED,
+        )
+    )
+    # Whoever reports it again within the minute is counted, as if that had been a notice.
+    await writes.notices.passing([digest(of_key(credential, LEAK_REPORTED))])
+    await writes.authority.advance([Change(ChangeKind.KEY, key.internal_id)])

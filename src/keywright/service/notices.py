@@ -1,0 +1,263 @@
+"""What the audit trail says of what was denied or noticed, at most once a minute each.
+
+Retired and revoked secrets that are presented, and management calls that are denied, come in any
+number: floods of them leave a row a minute each, with their count. They are kept here and written
+every second, off the answer's path; what was not written is lost when a process ends without
+warning. Whose minute is over, the database says, for all servers together.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+
+from keywright.domain.decision import Credential, Principal
+from keywright.domain.errors import Reason
+from keywright.domain.keys import Address
+from keywright.domain.names import WorkspaceName
+from keywright.storage.audit import AuditEvent, Outcome
+from keywright.storage.batches import BATCH_PATIENCE, batches
+from keywright.storage.database import Database, Writes
+
+_MAX_COUNT = 10_000
+_MAX_COUNT_A_CREDENTIAL = 20
+# How often `write` is called, in all, until something is looked at again: it is called once a
+# second. One that another server has written is tried more often, as nobody says when.
+_ROUNDS_OF_MINUTE = 60
+_ROUNDS_OF_REFUSED = 5
+_TRIPWIRES = {
+    Reason.TOKEN_RETIRED: "RetiredTokenPresented",
+    Reason.KEY_REVOKED: "RevokedTokenPresented",
+}
+LEAK_REPORTED = "ReportLeakedToken"
+_DIGEST_BYTES = 16
+
+Subject = tuple[object, ...]
+
+
+@dataclass(slots=True)
+class _Noticed:
+    """Several that are alike and not written yet: the last event, how many, when the first.
+
+    `of` is the credential that they count against.
+    """
+
+    event: AuditEvent
+    of: str
+    first_time: datetime
+    count: int = 0
+    next_round: int = 0
+
+    def add(self, event: AuditEvent, count: int, first_time: datetime) -> None:
+        if not self.count or first_time < self.first_time:
+            self.first_time = first_time
+        self.event = event
+        self.count += count
+
+    def taken(self) -> AuditEvent:
+        """One event for all of them, which count no more."""
+        count, self.count = self.count, 0
+        return replace(self.event, count=count, first_time=self.first_time)
+
+
+@dataclass(frozen=True, slots=True)
+class DeniedCall:
+    """A management call that was denied, for the audit trail."""
+
+    caller: Principal
+    action: str
+    reason: Reason
+    resource: str
+    address: Address | None
+    call_id: str
+
+
+@dataclass(slots=True)
+class Notices:
+    """What was noticed and waits for its time."""
+
+    database: Database
+    max_count: int = _MAX_COUNT
+    dropped: int = 0
+    _noticed: dict[Subject, _Noticed] = field(default_factory=dict)
+    _of: Counter[str] = field(default_factory=Counter)
+    _round: int = 0
+
+    def token_denied(
+        self, credential: Credential, reason: Reason, now: datetime, address: Address | None
+    ) -> None:
+        """A token was denied that was once good: a tripwire, if it was retired or revoked."""
+        action = _TRIPWIRES.get(reason)
+        if action is not None:
+            event = _of_key(credential, action, reason, address)
+            self._notice(of_key(credential, action), event, now)
+
+    def leak_reported(
+        self,
+        credential: Credential,
+        reason: Reason,
+        now: datetime,
+        address: Address | None,
+        source: str,
+    ) -> None:
+        """A token was reported that does not stand any more, for `reason`."""
+        event = _of_key(credential, LEAK_REPORTED, reason, address)
+        event = replace(event, change={"after": {"source": source}})
+        self._notice(of_key(credential, LEAK_REPORTED), event, now)
+
+    def call_denied(self, denied: DeniedCall) -> None:
+        """A management call was denied.
+
+        Of one credential a few are told apart; what comes on top is told by what was denied, and
+        not of which resource and from where.
+        """
+        caller = denied.caller
+        event = AuditEvent(
+            workspace_id=caller.workspace_id,
+            action=denied.action,
+            resource=denied.resource,
+            actor=str(caller.user.name),
+            credential=str(caller.credential.key.name),
+            actor_email=caller.user.email or "",
+            client_address=_text(denied.address),
+            call_id=denied.call_id,
+            outcome=Outcome.DENIED,
+            reason=denied.reason.value,
+        )
+        of, subject = event.credential, _of_call(event)
+        if subject not in self._noticed and self._of[of] >= _MAX_COUNT_A_CREDENTIAL:
+            workspace = str(WorkspaceName(caller.workspace_id))
+            event = replace(event, resource=workspace, client_address="")
+            of, subject = "", _of_call(event)
+        self._notice(subject, event, caller.decided_at, of=of)
+
+    async def write(self) -> None:
+        """Write what is due; to be called once a second.
+
+        Raises:
+            ServiceError: the database cannot be reached.
+        """
+        self._round += 1
+        self._forget()
+        await self._write([key for key, each in self._noticed.items() if self._is_due(each)])
+
+    async def finish(self) -> None:
+        """Write everything, also within its minute: nobody will count on."""
+        left = [subject for subject, each in self._noticed.items() if each.count]
+        await self._write(left, at_once=True)
+
+    @property
+    def waiting(self) -> int:
+        """How many different things are counted, or were within the last minute."""
+        return len(self._noticed)
+
+    def _notice(self, subject: Subject, event: AuditEvent, now: datetime, *, of: str = "") -> None:
+        noticed = self._noticed.get(subject)
+        if noticed is None:
+            if len(self._noticed) >= self.max_count:
+                self.dropped += 1
+                return
+            noticed = self._noticed[subject] = _Noticed(event, of, now)
+            self._of[of] += 1
+        noticed.add(event, 1, now)
+
+    def _is_due(self, noticed: _Noticed) -> bool:
+        return noticed.count > 0 and noticed.next_round <= self._round
+
+    def _forget(self) -> None:
+        """Forget those of whom nothing came within their minute."""
+        over = [
+            subject
+            for subject, each in self._noticed.items()
+            if not each.count and each.next_round <= self._round
+        ]
+        for subject in over:
+            of = self._noticed.pop(subject).of
+            self._of[of] -= 1
+            if not self._of[of]:
+                del self._of[of]
+
+    async def _write(self, subjects: Iterable[Subject], *, at_once: bool = False) -> None:
+        for batch in batches(subjects):
+            by_digest = {digest(subject): self._noticed[subject] for subject in batch}
+            events = {each: noticed.taken() for each, noticed in by_digest.items()}
+            try:
+                written = await self.database.writing(
+                    partial(_insert, events, at_once=at_once), within=BATCH_PATIENCE
+                )
+            except BaseException:
+                _give_back(events, by_digest)
+                raise
+            refused = {each: event for each, event in events.items() if each not in written}
+            _give_back(refused, by_digest)
+            for each, noticed in by_digest.items():
+                rounds = _ROUNDS_OF_REFUSED if each in refused else _ROUNDS_OF_MINUTE
+                noticed.next_round = self._round + rounds
+
+
+async def _insert(
+    events: Mapping[bytes, AuditEvent], writes: Writes, *, at_once: bool
+) -> frozenset[bytes]:
+    passing = await writes.notices.passing(list(events))
+    if at_once:
+        passing = frozenset(events)
+    await writes.audit.insert_all(_told(events[each]) for each in passing)
+    return passing
+
+
+def _told(event: AuditEvent) -> AuditEvent:
+    """Only what stands for several says when the first was."""
+    return event if event.count > 1 else replace(event, first_time=None)
+
+
+def _give_back(events: Mapping[bytes, AuditEvent], to: Mapping[bytes, _Noticed]) -> None:
+    for each, event in events.items():
+        noticed = to[each]
+        assert event.first_time is not None, "`taken` gives it"  # noqa: S101
+        last = noticed.event if noticed.count else event
+        noticed.add(last, event.count, event.first_time)
+
+
+def digest(subject: Subject) -> bytes:
+    """What stands for a subject in the database."""
+    return hashlib.sha256(repr(subject).encode()).digest()[:_DIGEST_BYTES]
+
+
+def of_key(credential: Credential, action: str) -> Subject:
+    """What happens to a key is the same, whoever does it and from where."""
+    return "key", credential.key.internal_id, action
+
+
+def _of_call(event: AuditEvent) -> Subject:
+    return (
+        "call",
+        event.workspace_id,
+        event.actor,
+        event.credential,
+        event.action,
+        event.reason,
+        event.resource,
+        event.client_address,
+    )
+
+
+def _of_key(
+    credential: Credential, action: str, reason: Reason, address: Address | None
+) -> AuditEvent:
+    """Nobody is known to have done it: whoever holds a dead token proves nothing by it."""
+    return AuditEvent(
+        workspace_id=credential.workspace_id,
+        action=action,
+        resource=str(credential.key.name),
+        actor="",
+        credential="",
+        client_address=_text(address),
+        outcome=Outcome.NOTICED,
+        reason=reason.value,
+    )
+
+
+def _text(address: Address | None) -> str:
+    return "" if address is None else str(address)

@@ -1,0 +1,81 @@
+"""The tests of usage and notices are honest: each goes red on a build that lacks its guard."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration import test_leaks, test_notices, test_usage
+from tests.integration.test_planted_bugs import Bug, build
+from tests.support.database import Cluster
+from tests.support.service import service
+
+BUGS = {
+    "usage that is forgotten where it cannot be written": Bug(
+        "service/usage_counters.py",
+        guard="await self.database.writing(partial(_add, counts), within=BATCH_PATIENCE)\n"
+        "                self._take_away(counts)",
+        instead="self._take_away(counts)\n"
+        "                await self.database.writing(partial(_add, counts), within=BATCH_PATIENCE)",
+        scenario=test_usage.counts_survive_a_failed_writing,
+    ),
+    "denials that are not counted": Bug(
+        "service/usage_counters.py",
+        guard="self._count(credential, now, reason.value)",
+        instead="pass",
+        scenario=test_usage.every_decision_is_counted,
+    ),
+    "usage that is not written at the end": Bug(
+        "app/server.py",
+        guard="at_the_end=parts.usage.finish,",
+        instead="",
+        scenario=test_usage.every_decision_is_counted,
+    ),
+    "a use that is forgotten while somebody changes the key": Bug(
+        "service/usage_counters.py",
+        guard="self._forget(use for use in uses if use.key not in kept)",
+        instead="self._forget(uses)",
+        scenario=test_usage.the_last_use_outlasts_a_change,
+    ),
+    "a tripwire that nobody hears": Bug(
+        "service/notices.py",
+        guard="if action is not None:",
+        instead="if False:",
+        scenario=test_notices.a_dead_token_trips,
+    ),
+    "denied calls that are not told": Bug(
+        "wire/interceptors/__init__.py",
+        guard="    denied_calls,\n",
+        instead="",
+        scenario=test_notices.a_denied_call_is_told,
+    ),
+    "denied calls that are all told apart": Bug(
+        "service/notices.py",
+        guard="_MAX_COUNT_A_CREDENTIAL = 20",
+        instead="_MAX_COUNT_A_CREDENTIAL = 10_000",
+        scenario=test_notices.a_flood_leaves_few_rows,
+    ),
+    "a leak report that leaves no event": Bug(
+        "service/leaks.py",
+        guard="await writes.audit.insert(",
+        instead="(lambda _event: None)(",
+        scenario=test_leaks.a_report_ends_the_key,
+    ),
+}
+
+
+@pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS.keys())
+async def test_a_build_without_the_guard_is_found_out(
+    bug: Bug, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(bug, tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    interval = "1s" if bug.scenario in AT_EVERY_SECOND else "1m"
+    async with service(await cluster.migrated(), usage_interval=interval) as patched:
+        with pytest.raises(AssertionError):
+            await bug.scenario(patched)
+
+
+AT_EVERY_SECOND = {
+    test_usage.counts_survive_a_failed_writing,
+    test_usage.the_last_use_outlasts_a_change,
+}
