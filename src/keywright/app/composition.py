@@ -4,11 +4,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
+from keywright.app import sealing
 from keywright.app.config import Config
 from keywright.domain.token import TokenFormat
 from keywright.security.entropy import system_entropy
 from keywright.security.hash_pool import HashPool
 from keywright.security.token_hasher import TokenHasher
+from keywright.service.audit import Audit
+from keywright.service.audit_keys import AuditKeys
+from keywright.service.audit_retention import AuditRetention
+from keywright.service.audit_verification import AuditVerification
 from keywright.service.authenticate import Authenticate
 from keywright.service.bootstrap import Bootstrap
 from keywright.service.grants import Grants
@@ -19,6 +24,7 @@ from keywright.service.keys import Keys
 from keywright.service.last_use import LastUse
 from keywright.service.minting import Mint
 from keywright.service.roles import Roles
+from keywright.service.sealing import Sealer
 from keywright.service.users import Users
 from keywright.service.workspaces import Workspaces
 from keywright.storage.database import Database
@@ -39,6 +45,9 @@ class Parts:
     hasher: TokenHasher
     token_format: TokenFormat
     last_use: LastUse
+    audit_keys: AuditKeys
+    sealer: Sealer
+    audit_retention: AuditRetention
 
     @classmethod
     async def open(cls, config: Config, dsn: str) -> Self:
@@ -49,6 +58,7 @@ class Parts:
             connect_timeout=config.database_connect_timeout,
             statement_timeout=config.database_statement_timeout,
         )
+        audit_keys = AuditKeys(database, config.audit_signer(), config.audit_public_keys)
         return cls(
             config=config,
             database=database,
@@ -60,6 +70,9 @@ class Parts:
             ),
             token_format=TokenFormat(config.token_brand),
             last_use=LastUse(database),
+            audit_keys=audit_keys,
+            sealer=Sealer(database, audit_keys, sealing.sealed, sealing.found_broken),
+            audit_retention=AuditRetention(database, config.audit_retention),
         )
 
     async def close(self) -> None:
@@ -82,6 +95,8 @@ class Parts:
         """The use cases behind the wire."""
         database, mint = self.database, Mint(self.hasher, system_entropy)
         return Services(
+            audit=Audit(database),
+            audit_verification=AuditVerification(database, self.audit_keys),
             authenticate=Authenticate(database, self.hasher, self.token_format, self.last_use),
             grants=Grants(database, system_entropy),
             key_changes=KeyChanges(database, mint, self.token_format),

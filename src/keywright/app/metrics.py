@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from keywright.app.composition import Parts
 from keywright.app.listen import ListenError, TcpAddress
+from keywright.service.sealing import Sealer
 
 _log = structlog.get_logger("keywright.server")
 
@@ -36,6 +37,7 @@ class PoolMetrics(Collector):
         yield _gauge("keywright_database_connections_max", "How many there can be.", most)
         uses = self._parts.last_use
         yield _gauge("keywright_last_use_waiting", "Uses of keys to be written.", uses.waiting)
+        yield from _of_the_sealer(self._parts.sealer)
         yield _counter("keywright_last_use_dropped", "Uses of keys not written.", uses.dropped)
 
 
@@ -65,6 +67,15 @@ def serve(address: TcpAddress | None, parts: Parts) -> Callable[[], None]:
         REGISTRY.unregister(pools)
 
     return stop
+
+
+def _of_the_sealer(sealer: Sealer) -> Iterator[Metric]:
+    yield _counter("keywright_audit_seals", "Seals made.", sealer.seal_count)
+    yield _counter("keywright_audit_sealed_events", "Events sealed.", sealer.event_count)
+    waited = sealer.waited.total_seconds()
+    yield _gauge("keywright_audit_seal_wait_seconds", "How long the last ones waited.", waited)
+    broken = len(sealer.broken)
+    yield _gauge("keywright_audit_broken_chains", "Workspaces that are not sealed.", broken)
 
 
 def _gauge(name: str, meaning: str, value: float) -> Metric:

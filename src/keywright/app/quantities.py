@@ -1,4 +1,4 @@
-"""Durations and sizes as an operator writes them: `500ms`, `30s`, `5m`, `1h`; `16KiB`, `4MiB`.
+"""Durations and sizes as an operator writes them: `500ms`, `30s`, `1h`, `90d`; `16KiB`, `4MiB`.
 
 One unit, no fractions, no spaces. The functions of a pair are inverses of each other.
 """
@@ -6,8 +6,9 @@ One unit, no fractions, no spaces. The functions of a pair are inverses of each 
 import re
 from datetime import timedelta
 
-_DURATION = re.compile(r"(?P<count>[0-9]{1,9})(?P<unit>ms|s|m|h)")
+_DURATION = re.compile(r"(?P<count>[0-9]{1,9})(?P<unit>ms|s|m|h|d)")
 _DURATION_UNITS = {
+    "d": timedelta(days=1),
     "h": timedelta(hours=1),
     "m": timedelta(minutes=1),
     "s": timedelta(seconds=1),
@@ -24,7 +25,7 @@ def parse_duration(text: str) -> timedelta:
         ValueError: it is not written so. The message does not contain the text.
     """
     if (match := _DURATION.fullmatch(text)) is None:
-        raise ValueError("is written as a whole number and one of ms, s, m, h")
+        raise ValueError("is written as a whole number and one of ms, s, m, h, d")
     return int(match["count"]) * _DURATION_UNITS[match["unit"]]
 
 

@@ -13,6 +13,9 @@ import asyncpg
 from keywright.domain.errors import Reason, ServiceError
 from keywright.domain.position import Position
 from keywright.storage.audit import AuditWriter
+from keywright.storage.audit_events import AuditEventReader
+from keywright.storage.audit_partitions import PartitionWriter
+from keywright.storage.audit_seals import SealReader, SealWriter
 from keywright.storage.authority import AuthorityWriter, Held, position
 from keywright.storage.commit import commit
 from keywright.storage.connection import (
@@ -66,11 +69,13 @@ class Reads:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.audit_events = AuditEventReader(connection)
         self.credentials = CredentialReader(connection)
         self.grants = GrantReader(connection)
         self.installation = InstallationReader(connection)
         self.keys = KeyReader(connection)
         self.roles = RoleReader(connection)
+        self.seals = SealReader(connection)
         self.users = UserReader(connection)
         self.workspaces = WorkspaceReader(connection)
 
@@ -85,12 +90,14 @@ class Writes:
     def __init__(self, connection: Connection) -> None:
         self.read = Reads(connection)
         self.audit = AuditWriter(connection)
+        self.audit_partitions = PartitionWriter(connection)
         self.authority = AuthorityWriter(connection)
         self.grants = GrantWriter(connection)
         self.installation = InstallationWriter(connection)
         self.keys = KeyWriter(connection)
         self.last_use = LastUseWriter(connection)
         self.roles = RoleWriter(connection)
+        self.seals = SealWriter(connection)
         self.users = UserWriter(connection)
         self.workspaces = WorkspaceWriter(connection)
 

@@ -10,10 +10,11 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message_factory import GetMessageClass
 
 from keywright import v1
-from keywright.wire.handlers import auth, grants, key_changes, keys, roles, users, workspaces
+from keywright.wire.handlers import audit, auth, grants, key_changes, keys, roles, users, workspaces
 from keywright.wire.rpc import Method
 
 _HANDLERS: Mapping[str, Mapping[str, Any]] = {
+    "AuditService": audit.HANDLERS,
     "AuthService": auth.HANDLERS,
     "GrantService": grants.HANDLERS,
     "KeyService": keys.HANDLERS | key_changes.HANDLERS,
