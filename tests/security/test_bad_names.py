@@ -14,6 +14,8 @@ GOOD = {
     "Key": f"{PARENT}/keys/nothing",
     "Role": f"{PARENT}/roles/nothing",
     "Grant": f"{PARENT}/grants/nothing",
+    "AuditEvent": f"{PARENT}/auditEvents/999999999",
+    "AuditSeal": f"{PARENT}/auditSeals/999999999",
 }
 every_place = pytest.mark.parametrize("place", named_places(), ids=str)
 
@@ -91,7 +93,7 @@ async def test_a_name_that_is_nobodys_is_not_found(service: Operated, place: Pla
 
 @pytest.mark.parametrize(
     "place",
-    [each for each in named_places() if len(each.steps) == 1 or each.identifies],
+    [each for each in named_places() if each.is_required or each.identifies],
     ids=str,
 )
 async def test_a_name_that_is_required_cannot_be_left_out(service: Operated, place: Place) -> None:

@@ -38,6 +38,9 @@ EXISTING = {
         f"{OPERATORS}/roles/admin",
     ],
     "Grant": [f"{OTHER}/grants/{each}" for each in ("to-ann", "to-project", "to-admin")],
+    # Their numbers are given for all workspaces together: some of these are of the other one.
+    "AuditEvent": [f"{OTHER}/auditEvents/{each}" for each in range(1, 30)],
+    "AuditSeal": [f"{OTHER}/auditSeals/1"],
 }
 MISSING = {
     "Workspace": ["workspaces/nowhere", GONE],
@@ -45,6 +48,8 @@ MISSING = {
     "Key": [f"{OTHER}/keys/nothing", "workspaces/nowhere/keys/active", f"{GONE}/keys/active"],
     "Role": [f"{OTHER}/roles/nothing", "workspaces/nowhere/roles/auditor", f"{GONE}/roles/admin"],
     "Grant": [f"{OTHER}/grants/nothing", "workspaces/nowhere/grants/to-ann"],
+    "AuditEvent": [f"{OTHER}/auditEvents/999999999", "workspaces/nowhere/auditEvents/9"],
+    "AuditSeal": [f"{OTHER}/auditSeals/999999999", "workspaces/nowhere/auditSeals/1"],
 }
 
 

@@ -1,7 +1,7 @@
 """Audit events as they are read: what someone did, or tried to do."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -61,18 +61,17 @@ class EventFilter:
     """Which events are meant: those that match all that is given.
 
     Attributes:
-        actor: by resource name; `actor_email`: of whom only the address is known.
+        actor: by resource name.
         resource: this one and what is below it.
         seal: covered by the seal of this number.
         about_keys_of: only about keys of this user (by internal id); None is all.
     """
 
     actor: str = ""
-    actor_email: str = ""
     credential: str = ""
     resource: str = ""
     actions: Sequence[str] = ()
-    outcomes: Sequence[str] = field(default=())
+    outcomes: Sequence[str] = ()
     start_time: datetime | None = None
     end_time: datetime | None = None
     client_address: str = ""

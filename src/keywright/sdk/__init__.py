@@ -10,6 +10,7 @@ with Client() as client:  # KEYWRIGHT_URI and KEYWRIGHT_API_KEY
 from typing import TYPE_CHECKING, Any
 
 from keywright.sdk.arguments import (
+    AuditEventFilter,
     KeyAttributes,
     KeyChanges,
     KeyFilter,
@@ -18,6 +19,15 @@ from keywright.sdk.arguments import (
     UserChanges,
     UserFilter,
     WorkspaceAttributes,
+)
+from keywright.sdk.audit_results import (
+    AuditBreak,
+    AuditBreakKind,
+    AuditEvent,
+    AuditOutcome,
+    AuditSeal,
+    FieldChange,
+    TrailVerification,
 )
 from keywright.sdk.credentials import Secret
 from keywright.sdk.errors import (
@@ -67,6 +77,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Aborted",
     "AlreadyExists",
+    "AuditBreak",
+    "AuditBreakKind",
+    "AuditEvent",
+    "AuditEventFilter",
+    "AuditOutcome",
+    "AuditSeal",
     "Cancelled",
     "Client",
     "ConfigurationError",
@@ -77,6 +93,7 @@ __all__ = [
     "DeadlineExceeded",
     "EnsuredKey",
     "FailedPrecondition",
+    "FieldChange",
     "FieldViolation",
     "Grant",
     "Internal",
@@ -100,6 +117,7 @@ __all__ = [
     "RoleAttributes",
     "RotatedKey",
     "Secret",
+    "TrailVerification",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 
 import grpc
 
+from keywright.sdk.audit import Audit
 from keywright.sdk.authentication import authenticate
 from keywright.sdk.connection import TlsFiles, open_channel
 from keywright.sdk.credentials import Secret, find_api_key, find_uri
@@ -52,6 +53,7 @@ class Client(Surface):
     roles: Roles
     grants: Grants
     workspaces: Workspaces
+    audit: Audit
 
     def __init__(
         self,
@@ -77,6 +79,7 @@ class Client(Surface):
         self.roles = Roles(self._channel, names)
         self.grants = Grants(self._channel, names)
         self.workspaces = Workspaces(self._channel, names)
+        self.audit = Audit(self._channel, names)
 
     @operation
     def authenticate(

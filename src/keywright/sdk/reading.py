@@ -31,8 +31,11 @@ def _value(message: Any, field: str, hint: Any) -> Any:
     value = getattr(message, field)
     if isinstance(hint, UnionType):
         return _convert(value, get_args(hint)[0]) if message.HasField(field) else None
+    enum = message.DESCRIPTOR.fields_by_name[field].enum_type
+    if hint is str and enum is not None:  # an open list of names
+        return _name(enum, value)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return _member(hint, message.DESCRIPTOR.fields_by_name[field].enum_type, value)
+        return _member(hint, enum, value)
     return _convert(value, hint)
 
 
@@ -46,11 +49,17 @@ def _convert(value: Any, hint: Any) -> Any:
     if is_dataclass(hint) and isinstance(hint, type):
         return read(hint, value)
     container = _CONTAINERS.get(get_origin(hint))
+    if container is tuple and is_dataclass(get_args(hint)[0]):
+        return tuple(read(get_args(hint)[0], each) for each in value)
     return value if container is None else container(value)
 
 
 def _member(kind: type[StrEnum], enum: Any, number: int) -> StrEnum:
+    return kind.__members__.get(_name(enum, number) or "UNSPECIFIED", kind("UNKNOWN"))
+
+
+def _name(enum: Any, number: int) -> str:
+    """The name of an enum's value without its prefix; empty if it is unspecified or unknown."""
     prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
-    known = enum.values_by_number.get(number)
-    name = "" if known is None else known.name.removeprefix(prefix)
-    return kind.__members__.get(name, kind("UNKNOWN"))
+    known = enum.values_by_number.get(number) if number else None
+    return "" if known is None else known.name.removeprefix(prefix)

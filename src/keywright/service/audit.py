@@ -4,19 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from keywright.domain import access
 from keywright.domain import permissions as p
 from keywright.domain.audit import Event, EventFilter, workspace_of
 from keywright.domain.audit_trail import Seal
 from keywright.domain.errors import NotFound, permission_missing
 from keywright.domain.listing import Listed
-from keywright.domain.names import AuditEventName, UserName, WorkspaceName, is_number
+from keywright.domain.names import AuditEventName, AuditSealName, UserName, WorkspaceName, is_number
 from keywright.service.call import Call
+from keywright.service.visibility import is_named
 from keywright.storage.database import Database, Reads
 
 
 @dataclass(frozen=True, slots=True)
 class EventQuery:
-    """Which events a caller means. Empty asks nothing; `seal` is the number of one."""
+    """Which events a caller means. Empty asks nothing."""
 
     actor: UserName | None = None
     credential: str = ""
@@ -27,7 +29,7 @@ class EventQuery:
     end_time: datetime | None = None
     client_address: str = ""
     request_id: str = ""
-    seal: int | None = None
+    seal: AuditSealName | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +76,22 @@ class Audit:
         *,
         start_time: datetime | None,
         end_time: datetime | None,
-        after: int,
+        after_seal: AuditSealName | None,
+        after: str | None,
         limit: int,
     ) -> Sequence[Listed[Seal]]:
-        """Seals after a number, oldest first."""
+        """Seals oldest first, those after one of them, and after a cursor."""
         call.in_workspace(parent.workspace, parent)
         call.require(p.AUDIT_READ)
         async with self.database.reading() as reads:
+            if after_seal is not None:
+                await _visible_seal(reads, call, after_seal)
+            first = 0 if after_seal is None else after_seal.number
             return await reads.seals.list(
                 parent.workspace,
                 start_time=start_time,
                 end_time=end_time,
-                after=after,
+                after=first if after is None else int(after),
                 limit=limit,
             )
 
@@ -98,10 +104,10 @@ async def _filter(reads: Reads, call: Call, query: EventQuery) -> EventFilter:
     ):
         if name:
             call.in_workspace(workspace_of(name, path), name)
-    actor, actor_email = await _actor(reads, call, query.actor)
+    if query.seal is not None:
+        await _visible_seal(reads, call, query.seal)
     return EventFilter(
-        actor=actor,
-        actor_email=actor_email,
+        actor=await _actor(reads, call, query.actor),
         credential=query.credential,
         resource=query.resource,
         actions=query.actions,
@@ -110,20 +116,29 @@ async def _filter(reads: Reads, call: Call, query: EventQuery) -> EventFilter:
         end_time=query.end_time,
         client_address=query.client_address,
         request_id=query.request_id,
-        seal=query.seal,
+        seal=None if query.seal is None else query.seal.number,
         about_keys_of=None if call.caller.may(p.AUDIT_READ) else call.caller.user.internal_id,
     )
 
 
-async def _actor(reads: Reads, call: Call, name: UserName | None) -> tuple[str, str]:
-    """The full name of who is meant; or the e-mail address, of one who is gone.
-
-    The trail remembers users that are deleted: an id is taken as it is.
-    """
+async def _actor(reads: Reads, call: Call, name: UserName | None) -> str:
+    """The full name of who is meant; of one who is gone, by id, if the trail remembers that."""
     if name is None:
-        return "", ""
+        return ""
     call.in_workspace(name.workspace, name)
-    if "@" not in name.user:
-        return str(name), ""
+    caller = call.caller
+    if is_named(caller.user, name):
+        return str(caller.user.name)
+    reads_all = caller.may(p.AUDIT_READ)
     user = await reads.users.get(name.workspace, name.user)
-    return ("", name.user) if user is None else (str(user.name), "")
+    if user is not None and (reads_all or access.sees_user(caller, user)):
+        return str(user.name)
+    if reads_all and await reads.audit_events.remembers(name.workspace, str(name)):
+        return str(name)
+    raise NotFound(str(name))
+
+
+async def _visible_seal(reads: Reads, call: Call, name: AuditSealName) -> None:
+    call.in_workspace(name.workspace, name)
+    if not await reads.seals.exists(name.workspace, name.number):
+        raise NotFound(str(name))

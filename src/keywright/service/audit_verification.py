@@ -15,7 +15,7 @@ from keywright.domain.audit_trail import (
     stands,
     verify,
 )
-from keywright.domain.names import WorkspaceName
+from keywright.domain.names import AuditSealName, WorkspaceName
 from keywright.security.audit_signing import TrustedKeys
 from keywright.service.audit_keys import AuditKeys
 from keywright.service.call import Call
@@ -27,6 +27,19 @@ _SLICE_EVENT_COUNT = 2_000
 # In one call: less than a second.
 _CALL_EVENT_COUNT = 20_000
 _CALL_SLICE_COUNT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSeal:
+    """What somebody has kept of a seal."""
+
+    name: AuditSealName
+    digest: bytes
+
+    @property
+    def link(self) -> Link:
+        """Where it is in the chain."""
+        return Link(self.name.number, self.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +60,7 @@ class AuditVerification:
     keys: AuditKeys
 
     async def verify(
-        self, call: Call, parent: WorkspaceName, *, after: Link | None, known: Link | None
+        self, call: Call, parent: WorkspaceName, *, after: KeptSeal | None, known: KeptSeal | None
     ) -> Verdict:
         """Verify what comes after a seal that was verified before, as far as one call goes.
 
@@ -55,10 +68,15 @@ class AuditVerification:
         """
         call.in_workspace(parent.workspace, parent)
         call.require(p.AUDIT_READ)
+        for kept in (after, known):
+            if kept is not None:
+                call.in_workspace(kept.name.workspace, kept.name)
         trusted = await self.keys.trusted()
         async with self.database.reading() as reads:
             walk = _Walk(reads, parent.workspace, trusted)
-            return await walk.verify(after, known)
+            return await walk.verify(
+                None if after is None else after.link, None if known is None else known.link
+            )
 
 
 @dataclass(frozen=True, slots=True)

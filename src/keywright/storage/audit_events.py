@@ -59,6 +59,16 @@ class AuditEventReader:
         )
         return None if row is None else _event(row)
 
+    async def remembers(self, workspace_id: str, actor: str) -> bool:
+        """Whether there is an event of somebody's of that name."""
+        found: bool = await self._connection.fetchval(
+            "SELECT EXISTS (SELECT FROM keywright.audit_event "
+            "WHERE workspace_id = $1 AND actor = $2)",
+            workspace_id,
+            actor,
+        )
+        return found
+
     async def list(
         self,
         workspace_id: str,
@@ -74,7 +84,6 @@ class AuditEventReader:
                 # A list of one: see `conditions.in_workspace`.
                 ("e.workspace_id = ANY (ARRAY[{0}])", workspace_id),
                 ("e.actor = {0}", only.actor),
-                ("lower(e.actor_email) = lower({0})", only.actor_email),
                 ("e.credential = {0}", only.credential),
                 (_BELOW, only.resource),
                 ("e.action = ANY ({0})", list(only.actions)),

@@ -82,6 +82,16 @@ class SealReader:
             for row in rows
         }
 
+    async def exists(self, workspace_id: str, number: int) -> bool:
+        """Whether there is a seal of that number."""
+        found: bool = await self._connection.fetchval(
+            "SELECT EXISTS (SELECT FROM keywright.audit_seal "
+            "WHERE workspace_id = $1 AND number = $2)",
+            workspace_id,
+            number,
+        )
+        return found
+
     async def get(self, workspace_id: str, number: int) -> Covering | None:
         """The seal of that number, with what it covers."""
         found = await self.run(workspace_id, after=number - 1, until=number, limit=1)

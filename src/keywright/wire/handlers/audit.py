@@ -1,11 +1,13 @@
 """AuditService."""
 
-from keywright.domain.audit_trail import Link
+from google.protobuf.message import Message
+
 from keywright.domain.errors import invalid_field
 from keywright.domain.names import AuditEventName, AuditSealName, WorkspaceName
 from keywright.service.audit import EventQuery
+from keywright.service.audit_verification import KeptSeal
 from keywright.v1 import audit_service_pb2 as pb
-from keywright.v1.audit_event_pb2 import AuditEventFilter, AuditOutcome
+from keywright.v1.audit_event_pb2 import AuditEventFilter, AuditOutcome, AuditSeal
 from keywright.wire import audit_replies, convert
 from keywright.wire.paging import page
 from keywright.wire.rpc import Rpc
@@ -24,7 +26,7 @@ async def list_audit_events(
     rpc: Rpc, request: pb.ListAuditEventsRequest
 ) -> pb.ListAuditEventsResponse:
     """ListAuditEvents."""
-    parent, query = WorkspaceName.parse(request.parent, "parent"), _query(rpc, request.filter)
+    parent, query = WorkspaceName.parse(request.parent, "parent"), _query(request.filter)
     found = await page(
         rpc,
         request,
@@ -45,7 +47,7 @@ async def list_audit_seals(
     parent = WorkspaceName.parse(request.parent, "parent")
     start_time = convert.moment(request, "start_time", "start_time")
     end_time = convert.moment(request, "end_time", "end_time")
-    first = _number(rpc, request.after_seal, "after_seal") or 0
+    after_seal = _seal_name(request.after_seal, "after_seal")
     found = await page(
         rpc,
         request,
@@ -54,7 +56,8 @@ async def list_audit_seals(
             parent,
             start_time=start_time,
             end_time=end_time,
-            after=int(after or first),
+            after_seal=after_seal,
+            after=after,
             limit=limit,
         ),
         convert=audit_replies.seal,
@@ -72,13 +75,13 @@ async def verify_audit_trail(
     verdict = await rpc.services.audit_verification.verify(
         rpc.call,
         parent,
-        after=_link(rpc, request, "from_seal"),
-        known=_link(rpc, request, "known_seal"),
+        after=_kept(request, "from_seal"),
+        known=_kept(request, "known_seal"),
     )
     return audit_replies.verdict(parent.workspace, verdict)
 
 
-def _query(rpc: Rpc, asked: AuditEventFilter) -> EventQuery:
+def _query(asked: AuditEventFilter) -> EventQuery:
     """Which events are meant. A field that this server does not know would mean fewer.
 
     Raises:
@@ -96,28 +99,24 @@ def _query(rpc: Rpc, asked: AuditEventFilter) -> EventQuery:
         end_time=convert.moment(asked, "end_time", "filter.end_time"),
         client_address="" if address is None else str(address),
         request_id=asked.request_id,
-        seal=_number(rpc, asked.seal, "filter.seal"),
+        seal=_seal_name(asked.seal, "filter.seal"),
     )
 
 
-def _number(rpc: Rpc, text: str, path: str) -> int | None:
-    """The number of a seal of the caller's workspace, from its name; None if that is empty."""
-    if not text:
-        return None
-    name = AuditSealName.parse(text, path)
-    rpc.call.in_workspace(name.workspace, name)
-    return name.number
+def _seal_name(text: str, path: str) -> AuditSealName | None:
+    """A seal's name; None if it is empty."""
+    return AuditSealName.parse(text, path) if text else None
 
 
-def _link(rpc: Rpc, request: pb.VerifyAuditTrailRequest, field: str) -> Link | None:
-    """The place in the trail that a seal stands for, which somebody has kept."""
-    if not request.HasField(field):  # type: ignore[arg-type]
+def _kept(message: Message, field: str) -> KeptSeal | None:
+    """The seal that somebody has kept, in a field of a request; None if it is absent."""
+    if not message.HasField(field):
         return None
-    kept = request.from_seal if field == "from_seal" else request.known_seal
-    number = _number(rpc, kept.name, f"{field}.name")
-    if number is None or len(kept.digest) != _DIGEST_BYTES:
-        raise invalid_field(field, "must be a seal of this trail, with its name and digest")
-    return Link(number, kept.digest)
+    kept: AuditSeal = getattr(message, field)
+    name = AuditSealName.parse(kept.name, f"{field}.name")
+    if len(kept.digest) != _DIGEST_BYTES:
+        raise invalid_field(f"{field}.digest", "must be the 32 bytes of the seal's digest")
+    return KeptSeal(name, kept.digest)
 
 
 HANDLERS = {
