@@ -6,7 +6,16 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from bench import authenticate, breakdown, create_key, environment, list_keys, look_up, server
+from bench import (
+    audit_trail,
+    authenticate,
+    breakdown,
+    create_key,
+    environment,
+    list_keys,
+    look_up,
+    server,
+)
 from bench.effort import QUICK, THOROUGH, Effort
 from bench.server import Postgres
 
@@ -16,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[Postgres, Effort], Awaitable[None]]] = {
     "look-up": look_up.run,
     "create-key": create_key.run,
     "list-keys": list_keys.run,
+    "audit-trail": audit_trail.run,
 }
 
 
