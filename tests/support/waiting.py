@@ -46,13 +46,19 @@ class Held:
 
 
 @asynccontextmanager
-async def held_key(dsn: str, name: str) -> AsyncIterator[Held]:
-    """Hold the row of a key (`workspaces/w/keys/k`), until `let_go` or the end of the block."""
+async def held_row(dsn: str, row: str, *values: object) -> AsyncIterator[Held]:
+    """Hold a row, `keywright.key WHERE key_id = $1`, until `let_go` or the end of the block."""
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute("BEGIN")
-        key_id = name.rpartition("/")[2]
-        await connection.execute("SELECT FROM keywright.key WHERE key_id = $1 FOR UPDATE", key_id)
+        await connection.execute(f"SELECT FROM {row} FOR UPDATE", *values)
         yield Held(connection)
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def held_key(dsn: str, name: str) -> AsyncIterator[Held]:
+    """Hold the row of a key (`workspaces/w/keys/k`), until `let_go` or the end of the block."""
+    async with held_row(dsn, "keywright.key WHERE key_id = $1", name.rpartition("/")[2]) as held:
+        yield held
