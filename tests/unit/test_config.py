@@ -12,6 +12,7 @@ from keywright.app.listen import TcpAddress
 from keywright.app.mistakes import ConfigurationError
 from keywright.app.quantities import format_duration, format_size, parse_duration, parse_size
 from keywright.domain.secret import Secret
+from keywright.security.audit_signing import TrustedKeys
 from keywright.security.pepper import PepperRing
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "configuration.md"
@@ -360,7 +361,7 @@ def test_verify_reports_every_mistake_at_once(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["0h", "500ms", "90s", "1m", "5m", "25h"])
+@pytest.mark.parametrize("text", ["0d", "500ms", "90s", "1m", "5m", "25h", "90d"])
 def test_a_duration_is_written_as_it_was_read(text: str) -> None:
     assert format_duration(parse_duration(text)) == text
 
@@ -375,7 +376,7 @@ def as_documented(setting: str) -> str:
     if setting == "argon2_threads":
         return "*one per core*"
     match getattr(Config(), setting):
-        case None | PepperRing():
+        case None | PepperRing() | TrustedKeys():
             return "*none*"
         case bool() as default:
             text = str(default).lower()
