@@ -261,7 +261,8 @@ async def test_a_server_that_binds_its_page_tokens_to_nothing_is_found_out(
     """The planted bug: a page token is good for every caller and query."""
     monkeypatch.setattr(sealing, "_binding", lambda _caller, _query: b"")
     async with in_process(service) as patched:
-        with pytest.raises(pytest.fail.Exception):
+        # A cursor of one list may be nonsense in another.
+        with pytest.raises((pytest.fail.Exception, AssertionError)):
             await assert_bound_to_its_method(patched)
 
 
