@@ -8,6 +8,7 @@ lock lets one at a time work.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby
 
 from keywright.domain.audit_trail import Covering, Leaves, Link, Seal, first_of_month, sha256
@@ -63,11 +64,11 @@ class Sealer:
             waits = await reads.seals.any_unsealed()
         while waits:
             signer = await self.keys.signer()
-            batch = await self.database.writing(lambda writes: self._seal(writes, signer))  # noqa: B023
+            batch = await self.database.writing(partial(self._seal, signer))
             self._tell(batch)
             waits = batch.full
 
-    async def _seal(self, writes: Writes, signer: AuditSigner) -> _Batch:
+    async def _seal(self, signer: AuditSigner, writes: Writes) -> _Batch:
         """Seal a batch. Signed before anything is written: a sealer that is killed leaves nothing.
 
         1. Become the only sealer. 2. Read where the chains end. 3. Take events, hash and sign. 4.
