@@ -8,6 +8,7 @@ import uvloop
 
 from bench import (
     audit_event,
+    audit_trail,
     authenticate,
     breakdown,
     create_key,
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Callable[[Postgres, Effort], Awaitable[None]]] = {
     "list-keys": list_keys.run,
     "audit-event": audit_event.run,
     "usage": usage.run,
+    "audit-trail": audit_trail.run,
 }
 
 

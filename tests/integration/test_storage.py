@@ -87,7 +87,18 @@ POPULATED = """
     INSERT INTO keywright.key_usage (key, hour, outcome, count, workspace, key_id)
     SELECT id, '2026-01-01 12:00Z', 'ALLOWED', 1, workspace, key_id FROM keywright.key;
     INSERT INTO keywright.notice (subject, notice_time) VALUES ('s', now());
+    INSERT INTO keywright.audit_event (workspace_id, action, resource, actor, credential)
+    VALUES ('w1', 'CreateKey', 'workspaces/w1/keys/k-w1', '', '');
+    INSERT INTO keywright.audit_seal
+        (workspace_id, number, create_time, month, previous, event_count, event_ids, leaves, root,
+         digest, signature, public_key)
+    VALUES ('w1', 1, now(), now(), '', 1, '{1}', sha256(''), '', '', '', '');
+    INSERT INTO keywright.audit_chain (workspace_id, number, digest) VALUES ('w1', 1, '');
 """
+_OF_A_SEAL = (
+    "workspace_id, number, create_time, month, previous, event_count, event_ids, leaves, root, "
+    "digest, signature, public_key"
+)
 
 
 def change(table: str, assignment: str) -> str:
@@ -125,7 +136,15 @@ FORBIDDEN: dict[str, str] = {
     "installation_is_one_row": change("installation", "singleton = false"),
     "installation_signing_key_is_long": change("installation", "signing_key = 'short'"),
     "installation_lease_length_range": change("installation", "lease_length = '61 seconds'"),
-    "installation_pkey": again("installation", "singleton, signing_key"),
+    "installation_pkey": again("installation", "singleton, signing_key, audit_signing_key"),
+    "installation_audit_signing_key_size": change("installation", "audit_signing_key = 'short'"),
+    "audit_event_seal_positive": change("audit_event", "seal = 0"),
+    "audit_event_times_finite": change("audit_event", "first_time = '-infinity'"),
+    "audit_seal_pkey": again("audit_seal", _OF_A_SEAL),
+    "audit_seal_number_positive": change("audit_seal", "number = 0"),
+    "audit_seal_has_events": change("audit_seal", "event_count = 0, event_ids = '{}', leaves = ''"),
+    "audit_seal_is_whole": change("audit_seal", "leaves = ''"),
+    "audit_chain_pkey": again("audit_chain", "workspace_id, number, digest"),
     "pepper_pkey": again("pepper", "version, fingerprint"),
     "pepper_version_positive": change("pepper", "version = 0"),
     "request_id_pkey": again("request_id", "actor, method, request_id, digest"),
@@ -247,10 +266,12 @@ async def test_no_constraint_of_the_schema_is_untested(undone: Connection) -> No
         """
         SELECT conname FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace
         WHERE n.nspname = 'keywright' AND contype IN ('c', 'f', 'p', 'u')
+            AND conname !~ '^audit_event_\\d{4}_\\d\\d_pkey$' -- a month's
         UNION
         SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
         JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = 'keywright' AND i.indisunique
+            AND c.relname !~ '^audit_event_\\d{4}_\\d\\d_pkey$'
         """
     )
 

@@ -204,3 +204,34 @@ async def test_each_installation_has_a_signing_key_of_its_own(cluster: Cluster) 
         keys.add(found[0][0])
     assert len(keys) == 2
     assert all(len(key) >= 32 for key in keys)
+
+
+async def test_events_that_were_there_before_months_move_into_theirs(empty: str) -> None:
+    own = migrate.load()
+    (months,) = [each for each in own if each.title == "audit_trail"]
+    await run(empty, *own[: months.number - 1])
+    await rows(
+        empty,
+        """
+        INSERT INTO keywright.audit_event
+            (create_time, workspace_id, action, resource, actor, credential)
+        SELECT at, 'w', 'CreateKey', 'workspaces/w/keys/k', '', '' FROM unnest(ARRAY[
+            now(), now() - interval '70 days', '2025-01-31T23:59:59Z', '2025-02-01T00:00:00Z',
+            now() + interval '10 years'
+        ]::timestamptz[]) AS at
+        """,
+    )
+    await run(empty, *own)
+    kept = await rows(
+        empty,
+        "SELECT tableoid::regclass::text, create_time, seal FROM keywright.audit_event ORDER BY id",
+    )
+    partitions = [row[0].rpartition("audit_event_")[2] for row in kept]
+    assert partitions == [f"{row['create_time']:%Y_%m}" for row in kept[:4]] + ["default"]
+    assert {row["seal"] for row in kept} == {None}
+    (ahead,) = await rows(
+        empty,
+        "SELECT to_regclass('keywright.audit_event_' || to_char(now() + interval '2 months',"
+        " 'YYYY_MM')) IS NOT NULL",
+    )
+    assert ahead[0]

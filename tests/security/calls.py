@@ -453,6 +453,39 @@ def _of_explanations() -> dict[tuple[str, str], Call]:
     }
 
 
+# --- the audit trail ------------------------------------------------------------------------------
+
+
+async def _newest_event(who: Actor) -> Any:
+    return (await who.admin.do("ListAuditEvents", parent=who.home, page_size=1)).audit_events[0]
+
+
+async def _get_event(_world: World, who: Actor, _column: str) -> Ask:
+    return Ask({"name": (await _newest_event(who)).name})
+
+
+async def _list_events(world: World, who: Actor, _column: str, *, whose: str) -> Ask:
+    created = (await _new_key(world, who, whose)).key
+    parent, only = created.name.partition("/keys/")[0], {"resource": created.name}
+    admin = who.admin if whose == OWN else world.admin
+    (event,) = (await admin.do("ListAuditEvents", parent=parent, filter=only)).audit_events
+    return Ask({"parent": parent, "filter": only}, sought=event.name)
+
+
+async def _of_the_trail(_world: World, who: Actor, _column: str) -> Ask:
+    return Ask({"parent": who.home})
+
+
+def _of_audit() -> dict[tuple[str, str], Call]:
+    return {
+        ("GetAuditEvent", ""): _get_event,
+        ("ListAuditEvents", "about one's own key"): partial(_list_events, whose=OWN),
+        ("ListAuditEvents", "about another's key"): partial(_list_events, whose=ANOTHERS),
+        ("ListAuditSeals", ""): _of_the_trail,
+        ("VerifyAuditTrail", ""): _of_the_trail,
+    }
+
+
 CALLS: dict[tuple[str, str], Call] = {
     ("Authenticate", "its own token"): partial(_present, own=True),
     ("Authenticate", "another's token"): partial(_present, own=False),
@@ -461,4 +494,5 @@ CALLS: dict[tuple[str, str], Call] = {
     **_of_users(),
     **_of_others(),
     **_of_usage(),
+    **_of_audit(),
 }

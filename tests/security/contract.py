@@ -59,7 +59,19 @@ class Place:
         return self._updates and self._is(field_behavior_pb2.IDENTIFIER)
 
     @property
+    def is_of_kept_seal(self) -> bool:
+        """Whether it says which seal somebody has kept: what is not so is the answer, no error."""
+        return self.steps[0].name in {"from_seal", "known_seal"} and self.field.name in {
+            "name",
+            "digest",
+        }
+
+    @property
     def ignored(self) -> bool:
+        return not self.is_of_kept_seal and self._is_ignored
+
+    @property
+    def _is_ignored(self) -> bool:
         return self._is(field_behavior_pb2.OUTPUT_ONLY) or (
             self._is(field_behavior_pb2.IDENTIFIER) and not self._updates
         )
@@ -149,7 +161,7 @@ def named_places() -> list[Place]:
         place
         for method in IMPLEMENTED
         for place in text_places(method)
-        if place.names and not place.ignored
+        if place.names and not place.ignored and not place.is_of_kept_seal
     ]
 
 
@@ -360,7 +372,23 @@ async def new_workspace(service: Operated) -> str:
     return str(created.workspace.name)
 
 
+async def _of_audit(service: Operated, method: str, _of: str) -> Fields:
+    match method:
+        case "ListAuditEvents" | "ListAuditSeals":
+            return {"parent": PARENT}
+        case "VerifyAuditTrail":
+            await service.process.logged("sealed")
+            listed = await service.admin.do("ListAuditSeals", parent=PARENT, page_size=1)
+            seal = listed.audit_seals[0]
+            return {"parent": PARENT, "from_seal": seal, "known_seal": seal}
+        case "GetAuditEvent":
+            listed = await service.admin.do("ListAuditEvents", parent=PARENT, page_size=1)
+            return {"name": listed.audit_events[0].name}
+    return None
+
+
 _MAKERS: dict[str, Callable[[Operated, str, str], Awaitable[Fields]]] = {
+    "AuditService": _of_audit,
     "AuthService": _of_authentication,
     "KeyService": _of_keys,
     "UserService": _of_users,

@@ -14,6 +14,8 @@ GOOD = {
     "Key": f"{PARENT}/keys/nothing",
     "Role": f"{PARENT}/roles/nothing",
     "Grant": f"{PARENT}/grants/nothing",
+    "AuditEvent": f"{PARENT}/auditEvents/999999999",
+    "AuditSeal": f"{PARENT}/auditSeals/999999999",
 }
 every_place = pytest.mark.parametrize("place", named_places(), ids=str)
 

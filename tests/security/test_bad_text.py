@@ -87,7 +87,7 @@ async def test_hostile_text_where_the_server_does_not_read_does_no_harm(
         told: Any = await caller.do(place.method.name, **given(request))
 
         for step in place.steps:
-            told = getattr(told, step.name)
+            told = getattr(told, step.name, None)  # a reply need not have it
         assert told != text
 
 

@@ -17,6 +17,7 @@ from tests.security.patched import in_process
 from tests.support.database import Cluster
 from tests.support.service import ADMIN, PARENT, Caller, RefusedError, first_admin, refusal
 from tests.support.service import service as running
+from tests.support.waiting import sealed
 
 OTHER = "workspaces/other"
 GONE = "workspaces/gone"
@@ -38,6 +39,9 @@ EXISTING = {
         f"{OPERATORS}/roles/admin",
     ],
     "Grant": [f"{OTHER}/grants/{each}" for each in ("to-ann", "to-project", "to-admin")],
+    # Their numbers are given for all workspaces together: some of these are of the other one.
+    "AuditEvent": [f"{OTHER}/auditEvents/{each}" for each in range(1, 30)],
+    "AuditSeal": [f"{OTHER}/auditSeals/1"],
 }
 MISSING = {
     "Workspace": ["workspaces/nowhere", GONE],
@@ -45,6 +49,8 @@ MISSING = {
     "Key": [f"{OTHER}/keys/nothing", "workspaces/nowhere/keys/active", f"{GONE}/keys/active"],
     "Role": [f"{OTHER}/roles/nothing", "workspaces/nowhere/roles/auditor", f"{GONE}/roles/admin"],
     "Grant": [f"{OTHER}/grants/nothing", "workspaces/nowhere/grants/to-ann"],
+    "AuditEvent": [f"{OTHER}/auditEvents/999999999", "workspaces/nowhere/auditEvents/9"],
+    "AuditSeal": [f"{OTHER}/auditSeals/999999999", "workspaces/nowhere/auditSeals/1"],
 }
 
 
@@ -67,6 +73,7 @@ async def settled(service: Operated) -> Neighbours:
     await other.do("CreateRole", parent=OTHER, role_id="auditor", role={"may_hold_keys": True})
     await populate(other)
     active = await populate_keys(other)
+    await sealed(other, OTHER)
     await service.sql(
         "UPDATE keywright.key SET expire_time = now() - interval '1 second'"
         " WHERE key_id = 'expired'"

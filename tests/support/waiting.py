@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from tests.support.service import Process
+from tests.support.service import Caller, Process
 
 _LOOK_AGAIN_SECONDS = 0.02
 
@@ -22,6 +22,13 @@ async def call_logged(process: Process, request_id: str) -> dict[str, Any]:
         if line["request_id"] == request_id:
             return line
         seen = process.log.index(line) + 1
+
+
+async def sealed(caller: Caller, workspace: str) -> None:
+    """Wait until there is a seal in a workspace: its server makes one within a second."""
+    async with asyncio.timeout(20):
+        while not (await caller.do("ListAuditSeals", parent=workspace)).audit_seals:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
 
 class Held:
@@ -46,13 +53,19 @@ class Held:
 
 
 @asynccontextmanager
-async def held_key(dsn: str, name: str) -> AsyncIterator[Held]:
-    """Hold the row of a key (`workspaces/w/keys/k`), until `let_go` or the end of the block."""
+async def held_row(dsn: str, row: str, *values: object) -> AsyncIterator[Held]:
+    """Hold a row, `keywright.key WHERE key_id = $1`, until `let_go` or the end of the block."""
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute("BEGIN")
-        key_id = name.rpartition("/")[2]
-        await connection.execute("SELECT FROM keywright.key WHERE key_id = $1 FOR UPDATE", key_id)
+        await connection.execute(f"SELECT FROM {row} FOR UPDATE", *values)
         yield Held(connection)
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def held_key(dsn: str, name: str) -> AsyncIterator[Held]:
+    """Hold the row of a key (`workspaces/w/keys/k`), until `let_go` or the end of the block."""
+    async with held_row(dsn, "keywright.key WHERE key_id = $1", name.rpartition("/")[2]) as held:
+        yield held

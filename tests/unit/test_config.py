@@ -12,6 +12,7 @@ from keywright.app.listen import TcpAddress
 from keywright.app.mistakes import ConfigurationError
 from keywright.app.quantities import format_duration, format_size, parse_duration, parse_size
 from keywright.domain.secret import Secret
+from keywright.security.audit_signing import TrustedKeys
 from keywright.security.pepper import PepperRing
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "configuration.md"
@@ -375,7 +376,7 @@ def as_documented(setting: str) -> str:
     if setting == "argon2_threads":
         return "*one per core*"
     match getattr(Config(), setting):
-        case None | PepperRing():
+        case None | PepperRing() | TrustedKeys():
             return "*none*"
         case bool() as default:
             text = str(default).lower()

@@ -13,8 +13,15 @@ from keywright.sdk import (
     AccessRule,
     AccessStep,
     AccessVerdict,
+    AuditBreak,
+    AuditBreakKind,
+    AuditEvent,
+    AuditEventFilter,
+    AuditOutcome,
+    AuditSeal,
     CredentialKind,
     Denial,
+    FieldChange,
     Grant,
     Key,
     KeyCreation,
@@ -34,6 +41,8 @@ from keywright.sdk import (
 )
 from keywright.sdk.reading import read
 from keywright.v1 import (
+    audit_event_pb2,
+    audit_service_pb2,
     auth_service_pb2,
     denial_pb2,
     error_reason_pb2,
@@ -124,6 +133,10 @@ def test_a_workspace_is_read_with_its_policy_and_its_catalogue_or_none() -> None
         (Grant, grant_pb2.Grant),
         (Workspace, workspace_pb2.Workspace),
         (KeyPolicy, workspace_pb2.KeyPolicy),
+        (AuditEvent, audit_event_pb2.AuditEvent),
+        (AuditSeal, audit_event_pb2.AuditSeal),
+        (FieldChange, audit_event_pb2.FieldChange),
+        (AuditBreak, audit_service_pb2.AuditBreak),
     ],
 )
 def test_a_result_has_every_field_of_the_contract(kind: Any, message: Any) -> None:
@@ -136,6 +149,7 @@ def test_a_result_has_every_field_of_the_contract(kind: Any, message: Any) -> No
         (KeyFilter, key_pb2.KeyFilter),
         (UserFilter, user_pb2.UserFilter),
         (KeyPolicyChanges, workspace_pb2.KeyPolicy),
+        (AuditEventFilter, audit_event_pb2.AuditEventFilter),
     ],
 )
 def test_a_call_takes_every_field_of_the_contract(arguments: Any, message: Any) -> None:
@@ -158,6 +172,8 @@ def test_python_and_the_contract_know_the_same_values() -> None:
         (CredentialKind, principal_pb2.CredentialKind, "CREDENTIAL_KIND_"),
         (WorkspaceState, workspace_pb2.WorkspaceState, "WORKSPACE_STATE_"),
         (KeyCreation, workspace_pb2.KeyCreation, "KEY_CREATION_"),
+        (AuditOutcome, audit_event_pb2.AuditOutcome, "AUDIT_OUTCOME_"),
+        (AuditBreakKind, audit_service_pb2.AuditBreakKind, "AUDIT_BREAK_KIND_"),
     ):
         assert {"UNSPECIFIED", *kind} - {"UNKNOWN"} == {
             each.removeprefix(prefix) for each in enum.DESCRIPTOR.values_by_name

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
+from keywright.app import sealing
 from keywright.app.config import Config
 from keywright.domain.token import TokenFormat
 from keywright.security.entropy import system_entropy
@@ -12,6 +13,10 @@ from keywright.security.failure_limit import FailureLimit
 from keywright.security.hash_pool import HashPool
 from keywright.security.imported_hasher import ImportedHasher
 from keywright.security.token_hasher import TokenHasher
+from keywright.service.audit import Audit
+from keywright.service.audit_keys import AuditKeys
+from keywright.service.audit_retention import AuditRetention
+from keywright.service.audit_verification import AuditVerification
 from keywright.service.authenticate import Authenticate
 from keywright.service.bootstrap import Bootstrap
 from keywright.service.explain import ExplainAccess
@@ -27,6 +32,7 @@ from keywright.service.minting import Mint
 from keywright.service.notices import Notices
 from keywright.service.retention import Retention
 from keywright.service.roles import Roles
+from keywright.service.sealing import Sealer
 from keywright.service.token_shapes import TokenShapes
 from keywright.service.usage import Usage
 from keywright.service.usage_counters import UsageCounters
@@ -55,6 +61,9 @@ class Parts:
     notices: Notices
     retention: Retention
     imported: ImportedTokens
+    audit_keys: AuditKeys
+    sealer: Sealer
+    audit_retention: AuditRetention
 
     @classmethod
     async def open(cls, config: Config, dsn: str) -> Self:
@@ -70,6 +79,7 @@ class Parts:
             config.peppers,
             system_entropy,
         )
+        audit_keys = AuditKeys(database, config.audit_signer(), config.audit_public_keys)
         return cls(
             config=config,
             database=database,
@@ -88,6 +98,9 @@ class Parts:
                     FailureLimit(time.monotonic),
                 ),
             ),
+            audit_keys=audit_keys,
+            sealer=Sealer(database, audit_keys, sealing.sealed, sealing.found_broken),
+            audit_retention=AuditRetention(database, config.audit_retention),
         )
 
     async def close(self) -> None:
@@ -119,6 +132,8 @@ class Parts:
             self.imported,
         )
         return Services(
+            audit=Audit(database),
+            audit_verification=AuditVerification(database, self.audit_keys),
             authenticate=authenticate,
             explain=ExplainAccess(database),
             grants=Grants(database, system_entropy),

@@ -45,6 +45,7 @@ from keywright.app.setting_types import (
 from keywright.app.tls import TlsFiles, TlsFilesError
 from keywright.domain.secret import Secret
 from keywright.domain.token import DEFAULT_BRAND, TokenFormat
+from keywright.security.audit_signing import AuditKeyError, AuditSigner, TrustedKeys
 from keywright.security.hash_pool import DEFAULT_MAX_WAITING
 from keywright.security.pepper import PepperRing
 
@@ -135,6 +136,12 @@ class Config(BaseModel):
     max_connection_age: Annotated[timedelta, duration("1s", "24h")] = timedelta(minutes=5)
     max_connection_age_grace: Annotated[timedelta, duration("1s", "24h")] = timedelta(seconds=30)
 
+    audit_signing_key_file: _File = None
+    audit_public_keys: Annotated[TrustedKeys, text(TrustedKeys.parse, TrustedKeys)] = TrustedKeys()
+    audit_retention: Annotated[
+        Annotated[timedelta, duration("31d", "36500d")] | None, OFF_WHEN_EMPTY
+    ] = None
+
     usage_interval: Annotated[timedelta, duration("1s", "1m")] = timedelta(minutes=1)
     usage_retention: Annotated[timedelta, duration("31d", "36500d")] = timedelta(days=400)
 
@@ -181,6 +188,15 @@ class Config(BaseModel):
             return None
         return TlsFiles(self.tls_certificate_file, self.tls_key_file, self.tls_client_ca_file)
 
+    def audit_signer(self) -> AuditSigner | None:
+        """What signs the audit trail; None: the key that the database keeps.
+
+        Raises:
+            AuditKeyError: the file cannot be read, or has no such key.
+        """
+        file = self.audit_signing_key_file
+        return None if file is None else AuditSigner.read(file)
+
     def verify(self, *, needs_database_url: bool) -> None:
         """Judge what only the machine can tell; to be called before anything is started.
 
@@ -204,6 +220,10 @@ class Config(BaseModel):
             mistakes += [
                 Mistake.of(f"tls_{file}_file", what) for file, what in error.problems.items()
             ]
+        try:
+            self.audit_signer()
+        except AuditKeyError as error:
+            mistakes.append(Mistake.of("audit_signing_key_file", str(error)))
         if mistakes:
             raise ConfigurationError(mistakes)
 

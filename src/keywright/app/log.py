@@ -50,6 +50,11 @@ FIELDS = frozenset(
         "revision",
         "count",
         "work",
+        # A seal of the audit trail: the log is a copy of it.
+        "number",
+        "digest",
+        "signature",
+        "public_key",
         # How many fields were left out of this line.
         "dropped_fields",
     }

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from keywright.app.composition import Parts
 from keywright.app.listen import ListenError, TcpAddress
+from keywright.service.sealing import Sealer
 
 _log = structlog.get_logger("keywright.server")
 
@@ -49,6 +50,7 @@ class PoolMetrics(Collector):
         yield _counter("keywright_usage_dropped", "Uses of keys not counted.", usage.dropped)
         yield _gauge("keywright_notices_waiting", "What is counted together.", notices.waiting)
         yield _counter("keywright_notices_dropped", "Denials not noticed.", notices.dropped)
+        yield from _of_the_sealer(self._parts.sealer)
 
 
 def serve(address: TcpAddress | None, parts: Parts) -> Callable[[], None]:
@@ -77,6 +79,15 @@ def serve(address: TcpAddress | None, parts: Parts) -> Callable[[], None]:
         REGISTRY.unregister(pools)
 
     return stop
+
+
+def _of_the_sealer(sealer: Sealer) -> Iterator[Metric]:
+    yield _counter("keywright_audit_seals", "Seals made.", sealer.seal_count)
+    yield _counter("keywright_audit_sealed_events", "Events sealed.", sealer.event_count)
+    waited = sealer.waited.total_seconds()
+    yield _gauge("keywright_audit_seal_wait_seconds", "How long the last ones waited.", waited)
+    broken = len(sealer.broken)
+    yield _gauge("keywright_audit_broken_chains", "Workspaces that are not sealed.", broken)
 
 
 def _gauge(name: str, meaning: str, value: float) -> Metric:

@@ -1,4 +1,4 @@
-"""Durations and sizes as an operator writes them: `500ms`, `30s`, `5m`, `1h`; `16KiB`, `4MiB`.
+"""Durations and sizes as an operator writes them: `500ms`, `30s`, `1h`, `90d`; `16KiB`, `4MiB`.
 
 One unit, no fractions, no spaces. The functions of a pair are inverses of each other.
 """

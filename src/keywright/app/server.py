@@ -16,7 +16,7 @@ from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_reflection.v1alpha import reflection
 
 from keywright import __version__
-from keywright.app import metrics
+from keywright.app import metrics, sealing
 from keywright.app.background import repeating
 from keywright.app.composition import Parts
 from keywright.app.config import Config
@@ -79,6 +79,7 @@ async def listening(config: Config, dsn: str) -> AsyncIterator[Listening]:
             await stack.enter_async_context(
                 repeating(what, work, every=every, at_the_end=at_the_end)
             )
+        await stack.enter_async_context(sealing.keeping_the_trail(parts, backend))
         await server.start()
         stack.push_async_callback(server.stop, config.shutdown_grace.total_seconds())
         _log.info("listening", listen=target, version=__version__)

@@ -177,8 +177,8 @@ def _plain(value: object) -> Any:
             return {str(key): _plain(each) for key, each in value.items()}
         case list() | tuple():
             return [_plain(each) for each in value]
-        case str() | int() | None:
-            return value
+        case str() | int() | bytes() | None:
+            return value.hex() if isinstance(value, bytes) else value
     return {
         field.name: _plain(getattr(value, field.name))
         for field in dataclasses.fields(value)  # type: ignore[arg-type]
@@ -212,6 +212,8 @@ def shown(value: object) -> str:
             text = f"{value.requests}/{values.as_typed(value.period)}"
         case Mapping():
             text = ", ".join(f"{key}={each}" for key, each in value.items())
+        case bytes():
+            text = value.hex()
         case tuple() | list():
             text = ", ".join(map(str, value))
         case _:

@@ -15,6 +15,8 @@ ID_PATTERN = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _ID = re.compile(ID_PATTERN)
 ID_RULE = "1 to 63 lower-case letters, digits and hyphens, not beginning or ending with a hyphen"
 
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+
 EMAIL_MAX_LENGTH = 254
 _EMAIL = re.compile(r"[^@\s/]{1,64}@[^@\s/]{1,189}")
 
@@ -140,3 +142,41 @@ class GrantName:
 
     def __str__(self) -> str:
         return f"workspaces/{self.workspace}/grants/{self.grant}"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEventName:
+    """`workspaces/{workspace}/auditEvents/{audit_event}`; ids are numbers."""
+
+    workspace: str
+    event: str
+
+    @classmethod
+    def parse(cls, text: str, field: str) -> Self:
+        """Read a name; `field` is what an error names."""
+        return cls(*_parse(text, field, ("workspaces", "auditEvents")))
+
+    def __str__(self) -> str:
+        return f"workspaces/{self.workspace}/auditEvents/{self.event}"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSealName:
+    """`workspaces/{workspace}/auditSeals/{audit_seal}`; `number` counts from 1."""
+
+    workspace: str
+    number: int
+
+    @classmethod
+    def parse(cls, text: str, field: str) -> Self:
+        """Read a name; `field` is what an error names."""
+        workspace, number = _parse(text, field, ("workspaces", "auditSeals"), is_number)
+        return cls(workspace, int(number))
+
+    def __str__(self) -> str:
+        return f"workspaces/{self.workspace}/auditSeals/{self.number}"
+
+
+def is_number(text: str) -> bool:
+    """Whether `text` is a number that the database gives: from 1, as it is written, 18 digits."""
+    return _NUMBER.fullmatch(text) is not None

@@ -17,6 +17,7 @@ from keywright.sdk.access import (
     Denial,
 )
 from keywright.sdk.arguments import (
+    AuditEventFilter,
     KeyAttributes,
     KeyChanges,
     KeyFilter,
@@ -26,6 +27,15 @@ from keywright.sdk.arguments import (
     UserChanges,
     UserFilter,
     WorkspaceAttributes,
+)
+from keywright.sdk.audit_results import (
+    AuditBreak,
+    AuditBreakKind,
+    AuditEvent,
+    AuditOutcome,
+    AuditSeal,
+    FieldChange,
+    TrailVerification,
 )
 from keywright.sdk.credentials import Secret
 from keywright.sdk.errors import (
@@ -81,6 +91,12 @@ __all__ = [
     "AccessStep",
     "AccessVerdict",
     "AlreadyExists",
+    "AuditBreak",
+    "AuditBreakKind",
+    "AuditEvent",
+    "AuditEventFilter",
+    "AuditOutcome",
+    "AuditSeal",
     "Cancelled",
     "Client",
     "ConfigurationError",
@@ -92,6 +108,7 @@ __all__ = [
     "Denial",
     "EnsuredKey",
     "FailedPrecondition",
+    "FieldChange",
     "FieldViolation",
     "Grant",
     "Internal",
@@ -115,6 +132,7 @@ __all__ = [
     "RoleAttributes",
     "RotatedKey",
     "Secret",
+    "TrailVerification",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",

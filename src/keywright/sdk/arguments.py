@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Required, TypedDict
 
+from keywright.sdk.audit_results import AuditOutcome
 from keywright.sdk.results import (
     KeyCreation,
     KeyPolicy,
@@ -113,6 +114,34 @@ class UserFilter(TypedDict, total=False):
     resource: str
     labels: Mapping[str, str] | None
     search: str
+
+
+class AuditEventFilter(TypedDict, total=False):
+    """Which audit events are meant: those that match all of what is given.
+
+    Attributes:
+        actor: done by this user, by id, e-mail address or full name.
+        credential: done with this credential: `keys/ci-deploy`, or a full name.
+        resource: done to this or to something below it: `keys/ci-deploy`, or a full name.
+        actions: one of these: `RevokeKey`.
+        outcomes: with one of these.
+        start_time: at or after this moment.
+        end_time: before this moment.
+        client_address: from this address.
+        request_id: of the calls with this `request_id`.
+        seal: covered by this seal, by number or full name.
+    """
+
+    actor: str | None
+    credential: str | None
+    resource: str | None
+    actions: Collection[str]
+    outcomes: Collection[AuditOutcome]
+    start_time: datetime | None
+    end_time: datetime | None
+    client_address: str
+    request_id: str
+    seal: str | None
 
 
 class UsageQuery(TypedDict, total=False):

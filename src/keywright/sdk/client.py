@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from keywright.sdk.access import AccessExplanation
+from keywright.sdk.audit import Audit
 from keywright.sdk.authentication import authenticate
 from keywright.sdk.connection import TlsFiles, open_channel
 from keywright.sdk.credentials import Secret, find_api_key, find_uri
@@ -56,6 +57,7 @@ class Client(Surface):
     grants: Grants
     workspaces: Workspaces
     usage: Usage
+    audit: Audit
 
     def __init__(
         self,
@@ -82,6 +84,7 @@ class Client(Surface):
         self.grants = Grants(self._channel, names)
         self.workspaces = Workspaces(self._channel, names)
         self.usage = Usage(self._channel, names)
+        self.audit = Audit(self._channel, names)
 
     @operation
     def authenticate(

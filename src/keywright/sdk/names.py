@@ -8,7 +8,13 @@ from keywright.sdk.credentials import Secret
 from keywright.sdk.flow import Flow, Surface, Transport
 
 _WORKSPACES = "workspaces/"
-_COLLECTIONS = {"user": "users", "creator": "users", "role": "roles"}
+_COLLECTIONS = {
+    "user": "users",
+    "creator": "users",
+    "actor": "users",
+    "role": "roles",
+    "seal": "auditSeals",
+}
 
 
 class Names:
@@ -42,6 +48,20 @@ class Names:
     def grant(self, text: str) -> Flow[str]:
         """A grant's name, from it or an id."""
         return self._within("grants", text)
+
+    def audit_event(self, text: str) -> Flow[str]:
+        """An audit event's name, from it or an id."""
+        return self._within("auditEvents", text)
+
+    def audit_seal(self, text: str) -> Flow[str]:
+        """An audit seal's name, from it or its number."""
+        return self._within("auditSeals", text)
+
+    def resource(self, text: str) -> Flow[str]:
+        """The name of anything in the workspace, from it or what follows the workspace in it."""
+        if text.startswith(_WORKSPACES):
+            return text
+        return f"{yield from self.workspace()}/{text}"
 
     def full(self, given: Mapping[str, Any]) -> Flow[dict[str, Any]]:
         """What was given, with the full names of the users and roles in it."""

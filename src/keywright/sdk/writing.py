@@ -79,7 +79,7 @@ def _values(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _value(field: FieldDescriptor, value: Any) -> Any:
     if isinstance(value, datetime):
-        return _timestamp(field.name, value)
+        return timestamp(field.name, value)
     if isinstance(value, timedelta):
         return duration(value)
     if field.enum_type is not None:
@@ -98,7 +98,14 @@ def _value(field: FieldDescriptor, value: Any) -> Any:
     return _values(kind, value)
 
 
-def _timestamp(name: str, value: datetime) -> Timestamp:
+def timestamp(name: str, value: datetime | None) -> Timestamp | None:
+    """A moment, for the field of that name.
+
+    Raises:
+        ValueError: it has no time zone.
+    """
+    if value is None:
+        return None
     if value.tzinfo is None:  # protobuf would take it for UTC without a word
         raise ValueError(f"{name} needs a time zone")
     message = Timestamp()

@@ -13,6 +13,9 @@ import asyncpg
 from keywright.domain.errors import Reason, ServiceError
 from keywright.domain.position import Position
 from keywright.storage.audit import AuditWriter
+from keywright.storage.audit_events import AuditEventReader
+from keywright.storage.audit_partitions import PartitionWriter
+from keywright.storage.audit_seals import SealReader, SealWriter
 from keywright.storage.authority import AuthorityWriter, Held, position
 from keywright.storage.commit import commit
 from keywright.storage.connection import (
@@ -71,11 +74,13 @@ class Reads:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.audit_events = AuditEventReader(connection)
         self.credentials = CredentialReader(connection)
         self.grants = GrantReader(connection)
         self.installation = InstallationReader(connection)
         self.keys = KeyReader(connection)
         self.roles = RoleReader(connection)
+        self.seals = SealReader(connection)
         self.token_formats = TokenFormatReader(connection)
         self.usage = UsageReader(connection)
         self.users = UserReader(connection)
@@ -92,6 +97,7 @@ class Writes:
     def __init__(self, connection: Connection) -> None:
         self.read = Reads(connection)
         self.audit = AuditWriter(connection)
+        self.audit_partitions = PartitionWriter(connection)
         self.authority = AuthorityWriter(connection)
         self.grants = GrantWriter(connection)
         self.installation = InstallationWriter(connection)
@@ -101,6 +107,7 @@ class Writes:
         self.notices = NoticeWriter(connection)
         self.requests = RequestIdWriter(connection)
         self.roles = RoleWriter(connection)
+        self.seals = SealWriter(connection)
         self.token_formats = TokenFormatWriter(connection)
         self.usage = UsageWriter(connection)
         self.users = UserWriter(connection)

@@ -18,6 +18,13 @@ class InstallationReader:
         )
         return key
 
+    async def audit_signing_key(self) -> bytes:
+        """The seed of the key that signs the audit trail where no other is configured."""
+        seed: bytes = await self._connection.fetchval(
+            "SELECT audit_signing_key FROM keywright.installation"
+        )
+        return seed
+
     async def pepper_fingerprints(self, configured: Collection[int]) -> dict[int, bytes]:
         """Fingerprint by version, of each pepper that some secret needs or that is `configured`."""
         rows = await self._connection.fetch(

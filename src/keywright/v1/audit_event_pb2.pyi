@@ -73,6 +73,7 @@ class AuditEvent(_message.Message):
     COUNT_FIELD_NUMBER: _builtins.int
     FIRST_TIME_FIELD_NUMBER: _builtins.int
     SEAL_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`workspaces/{workspace}/auditEvents/{audit_event}`"""
     action: _builtins.str
@@ -86,7 +87,9 @@ class AuditEvent(_message.Message):
     resource: _builtins.str
     """The resource name of what it was done to."""
     actor: _builtins.str
-    """Who did it: `workspaces/{workspace}/users/{user}`; empty where no credential was needed."""
+    """Who did it: `workspaces/{workspace}/users/{user}`; `bootstrap` is whoever can run a command on
+    the server, and `retention` the server itself. Empty where no credential was needed.
+    """
     actor_email: _builtins.str
     """The actor's e-mail address, as it was then."""
     credential: _builtins.str
@@ -104,6 +107,10 @@ class AuditEvent(_message.Message):
     seal: _builtins.str
     """The seal that covers the event: `workspaces/{workspace}/auditSeals/{audit_seal}`; empty while
     it is not sealed, normally for less than a second.
+    """
+    record: _builtins.str
+    """The very text that the seal covers, one line of JSON; only if `include_records` asked for it.
+    docs/audit-trail has its form.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -136,10 +143,11 @@ class AuditEvent(_message.Message):
         count: _builtins.int = ...,
         first_time: _timestamp_pb2.Timestamp | None = ...,
         seal: _builtins.str = ...,
+        record: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "first_time", b"first_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "actor_email", b"actor_email", "call_id", b"call_id", "changes", b"changes", "client_address", b"client_address", "count", b"count", "create_time", b"create_time", "credential", b"credential", "first_time", b"first_time", "name", b"name", "outcome", b"outcome", "reason", b"reason", "request_id", b"request_id", "resource", b"resource", "seal", b"seal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "actor_email", b"actor_email", "call_id", b"call_id", "changes", b"changes", "client_address", b"client_address", "count", b"count", "create_time", b"create_time", "credential", b"credential", "first_time", b"first_time", "name", b"name", "outcome", b"outcome", "reason", b"reason", "record", b"record", "request_id", b"request_id", "resource", b"resource", "seal", b"seal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -190,6 +198,7 @@ class AuditSeal(_message.Message):
     DIGEST_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
     PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`workspaces/{workspace}/auditSeals/{audit_seal}`"""
     previous: _builtins.str
@@ -197,11 +206,15 @@ class AuditSeal(_message.Message):
     event_count: _builtins.int
     """How many events it covers."""
     digest: _builtins.bytes
-    """SHA-256 over the digest of the seal before it and the events it covers, 32 bytes."""
+    """SHA-256 of the content, which has the digest of the seal before it and the root of the events
+    it covers; 32 bytes.
+    """
     signature: _builtins.bytes
     """The Ed25519 signature of the digest, 64 bytes."""
     public_key: _builtins.bytes
     """The public key that verifies the signature, 32 bytes."""
+    content: _builtins.str
+    """What the digest is the SHA-256 of, one line of JSON; docs/audit-trail has its form."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -216,10 +229,11 @@ class AuditSeal(_message.Message):
         digest: _builtins.bytes = ...,
         signature: _builtins.bytes = ...,
         public_key: _builtins.bytes = ...,
+        content: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "digest", b"digest", "event_count", b"event_count", "name", b"name", "previous", b"previous", "public_key", b"public_key", "signature", b"signature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "create_time", b"create_time", "digest", b"digest", "event_count", b"event_count", "name", b"name", "previous", b"previous", "public_key", b"public_key", "signature", b"signature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -240,6 +254,7 @@ class AuditEventFilter(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     CLIENT_ADDRESS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SEAL_FIELD_NUMBER: _builtins.int
     actor: _builtins.str
     """Done by this user, by id or e-mail address."""
     credential: _builtins.str
@@ -250,6 +265,8 @@ class AuditEventFilter(_message.Message):
     """From this client address."""
     request_id: _builtins.str
     """Of the calls with this `request_id`."""
+    seal: _builtins.str
+    """Covered by this seal: `workspaces/{workspace}/auditSeals/{audit_seal}`."""
     @_builtins.property
     def actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """One of these actions: `RevokeKey`. At most 100."""
@@ -278,10 +295,11 @@ class AuditEventFilter(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         client_address: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        seal: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "actor", b"actor", "client_address", b"client_address", "credential", b"credential", "end_time", b"end_time", "outcomes", b"outcomes", "request_id", b"request_id", "resource", b"resource", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "actor", b"actor", "client_address", b"client_address", "credential", b"credential", "end_time", b"end_time", "outcomes", b"outcomes", "request_id", b"request_id", "resource", b"resource", "seal", b"seal", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -32,7 +32,7 @@ from keywright.v1 import audit_event_pb2 as keywright_dot_v1_dot_audit__event__p
 from keywright.v1 import rules_pb2 as keywright_dot_v1_dot_rules__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n keywright/v1/audit_service.proto\x12\x0ckeywright.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ekeywright/v1/audit_event.proto\x1a\x18keywright/v1/rules.proto\"S\n\x14GetAuditEventRequest\x12;\n\x04name\x18\x01 \x01(\tB-\xe2\x41\x01\x02\xfa\x41\x1a\n\x18keywright.dev/AuditEvent\xbaH\tr\x04\xc8\xea\x30\x01\xc8\x01\x01\"F\n\x15GetAuditEventResponse\x12-\n\x0b\x61udit_event\x18\x01 \x01(\x0b\x32\x18.keywright.v1.AuditEvent\"\xcf\x01\n\x16ListAuditEventsRequest\x12=\n\x06parent\x18\x01 \x01(\tB-\xe2\x41\x01\x02\xfa\x41\x1a\x12\x18keywright.dev/AuditEvent\xbaH\tr\x04\x90\xea\x30\x01\xc8\x01\x01\x12\x1e\n\tpage_size\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12 \n\npage_token\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x10\x12\x34\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1e.keywright.v1.AuditEventFilterB\x04\xe2\x41\x01\x01\"b\n\x17ListAuditEventsResponse\x12.\n\x0c\x61udit_events\x18\x01 \x03(\x0b\x32\x18.keywright.v1.AuditEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x81\x02\n\x15ListAuditSealsRequest\x12<\n\x06parent\x18\x01 \x01(\tB,\xe2\x41\x01\x02\xfa\x41\x19\x12\x17keywright.dev/AuditSeal\xbaH\tr\x04\x90\xea\x30\x01\xc8\x01\x01\x12\x1e\n\tpage_size\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12 \n\npage_token\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x10\x12\x34\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x32\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"_\n\x16ListAuditSealsResponse\x12,\n\x0b\x61udit_seals\x18\x01 \x03(\x0b\x32\x17.keywright.v1.AuditSeal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xbd\x01\n\x17VerifyAuditTrailRequest\x12=\n\x06parent\x18\x01 \x01(\tB-\xe2\x41\x01\x02\xfa\x41\x1a\x12\x18keywright.dev/AuditEvent\xbaH\tr\x04\x90\xea\x30\x01\xc8\x01\x01\x12\x30\n\tfrom_seal\x18\x02 \x01(\x0b\x32\x17.keywright.v1.AuditSealB\x04\xe2\x41\x01\x01\x12\x31\n\nknown_seal\x18\x03 \x01(\x0b\x32\x17.keywright.v1.AuditSealB\x04\xe2\x41\x01\x01\"\xac\x01\n\x18VerifyAuditTrailResponse\x12\x0e\n\x06intact\x18\x01 \x01(\x08\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\x12*\n\tlast_seal\x18\x03 \x01(\x0b\x32\x17.keywright.v1.AuditSeal\x12\x13\n\x0b\x65vent_count\x18\x04 \x01(\x03\x12-\n\x0b\x66irst_break\x18\x05 \x01(\x0b\x32\x18.keywright.v1.AuditBreak\"\xa9\x01\n\nAuditBreak\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.keywright.v1.AuditBreakKind\x12*\n\x04seal\x18\x02 \x01(\tB\x1c\xfa\x41\x19\n\x17keywright.dev/AuditSeal\x12\x32\n\x0b\x61udit_event\x18\x03 \x01(\tB\x1d\xfa\x41\x1a\n\x18keywright.dev/AuditEvent\x12\x0f\n\x07message\x18\x04 \x01(\t*\xe5\x01\n\x0e\x41uditBreakKind\x12 \n\x1c\x41UDIT_BREAK_KIND_UNSPECIFIED\x10\x00\x12\"\n\x1e\x41UDIT_BREAK_KIND_EVENT_CHANGED\x10\x01\x12\"\n\x1e\x41UDIT_BREAK_KIND_EVENT_MISSING\x10\x02\x12#\n\x1f\x41UDIT_BREAK_KIND_EVENT_INSERTED\x10\x03\x12!\n\x1d\x41UDIT_BREAK_KIND_SEAL_INVALID\x10\x04\x12!\n\x1d\x41UDIT_BREAK_KIND_SEAL_MISSING\x10\x05\x32\xf3\x04\n\x0c\x41uditService\x12\x8e\x01\n\rGetAuditEvent\x12\".keywright.v1.GetAuditEventRequest\x1a#.keywright.v1.GetAuditEventResponse\"4\xda\x41\x04name\x82\xd3\xe4\x93\x02\'\x12%/v1/{name=workspaces/*/auditEvents/*}\x12\x96\x01\n\x0fListAuditEvents\x12$.keywright.v1.ListAuditEventsRequest\x1a%.keywright.v1.ListAuditEventsResponse\"6\xda\x41\x06parent\x82\xd3\xe4\x93\x02\'\x12%/v1/{parent=workspaces/*}/auditEvents\x12\x92\x01\n\x0eListAuditSeals\x12#.keywright.v1.ListAuditSealsRequest\x1a$.keywright.v1.ListAuditSealsResponse\"5\xda\x41\x06parent\x82\xd3\xe4\x93\x02&\x12$/v1/{parent=workspaces/*}/auditSeals\x12\xa3\x01\n\x10VerifyAuditTrail\x12%.keywright.v1.VerifyAuditTrailRequest\x1a&.keywright.v1.VerifyAuditTrailResponse\"@\xda\x41\x06parent\x82\xd3\xe4\x93\x02\x31\",/v1/{parent=workspaces/*}/auditEvents:verify:\x01*BV\n\x10\x64\x65v.keywright.v1B\x11\x41uditServiceProtoP\x01Z-keywright.dev/gen/go/keywright/v1;keywrightv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n keywright/v1/audit_service.proto\x12\x0ckeywright.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ekeywright/v1/audit_event.proto\x1a\x18keywright/v1/rules.proto\"S\n\x14GetAuditEventRequest\x12;\n\x04name\x18\x01 \x01(\tB-\xe2\x41\x01\x02\xfa\x41\x1a\n\x18keywright.dev/AuditEvent\xbaH\tr\x04\xc8\xea\x30\x01\xc8\x01\x01\"F\n\x15GetAuditEventResponse\x12-\n\x0b\x61udit_event\x18\x01 \x01(\x0b\x32\x18.keywright.v1.AuditEvent\"\xee\x01\n\x16ListAuditEventsRequest\x12=\n\x06parent\x18\x01 \x01(\tB-\xe2\x41\x01\x02\xfa\x41\x1a\x12\x18keywright.dev/AuditEvent\xbaH\tr\x04\x90\xea\x30\x01\xc8\x01\x01\x12\x1e\n\tpage_size\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12 \n\npage_token\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x10\x12\x34\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1e.keywright.v1.AuditEventFilterB\x04\xe2\x41\x01\x01\x12\x1d\n\x0finclude_records\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\"b\n\x17ListAuditEventsResponse\x12.\n\x0c\x61udit_events\x18\x01 \x03(\x0b\x32\x18.keywright.v1.AuditEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc0\x02\n\x15ListAuditSealsRequest\x12<\n\x06parent\x18\x01 \x01(\tB,\xe2\x41\x01\x02\xfa\x41\x19\x12\x17keywright.dev/AuditSeal\xbaH\tr\x04\x90\xea\x30\x01\xc8\x01\x01\x12\x1e\n\tpage_size\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12 \n\npage_token\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x10\x12\x34\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x32\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12=\n\nafter_seal\x18\x06 \x01(\tB)\xe2\x41\x01\x01\xfa\x41\x19\n\x17keywright.dev/AuditSeal\xbaH\x06r\x04\xf0\xeb\x30\x01\"_\n\x16ListAuditSealsResponse\x12,\n\x0b\x61udit_seals\x18\x01 \x03(\x0b\x32\x17.keywright.v1.AuditSeal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xbd\x01\n\x17VerifyAuditTrailRequest\x12=\n\x06parent\x18\x01 \x01(\tB-\xe2\x41\x01\x02\xfa\x41\x1a\x12\x18keywright.dev/AuditEvent\xbaH\tr\x04\x90\xea\x30\x01\xc8\x01\x01\x12\x30\n\tfrom_seal\x18\x02 \x01(\x0b\x32\x17.keywright.v1.AuditSealB\x04\xe2\x41\x01\x01\x12\x31\n\nknown_seal\x18\x03 \x01(\x0b\x32\x17.keywright.v1.AuditSealB\x04\xe2\x41\x01\x01\"\xac\x01\n\x18VerifyAuditTrailResponse\x12\x0e\n\x06intact\x18\x01 \x01(\x08\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\x12*\n\tlast_seal\x18\x03 \x01(\x0b\x32\x17.keywright.v1.AuditSeal\x12\x13\n\x0b\x65vent_count\x18\x04 \x01(\x03\x12-\n\x0b\x66irst_break\x18\x05 \x01(\x0b\x32\x18.keywright.v1.AuditBreak\"\xa9\x01\n\nAuditBreak\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.keywright.v1.AuditBreakKind\x12*\n\x04seal\x18\x02 \x01(\tB\x1c\xfa\x41\x19\n\x17keywright.dev/AuditSeal\x12\x32\n\x0b\x61udit_event\x18\x03 \x01(\tB\x1d\xfa\x41\x1a\n\x18keywright.dev/AuditEvent\x12\x0f\n\x07message\x18\x04 \x01(\t*\xe5\x01\n\x0e\x41uditBreakKind\x12 \n\x1c\x41UDIT_BREAK_KIND_UNSPECIFIED\x10\x00\x12\"\n\x1e\x41UDIT_BREAK_KIND_EVENT_CHANGED\x10\x01\x12\"\n\x1e\x41UDIT_BREAK_KIND_EVENT_MISSING\x10\x02\x12#\n\x1f\x41UDIT_BREAK_KIND_EVENT_INSERTED\x10\x03\x12!\n\x1d\x41UDIT_BREAK_KIND_SEAL_INVALID\x10\x04\x12!\n\x1d\x41UDIT_BREAK_KIND_SEAL_MISSING\x10\x05\x32\xf3\x04\n\x0c\x41uditService\x12\x8e\x01\n\rGetAuditEvent\x12\".keywright.v1.GetAuditEventRequest\x1a#.keywright.v1.GetAuditEventResponse\"4\xda\x41\x04name\x82\xd3\xe4\x93\x02\'\x12%/v1/{name=workspaces/*/auditEvents/*}\x12\x96\x01\n\x0fListAuditEvents\x12$.keywright.v1.ListAuditEventsRequest\x1a%.keywright.v1.ListAuditEventsResponse\"6\xda\x41\x06parent\x82\xd3\xe4\x93\x02\'\x12%/v1/{parent=workspaces/*}/auditEvents\x12\x92\x01\n\x0eListAuditSeals\x12#.keywright.v1.ListAuditSealsRequest\x1a$.keywright.v1.ListAuditSealsResponse\"5\xda\x41\x06parent\x82\xd3\xe4\x93\x02&\x12$/v1/{parent=workspaces/*}/auditSeals\x12\xa3\x01\n\x10VerifyAuditTrail\x12%.keywright.v1.VerifyAuditTrailRequest\x1a&.keywright.v1.VerifyAuditTrailResponse\"@\xda\x41\x06parent\x82\xd3\xe4\x93\x02\x31\",/v1/{parent=workspaces/*}/auditEvents:verify:\x01*BV\n\x10\x64\x65v.keywright.v1B\x11\x41uditServiceProtoP\x01Z-keywright.dev/gen/go/keywright/v1;keywrightv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,6 +50,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\005r\003\030\200\020'
   _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['filter']._loaded_options = None
   _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['include_records']._loaded_options = None
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['include_records']._serialized_options = b'\342A\001\001'
   _globals['_LISTAUDITSEALSREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_LISTAUDITSEALSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\031\022\027keywright.dev/AuditSeal\272H\tr\004\220\3520\001\310\001\001'
   _globals['_LISTAUDITSEALSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -60,6 +62,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTAUDITSEALSREQUEST'].fields_by_name['start_time']._serialized_options = b'\342A\001\001'
   _globals['_LISTAUDITSEALSREQUEST'].fields_by_name['end_time']._loaded_options = None
   _globals['_LISTAUDITSEALSREQUEST'].fields_by_name['end_time']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAUDITSEALSREQUEST'].fields_by_name['after_seal']._loaded_options = None
+  _globals['_LISTAUDITSEALSREQUEST'].fields_by_name['after_seal']._serialized_options = b'\342A\001\001\372A\031\n\027keywright.dev/AuditSeal\272H\006r\004\360\3530\001'
   _globals['_VERIFYAUDITTRAILREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_VERIFYAUDITTRAILREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\032\022\030keywright.dev/AuditEvent\272H\tr\004\220\3520\001\310\001\001'
   _globals['_VERIFYAUDITTRAILREQUEST'].fields_by_name['from_seal']._loaded_options = None
@@ -78,26 +82,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUDITSERVICE'].methods_by_name['ListAuditSeals']._serialized_options = b'\332A\006parent\202\323\344\223\002&\022$/v1/{parent=workspaces/*}/auditSeals'
   _globals['_AUDITSERVICE'].methods_by_name['VerifyAuditTrail']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['VerifyAuditTrail']._serialized_options = b'\332A\006parent\202\323\344\223\0021\",/v1/{parent=workspaces/*}/auditEvents:verify:\001*'
-  _globals['_AUDITBREAKKIND']._serialized_start=1649
-  _globals['_AUDITBREAKKIND']._serialized_end=1878
+  _globals['_AUDITBREAKKIND']._serialized_start=1743
+  _globals['_AUDITBREAKKIND']._serialized_end=1972
   _globals['_GETAUDITEVENTREQUEST']._serialized_start=285
   _globals['_GETAUDITEVENTREQUEST']._serialized_end=368
   _globals['_GETAUDITEVENTRESPONSE']._serialized_start=370
   _globals['_GETAUDITEVENTRESPONSE']._serialized_end=440
   _globals['_LISTAUDITEVENTSREQUEST']._serialized_start=443
-  _globals['_LISTAUDITEVENTSREQUEST']._serialized_end=650
-  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_start=652
-  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_end=750
-  _globals['_LISTAUDITSEALSREQUEST']._serialized_start=753
-  _globals['_LISTAUDITSEALSREQUEST']._serialized_end=1010
-  _globals['_LISTAUDITSEALSRESPONSE']._serialized_start=1012
-  _globals['_LISTAUDITSEALSRESPONSE']._serialized_end=1107
-  _globals['_VERIFYAUDITTRAILREQUEST']._serialized_start=1110
-  _globals['_VERIFYAUDITTRAILREQUEST']._serialized_end=1299
-  _globals['_VERIFYAUDITTRAILRESPONSE']._serialized_start=1302
-  _globals['_VERIFYAUDITTRAILRESPONSE']._serialized_end=1474
-  _globals['_AUDITBREAK']._serialized_start=1477
-  _globals['_AUDITBREAK']._serialized_end=1646
-  _globals['_AUDITSERVICE']._serialized_start=1881
-  _globals['_AUDITSERVICE']._serialized_end=2508
+  _globals['_LISTAUDITEVENTSREQUEST']._serialized_end=681
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_start=683
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_end=781
+  _globals['_LISTAUDITSEALSREQUEST']._serialized_start=784
+  _globals['_LISTAUDITSEALSREQUEST']._serialized_end=1104
+  _globals['_LISTAUDITSEALSRESPONSE']._serialized_start=1106
+  _globals['_LISTAUDITSEALSRESPONSE']._serialized_end=1201
+  _globals['_VERIFYAUDITTRAILREQUEST']._serialized_start=1204
+  _globals['_VERIFYAUDITTRAILREQUEST']._serialized_end=1393
+  _globals['_VERIFYAUDITTRAILRESPONSE']._serialized_start=1396
+  _globals['_VERIFYAUDITTRAILRESPONSE']._serialized_end=1568
+  _globals['_AUDITBREAK']._serialized_start=1571
+  _globals['_AUDITBREAK']._serialized_end=1740
+  _globals['_AUDITSERVICE']._serialized_start=1975
+  _globals['_AUDITSERVICE']._serialized_end=2602
 # @@protoc_insertion_point(module_scope)

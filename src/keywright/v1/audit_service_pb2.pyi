@@ -113,6 +113,7 @@ class ListAuditEventsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
+    INCLUDE_RECORDS_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """The workspace: `workspaces/{workspace}`."""
     page_size: _builtins.int
@@ -123,6 +124,8 @@ class ListAuditEventsRequest(_message.Message):
     """The `next_page_token` of the page before. Everything else must be as it was then, but for
     `page_size`.
     """
+    include_records: _builtins.bool
+    """Whether to return each event's `record`, for an export."""
     @_builtins.property
     def filter(self) -> _audit_event_pb2.AuditEventFilter:
         """Only events that match. Absent: all."""
@@ -134,10 +137,11 @@ class ListAuditEventsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         filter: _audit_event_pb2.AuditEventFilter | None = ...,
+        include_records: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "include_records", b"include_records", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -182,6 +186,7 @@ class ListAuditSealsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    AFTER_SEAL_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """The workspace: `workspaces/{workspace}`."""
     page_size: _builtins.int
@@ -191,6 +196,10 @@ class ListAuditSealsRequest(_message.Message):
     page_token: _builtins.str
     """The `next_page_token` of the page before. Everything else must be as it was then, but for
     `page_size`.
+    """
+    after_seal: _builtins.str
+    """Only seals after this one, to go on with an export:
+    `workspaces/{workspace}/auditSeals/{audit_seal}`.
     """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
@@ -208,10 +217,11 @@ class ListAuditSealsRequest(_message.Message):
         page_token: _builtins.str = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        after_seal: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seal", b"after_seal", "end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -258,12 +268,14 @@ class VerifyAuditTrailRequest(_message.Message):
     """The workspace: `workspaces/{workspace}`."""
     @_builtins.property
     def from_seal(self) -> _audit_event_pb2.AuditSeal:
-        """Verify what comes after this seal, which was verified before. Absent: from the beginning."""
+        """Verify what comes after this seal, which was verified before: `name` and `digest` are read.
+        Absent: from the beginning.
+        """
 
     @_builtins.property
     def known_seal(self) -> _audit_event_pb2.AuditSeal:
         """A seal that was kept elsewhere and must be in the trail as it is here: shows that nothing up to
-        it was cut off.
+        it was cut off. `name` and `digest` are read, when the end of the trail is reached.
         """
 
     def __init__(

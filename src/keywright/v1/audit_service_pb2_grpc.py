@@ -90,7 +90,8 @@ class AuditServiceServicer(object):
     def ListAuditEvents(self, request, context):
         """Lists audit events, newest first.
 
-        Permission: `audit.read`; events about a key of one's own without. Others are left out.
+        Permission: `audit.read`; with `keys.own` events about keys of one's own, and others are left
+        out.
         Errors: `RESOURCE_NOT_FOUND`, `PAGE_TOKEN_INVALID`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -51,7 +51,8 @@ class AuditServiceStub:
     ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListAuditEventsRequest, _audit_service_pb2.ListAuditEventsResponse]
     """Lists audit events, newest first.
 
-    Permission: `audit.read`; events about a key of one's own without. Others are left out.
+    Permission: `audit.read`; with `keys.own` events about keys of one's own, and others are left
+    out.
     Errors: `RESOURCE_NOT_FOUND`, `PAGE_TOKEN_INVALID`.
     """
     ListAuditSeals: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListAuditSealsRequest, _audit_service_pb2.ListAuditSealsResponse]
@@ -93,7 +94,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
     ListAuditEvents: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListAuditEventsRequest, _audit_service_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
     """Lists audit events, newest first.
 
-    Permission: `audit.read`; events about a key of one's own without. Others are left out.
+    Permission: `audit.read`; with `keys.own` events about keys of one's own, and others are left
+    out.
     Errors: `RESOURCE_NOT_FOUND`, `PAGE_TOKEN_INVALID`.
     """
     ListAuditSeals: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListAuditSealsRequest, _audit_service_pb2.ListAuditSealsResponse]  # type: ignore[assignment]
@@ -144,7 +146,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_audit_service_pb2.ListAuditEventsResponse, _abc.Awaitable[_audit_service_pb2.ListAuditEventsResponse]]:
         """Lists audit events, newest first.
 
-        Permission: `audit.read`; events about a key of one's own without. Others are left out.
+        Permission: `audit.read`; with `keys.own` events about keys of one's own, and others are left
+        out.
         Errors: `RESOURCE_NOT_FOUND`, `PAGE_TOKEN_INVALID`.
         """
 

@@ -30,6 +30,7 @@ LABEL_VALUE_FIELD_NUMBER: _builtins.int
 NETWORK_FIELD_NUMBER: _builtins.int
 REQUEST_ID_FIELD_NUMBER: _builtins.int
 FOREIGN_ID_FIELD_NUMBER: _builtins.int
+AUDIT_SEAL_NAME_FIELD_NUMBER: _builtins.int
 SPECIFIED_FIELD_NUMBER: _builtins.int
 resource_id: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
 """An id that a client chooses: 1 to 63 lower-case letters, digits and hyphens, no hyphen at an
@@ -79,5 +80,7 @@ request_id: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules,
 """The idempotency key of a mutation: at most 128 printable ASCII characters; a UUID serves well."""
 foreign_id: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
 """An id from another system: at most 256 characters, none of them a control character."""
+audit_seal_name: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+"""`workspaces/{workspace}/auditSeals/{audit_seal}`"""
 specified: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.EnumRules, _builtins.bool]
 """Any value but the one that stands for none."""

@@ -11,6 +11,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from keywright import v1
 from keywright.wire.handlers import (
+    audit,
     auth,
     explain,
     grants,
@@ -26,6 +27,7 @@ from keywright.wire.handlers import (
 from keywright.wire.rpc import Method
 
 _HANDLERS: Mapping[str, Mapping[str, Any]] = {
+    "AuditService": audit.HANDLERS,
     "AuthService": auth.HANDLERS | explain.HANDLERS,
     "GrantService": grants.HANDLERS,
     "KeyService": keys.HANDLERS | key_changes.HANDLERS | key_import.HANDLERS | leaks.HANDLERS,

@@ -10,6 +10,8 @@ from google.protobuf.message import Message
 from keywright.domain.decision import Principal
 from keywright.domain.errors import Reason, Unavailable
 from keywright.domain.keys import Address
+from keywright.service.audit import Audit
+from keywright.service.audit_verification import AuditVerification
 from keywright.service.authenticate import Authenticate
 from keywright.service.call import Call
 from keywright.service.explain import ExplainAccess
@@ -38,6 +40,8 @@ _OPEN = frozenset({("KeyService", "ReportLeakedToken")})
 class Services:
     """The use cases, once the database is there."""
 
+    audit: Audit
+    audit_verification: AuditVerification
     authenticate: Authenticate
     explain: ExplainAccess
     grants: Grants

@@ -1,0 +1,93 @@
+"""Audit events as they are read: what someone did, or tried to do."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from keywright.domain.errors import invalid_field
+
+REMOVE_AUDIT_EVENTS = "RemoveAuditEvents"
+"""The action of the event that says which events were removed by age."""
+
+
+class Outcome(StrEnum):
+    """What became of what someone did."""
+
+    DONE = "DONE"
+    DENIED = "DENIED"
+    NOTICED = "NOTICED"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event.
+
+    Attributes:
+        change: `before` and `after`, each a value by field.
+        count: how many alike it stands for; `first_time` is when the first of them was.
+        seal: the number of the seal that covers it; None while there is none.
+        record: the very text that the seal covers; empty unless it was asked for.
+    """
+
+    event_id: int
+    workspace_id: str
+    create_time: datetime
+    action: str
+    resource: str
+    outcome: str
+    reason: str
+    actor: str
+    actor_email: str
+    credential: str
+    client_address: str
+    call_id: str
+    request_id: str
+    count: int
+    first_time: datetime | None
+    change: Mapping[str, Any]
+    seal: int | None
+    record: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its resource name."""
+        return f"workspaces/{self.workspace_id}/auditEvents/{self.event_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events are meant: those that match all that is given.
+
+    Attributes:
+        actor: by resource name.
+        resource: this one and what is below it.
+        seal: covered by the seal of this number.
+        about_keys_of: only about keys of this user (by internal id); None is all.
+    """
+
+    actor: str = ""
+    credential: str = ""
+    resource: str = ""
+    actions: Sequence[str] = ()
+    outcomes: Sequence[str] = ()
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    client_address: str = ""
+    request_id: str = ""
+    seal: int | None = None
+    about_keys_of: int | None = None
+
+
+def workspace_of(name: str, path: str) -> str:
+    """The id of the workspace that is, or has, the resource of that name.
+
+    Raises:
+        InvalidFields: it is no resource name; `path` is the field that has it.
+    """
+    collection, _, rest = name.partition("/")
+    workspace_id = rest.partition("/")[0]
+    if collection != "workspaces" or not workspace_id or not name.isprintable():
+        raise invalid_field(path, "must be a resource name, such as workspaces/acme/keys/ci")
+    return workspace_id

@@ -1,0 +1,277 @@
+"""The chain of seals of each workspace, and which events they cover."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import asyncpg
+
+from keywright.domain.audit import REMOVE_AUDIT_EVENTS
+from keywright.domain.audit_trail import Covering, Leaves, Link, Seal, sha256
+from keywright.domain.listing import Listed
+from keywright.storage.audit_events import RECORD
+from keywright.storage.conditions import Conditions
+from keywright.storage.connection import Connection
+
+_ADVISORY_LOCK = 0x6B777365  # "kwse": one sealer at a time
+# To verify a signature takes longer than to hash many events.
+_RUN_MAX_COUNT = 100
+_COLUMNS = """
+    workspace_id, number, create_time, month, previous, event_count, root, digest, signature,
+    public_key
+"""
+_HEADS = """
+    SELECT w.workspace_id, c.number, c.digest, s.number AS newest, s.digest AS newest_digest
+    FROM unnest($1::text[]) AS w (workspace_id)
+    LEFT JOIN keywright.audit_chain c ON c.workspace_id = w.workspace_id
+    LEFT JOIN LATERAL (
+        SELECT number, digest FROM keywright.audit_seal
+        WHERE workspace_id = w.workspace_id ORDER BY number DESC LIMIT 1
+    ) s ON true
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a chain ends: as the chain says, and by the newest seal that there is."""
+
+    said: Link
+    newest: Link
+
+
+@dataclass(frozen=True, slots=True)
+class Unsealed:
+    """An event that no seal covers yet, and its record."""
+
+    workspace_id: str
+    event_id: int
+    create_time: datetime
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """That events of the months before one were removed; said by an event, with its leaf."""
+
+    before: date
+    event_id: int
+    leaf: bytes
+    seal: int | None
+
+
+class SealReader:
+    """Reads chains."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def any_unsealed(self) -> bool:
+        """Whether there is an event to be sealed."""
+        found: bool = await self._connection.fetchval(
+            "SELECT EXISTS (SELECT FROM keywright.audit_event WHERE seal IS NULL)"
+        )
+        return found
+
+    async def heads(self, workspace_ids: Collection[str]) -> dict[str, Head]:
+        """Where the chain of each workspace ends."""
+        rows = await self._connection.fetch(_HEADS, list(workspace_ids))
+        return {
+            row["workspace_id"]: Head(
+                _link(row["number"], row["digest"]), _link(row["newest"], row["newest_digest"])
+            )
+            for row in rows
+        }
+
+    async def exists(self, workspace_id: str, number: int) -> bool:
+        """Whether there is a seal of that number."""
+        found: bool = await self._connection.fetchval(
+            "SELECT EXISTS (SELECT FROM keywright.audit_seal "
+            "WHERE workspace_id = $1 AND number = $2)",
+            workspace_id,
+            number,
+        )
+        return found
+
+    async def get(self, workspace_id: str, number: int) -> Covering | None:
+        """The seal of that number, with what it covers."""
+        found = await self.run(workspace_id, after=number - 1, until=number, limit=1)
+        return found[0] if found else None
+
+    async def run(self, workspace_id: str, *, after: int, until: int, limit: int) -> list[Covering]:
+        """Seals in order of their numbers, those after one and up to another, with what they cover.
+
+        As many, and at least one, as cover `limit` events together; at most 100.
+        """
+        rows = await self._connection.fetch(
+            f"""
+            SELECT {_COLUMNS}, event_ids, leaves FROM (
+                SELECT *, sum(event_count) OVER (ORDER BY number) - event_count AS before
+                FROM (SELECT * FROM keywright.audit_seal
+                      WHERE workspace_id = $1 AND number > $2 AND number <= $3
+                      ORDER BY number LIMIT {_RUN_MAX_COUNT}) AS next
+            ) AS counted
+            WHERE before = 0 OR before + event_count <= $4 ORDER BY number
+            """,
+            workspace_id,
+            after,
+            until,
+            limit,
+        )
+        return [_covering(row) for row in rows]
+
+    async def leaves(self, workspace_id: str, first: int, last: int) -> dict[int, dict[int, bytes]]:
+        """The leaves of the events as they are now, by seal and id."""
+        rows = await self._connection.fetch(
+            f"""
+            SELECT e.seal, e.id, {RECORD} FROM keywright.audit_event e
+            WHERE e.workspace_id = $1 AND e.seal BETWEEN $2 AND $3 ORDER BY e.seal, e.id
+            """,
+            workspace_id,
+            first,
+            last,
+        )
+        found: dict[int, dict[int, bytes]] = {}
+        for seal, event_id, record in rows:
+            found.setdefault(seal, {})[event_id] = sha256(record)
+        return found
+
+    async def astray(self, workspace_id: str) -> tuple[int, int] | None:
+        """Seal and id of an event that says it is covered by a seal outside of the chain."""
+        row = await self._connection.fetchrow(
+            """
+            SELECT e.seal, e.id FROM keywright.audit_event e
+            WHERE e.workspace_id = $1 AND e.seal > coalesce(
+                (SELECT number FROM keywright.audit_chain WHERE workspace_id = $1), 0)
+            UNION ALL
+            SELECT e.seal, e.id FROM keywright.audit_event e
+            WHERE e.workspace_id = $1 AND e.seal < 1
+            LIMIT 1
+            """,
+            workspace_id,
+        )
+        return None if row is None else (row["seal"], row["id"])
+
+    async def removal(self, workspace_id: str) -> Removal | None:
+        """What the newest event says that speaks of a removal."""
+        row = await self._connection.fetchrow(
+            f"""
+            SELECT e.id, e.seal, e.change, {RECORD} AS record FROM keywright.audit_event e
+            WHERE e.workspace_id = $1 AND e.action = '{REMOVE_AUDIT_EVENTS}'
+            ORDER BY e.id DESC LIMIT 1
+            """,
+            workspace_id,
+        )
+        if row is None:
+            return None
+        before = date.fromisoformat(row["change"]["after"]["removed_before"])
+        return Removal(before, row["id"], sha256(row["record"]), row["seal"])
+
+    async def list(
+        self,
+        workspace_id: str,
+        *,
+        start_time: datetime | None,
+        end_time: datetime | None,
+        after: int,
+        limit: int,
+    ) -> list[Listed[Seal]]:
+        """Seals oldest first, at most `limit`, those after a number."""
+        where = Conditions(
+            [
+                ("workspace_id = {0}", workspace_id),
+                ("number > {0}", after),
+                ("create_time >= {0}", start_time),
+                ("create_time < {0}", end_time),
+            ]
+        )
+        rows = await self._connection.fetch(
+            f"SELECT {_COLUMNS} FROM keywright.audit_seal WHERE {where.sql} "
+            f"ORDER BY number LIMIT {where.placeholder(limit)}",
+            *where.values,
+        )
+        return [Listed(Seal(**row), str(row["number"])) for row in rows]
+
+
+class SealWriter:
+    """Seals events."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def try_lock(self) -> bool:
+        """Become the one sealer until the end of the transaction, unless another is.
+
+        To be called before anything is read: what is read after it has all that others sealed.
+        """
+        locked: bool = await self._connection.fetchval(
+            "SELECT pg_try_advisory_xact_lock($1)", _ADVISORY_LOCK
+        )
+        return locked
+
+    async def unsealed(self, passing_over: Collection[str], limit: int) -> list[Unsealed]:
+        """Events without a seal in order of their ids, but for those of some workspaces."""
+        rows = await self._connection.fetch(
+            f"""
+            SELECT e.workspace_id, e.id, e.create_time, {RECORD} AS record
+            FROM keywright.audit_event e
+            WHERE e.seal IS NULL AND e.workspace_id <> ALL ($1::text[]) ORDER BY e.id LIMIT $2
+            """,
+            list(passing_over),
+            limit,
+        )
+        return [Unsealed(*row) for row in rows]
+
+    async def now(self) -> datetime:
+        """The database's time."""
+        now: datetime = await self._connection.fetchval("SELECT clock_timestamp()")
+        return now
+
+    async def insert(self, sealed: Sequence[Covering], events: Sequence[Unsealed]) -> None:
+        """Insert seals, mark the `events` that they cover, and move the heads of the chains."""
+        seals = [each.seal for each in sealed]
+        await self._connection.executemany(
+            f"INSERT INTO keywright.audit_seal ({_COLUMNS}, event_ids, leaves) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            [(*_values(each.seal), each.covered.event_ids, each.covered.leaves) for each in sealed],
+        )
+        covering = {
+            event_id: each.seal.number for each in sealed for event_id in each.covered.event_ids
+        }
+        marked = [each for each in events if each.event_id in covering]
+        await self._connection.execute(
+            """
+            UPDATE keywright.audit_event e SET seal = covered.seal
+            FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[])
+                AS covered (id, create_time, seal)
+            WHERE e.id = covered.id AND e.create_time = covered.create_time
+            """,
+            [each.event_id for each in marked],
+            [each.create_time for each in marked],
+            [covering[each.event_id] for each in marked],
+        )
+        heads = {each.workspace_id: each for each in seals}
+        await self._connection.execute(
+            """
+            INSERT INTO keywright.audit_chain (workspace_id, number, digest)
+            SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[])
+            ON CONFLICT (workspace_id)
+                DO UPDATE SET number = excluded.number, digest = excluded.digest
+            """,
+            list(heads),
+            [each.number for each in heads.values()],
+            [each.digest for each in heads.values()],
+        )
+
+
+def _values(seal: Seal) -> Iterator[object]:
+    return (getattr(seal, name.strip()) for name in _COLUMNS.split(","))
+
+
+def _link(number: int | None, digest: bytes | None) -> Link:
+    return Link() if number is None or digest is None else Link(number, digest)
+
+
+def _covering(row: asyncpg.Record) -> Covering:
+    values = dict(row)
+    covered = Leaves(values.pop("event_ids"), values.pop("leaves"))
+    return Covering(Seal(**values), covered)
