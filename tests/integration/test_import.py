@@ -21,7 +21,7 @@ from tests.support.imported import (
     reasons,
     slow_item,
 )
-from tests.support.service import ADMIN, PARENT, Caller, Service, refusal, service
+from tests.support.service import ADMIN, PARENT, Caller, Service, another, refusal, service
 
 _random = Random(5)
 
@@ -238,9 +238,7 @@ async def test_a_failure_of_the_database_leaves_nothing_half_imported(service: S
 @pytest.fixture(scope="module", name="second")
 async def _second(service: Service) -> AsyncIterator[Caller]:
     """The admin at another server of the same installation."""
-    from tests.security.patched import in_process
-
-    async with in_process(service) as other:
+    async with another(service) as other:
         yield other.admin
 
 

@@ -13,10 +13,9 @@ from keywright.domain.errors import Reason
 from keywright.domain.keys import parse_address
 from keywright.service.notices import DeniedCall, Notices
 from keywright.storage.database import Database
-from tests.integration.test_usage import another
 from tests.support.credentials import credential, principal
 from tests.support.database import TIMEOUT, Cluster
-from tests.support.service import PARENT, Service, refusal, service
+from tests.support.service import PARENT, Service, another, refusal, service
 
 ROUNDS_OF_MINUTE = 60
 LOOK_AGAIN = "SELECT pg_sleep(0.02)"

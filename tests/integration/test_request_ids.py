@@ -5,14 +5,13 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
-import grpc
 import pytest
 
 from keywright.service.retention import Retention
 from keywright.storage.database import Database
 from tests.support.database import TIMEOUT, Cluster
 from tests.support.proxy import proxy
-from tests.support.service import PARENT, Caller, Service, refusal, serve, service
+from tests.support.service import PARENT, Caller, Service, another, refusal, service
 
 AT_ONCE = 12
 
@@ -20,12 +19,8 @@ AT_ONCE = 12
 @pytest.fixture(scope="module", name="second")
 async def _second(service: Service) -> AsyncIterator[Service]:
     """Another server on the same database."""
-    async with serve(service.dsn) as process:
-        target = (await process.logged("listening"))["listen"]
-        async with grpc.aio.insecure_channel(target) as channel:
-            running = Service(process, service.dsn, target, service.admin_token, channel)
-            await running.becomes(1)
-            yield running
+    async with another(service) as running:
+        yield running
 
 
 async def keys_called(service: Service, name: str) -> int:

@@ -3,22 +3,17 @@
 import asyncio
 import base64
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-import grpc
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from grpc_health.v1 import health_pb2
 
 from keywright.v1 import audit_service_pb2 as pb
 from tests.support.audit import Trail, new_trail, opened, sealer
 from tests.support.database import Cluster
-from tests.support.service import PARENT, WORKSPACE, Service, serve, service
+from tests.support.service import PARENT, WORKSPACE, Service, another, serve, service
 from tests.support.waiting import held_row
 
 _UNSEALED = "SELECT count(*) FROM keywright.audit_event WHERE seal IS NULL"
@@ -29,17 +24,6 @@ async def all_sealed(running: Service) -> None:
     async with asyncio.timeout(20):
         while (await running.sql(_UNSEALED))[0][0]:  # noqa: ASYNC110  nothing announces it
             await asyncio.sleep(0.05)
-
-
-@asynccontextmanager
-async def again(running: Service, **settings: str) -> AsyncIterator[Service]:
-    """Another server on the database of one that has ended."""
-    async with serve(running.dsn, **settings) as process:
-        target = (await process.logged("listening"))["listen"]
-        async with grpc.aio.insecure_channel(target) as channel:
-            other = replace(running, process=process, uri=target, channel=channel)
-            await other.becomes(health_pb2.HealthCheckResponse.SERVING)
-            yield other
 
 
 async def test_an_event_is_sealed_within_about_a_second_and_says_by_which_seal(
@@ -108,7 +92,7 @@ async def test_a_sealer_that_is_killed_leaves_nothing_and_another_goes_on(
             await trail.value("SELECT count(*) FROM keywright.audit_seal WHERE workspace_id = $1")
             == before
         )
-        async with again(running) as other:
+        async with another(running) as other:
             await all_sealed(other)
             trail.service, trail.admin = other, other.as_caller(trail.admin.token)
             verified = await trail.verify()
@@ -155,10 +139,10 @@ async def test_only_the_keys_that_are_configured_are_trusted(
         seals = (await first.admin.do("ListAuditSeals", parent=PARENT)).audit_seals
         assert {base64.b64encode(each.public_key).decode() for each in seals} == {public_key}
         assert (await first.admin.do("VerifyAuditTrail", parent=PARENT)).intact
-    async with again(first) as without:
+    async with another(first) as without:
         verified = await without.admin.do("VerifyAuditTrail", parent=PARENT)
         assert verified.first_break.kind == pb.AUDIT_BREAK_KIND_SEAL_INVALID
-    async with again(first, audit_public_keys=public_key) as listed:
+    async with another(first, audit_public_keys=public_key) as listed:
         await listed.admin.create_key()
         await all_sealed(listed)
         verified = await listed.admin.do("VerifyAuditTrail", parent=PARENT)

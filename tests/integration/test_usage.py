@@ -2,35 +2,23 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from signal import SIGKILL
 from typing import Any
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2
 
 from keywright.v1 import error_reason_pb2, usage_service_pb2
 from tests.support.database import Cluster
-from tests.support.service import ADMIN, PARENT, Caller, Service, refusal, serve, service
+from tests.support.service import ADMIN, PARENT, Caller, Service, another, refusal, service
 from tests.support.waiting import held_key
 
 HOUR = timedelta(hours=1)
 # The Monday that the made-up usage begins at.
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
-
-
-@asynccontextmanager
-async def another(of: Service, **settings: str) -> AsyncIterator[Service]:
-    """One more server process on the same database."""
-    async with serve(of.dsn, **settings) as process:
-        target = (await process.logged("listening"))["listen"]
-        async with grpc.aio.insecure_channel(target) as channel:
-            second = Service(process, of.dsn, target, of.admin_token, channel)
-            await second.becomes(health_pb2.HealthCheckResponse.SERVING)
-            yield second
 
 
 async def counts(service: Service, name: str) -> dict[str, int]:

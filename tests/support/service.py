@@ -419,6 +419,19 @@ async def first_admin(dsn: str, workspace: str = WORKSPACE) -> str:
 async def service(dsn: str, **settings: str) -> AsyncIterator[Service]:
     """A server on a migrated database, ready to serve."""
     token = await first_admin(dsn)
+    async with _serving(dsn, token, settings) as running:
+        yield running
+
+
+@asynccontextmanager
+async def another(of: Service, **settings: str) -> AsyncIterator[Service]:
+    """One more server on the same database, beside `of` or after it."""
+    async with _serving(of.dsn, of.admin_token, settings) as running:
+        yield running
+
+
+@asynccontextmanager
+async def _serving(dsn: str, token: str, settings: Mapping[str, str]) -> AsyncIterator[Service]:
     async with serve(dsn, **settings) as process:
         target = (await process.logged("listening"))["listen"]
         async with grpc.aio.insecure_channel(target) as channel:
