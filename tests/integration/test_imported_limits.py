@@ -8,9 +8,9 @@ from urllib.request import urlopen
 import pytest
 
 from tests.integration.test_imported_tokens import dotted, imported, letters
-from tests.integration.test_planted_bugs import Bug, build
 from tests.support.database import Cluster
 from tests.support.imported import by_digest, digest_item, import_keys
+from tests.support.planted import Bug, build
 from tests.support.service import PARENT, RefusedError, Service, refusal, service
 
 BURST = 10

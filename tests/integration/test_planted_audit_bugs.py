@@ -8,10 +8,10 @@ import pytest
 
 from tests.integration import test_audit_retention, test_audit_trail
 from tests.integration.test_audit_retention import OLD
-from tests.integration.test_planted_bugs import Bug, build
 from tests.support.audit import Trail, new_trail, opened
 from tests.support.database import Cluster
-from tests.support.service import Service, service
+from tests.support.planted import Bug, assert_noticed
+from tests.support.service import Service
 
 
 def with_trail(
@@ -67,11 +67,6 @@ BUGS = {
 
 @pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS.keys())
 async def test_a_build_without_the_guard_is_found_out(
-    bug: Bug, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bug: Bug, cluster: Cluster, tmp_path: Path
 ) -> None:
-    build(bug, tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    async with service(await cluster.migrated()) as patched:
-        with pytest.raises(AssertionError):
-            await bug.scenario(patched)
-        await patched.admin.authenticate(patched.admin_token)  # it serves, but for the bug
+    await assert_noticed(bug, cluster, tmp_path)

@@ -1,29 +1,12 @@
 """The guards' tests are honest: each goes red on a build that lacks its guard (STYLE, 21)."""
 
-import shutil
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-import keywright
 from tests.integration import test_audit, test_authenticate, test_request_ids, test_transactions
 from tests.support.database import Cluster
-from tests.support.service import Service, service
-
-SOURCE = Path(keywright.__file__).parent
-
-
-@dataclass(frozen=True)
-class Bug:
-    """A defect to plant: in `file`, each `guard` becomes `instead`; `scenario` has to notice."""
-
-    file: str
-    guard: str
-    instead: str
-    scenario: Callable[[Service], Awaitable[None]]
-
+from tests.support.planted import Bug, assert_noticed
 
 BUGS = {
     "a mutation without its audit event": Bug(
@@ -81,22 +64,8 @@ BUGS = {
 }
 
 
-def build(bug: Bug, directory: Path) -> None:
-    """A copy of the program in `directory`, with the bug planted."""
-    shutil.copytree(SOURCE, directory / "keywright")
-    file = directory / "keywright" / bug.file
-    source = file.read_text()
-    assert bug.guard in source, f"{bug.file} has changed: where is its guard now?"
-    file.write_text(source.replace(bug.guard, bug.instead))
-
-
 @pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS.keys())
 async def test_a_build_without_the_guard_is_found_out(
-    bug: Bug, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bug: Bug, cluster: Cluster, tmp_path: Path
 ) -> None:
-    build(bug, tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    async with service(await cluster.migrated()) as patched:
-        with pytest.raises(AssertionError):
-            await bug.scenario(patched)
-        await patched.admin.authenticate(patched.admin_token)  # it serves, but for the bug
+    await assert_noticed(bug, cluster, tmp_path)

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration import test_leaks, test_notices, test_usage
-from tests.integration.test_planted_bugs import Bug, build
 from tests.support.database import Cluster
-from tests.support.service import service
+from tests.support.planted import Bug, assert_noticed
 
 BUGS = {
     "usage that is forgotten where it cannot be written": Bug(
@@ -65,14 +64,10 @@ BUGS = {
 
 @pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS.keys())
 async def test_a_build_without_the_guard_is_found_out(
-    bug: Bug, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bug: Bug, cluster: Cluster, tmp_path: Path
 ) -> None:
-    build(bug, tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     interval = "1s" if bug.scenario in AT_EVERY_SECOND else "1m"
-    async with service(await cluster.migrated(), usage_interval=interval) as patched:
-        with pytest.raises(AssertionError):
-            await bug.scenario(patched)
+    await assert_noticed(bug, cluster, tmp_path, usage_interval=interval)
 
 
 AT_EVERY_SECOND = {

@@ -13,7 +13,7 @@ REMOVE_AUDIT_EVENTS = "RemoveAuditEvents"
 
 
 class Outcome(StrEnum):
-    """What became of what someone did."""
+    """What became of what someone did; or that the service noticed something by itself."""
 
     DONE = "DONE"
     DENIED = "DENIED"

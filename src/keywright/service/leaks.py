@@ -6,6 +6,7 @@ Nobody is told whether there was such a token: the key's owner is, by the audit 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from keywright.domain.audit import Outcome
 from keywright.domain.decision import Credential
 from keywright.domain.errors import Denied, Reason
 from keywright.domain.keys import Address, KeyState
@@ -13,7 +14,7 @@ from keywright.domain.text import check_description
 from keywright.domain.token import redact
 from keywright.service.authenticate import Authenticate
 from keywright.service.notices import LEAK_REPORTED, Notices, digest, of_key
-from keywright.storage.audit import AuditEvent, Outcome
+from keywright.storage.audit import AuditEvent
 from keywright.storage.authority import Change, ChangeKind
 from keywright.storage.database import Database, Writes
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
+from keywright.domain.audit import Outcome
 from keywright.domain.decision import Credential, Principal
 from keywright.domain.errors import Reason
 from keywright.domain.keys import Address
 from keywright.domain.names import WorkspaceName
-from keywright.storage.audit import AuditEvent, Outcome
+from keywright.storage.audit import AuditEvent
 from keywright.storage.batches import BATCH_PATIENCE, batches
 from keywright.storage.database import Database, Writes
 

@@ -3,18 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
+from keywright.domain.audit import Outcome
 from keywright.storage.connection import Connection
-
-
-class Outcome(StrEnum):
-    """What became of what someone did; or that the service noticed something by itself."""
-
-    DONE = "DONE"
-    DENIED = "DENIED"
-    NOTICED = "NOTICED"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,44 @@
+"""Builds of the program with a bug planted, which a guard's test has to notice (STYLE, 21)."""
+
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import keywright
+from tests.support.database import Cluster
+from tests.support.service import Service, service
+
+SOURCE = Path(keywright.__file__).parent
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A defect to plant: in `file`, each `guard` becomes `instead`; `scenario` has to notice."""
+
+    file: str
+    guard: str
+    instead: str
+    scenario: Callable[[Service], Awaitable[None]]
+
+
+def build(bug: Bug, directory: Path) -> None:
+    """A copy of the program in `directory`, with the bug planted."""
+    shutil.copytree(SOURCE, directory / "keywright")
+    file = directory / "keywright" / bug.file
+    source = file.read_text()
+    assert bug.guard in source, f"{bug.file} has changed: where is its guard now?"
+    file.write_text(source.replace(bug.guard, bug.instead))
+
+
+async def assert_noticed(bug: Bug, cluster: Cluster, directory: Path, **settings: str) -> None:
+    """The scenario fails on a build with the bug, which serves all the same."""
+    build(bug, directory)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(directory))
+        async with service(await cluster.migrated(), **settings) as patched:
+            with pytest.raises(AssertionError):
+                await bug.scenario(patched)
+            await patched.admin.authenticate(patched.admin_token)  # it serves, but for the bug
