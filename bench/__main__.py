@@ -6,7 +6,16 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from bench import authenticate, breakdown, create_key, environment, list_keys, look_up, server
+from bench import (
+    authenticate,
+    breakdown,
+    create_key,
+    environment,
+    import_keys,
+    list_keys,
+    look_up,
+    server,
+)
 from bench.effort import QUICK, THOROUGH, Effort
 from bench.server import Postgres
 
@@ -15,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[Postgres, Effort], Awaitable[None]]] = {
     "breakdown": breakdown.run,
     "look-up": look_up.run,
     "create-key": create_key.run,
+    "import-keys": import_keys.run,
     "list-keys": list_keys.run,
 }
 

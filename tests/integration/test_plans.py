@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from keywright.storage import database as storage
-from keywright.storage.credentials import BY_PREFIX
+from keywright.storage.credentials import BY_PLACE, BY_PREFIX
 from keywright.storage.database import Database
 
 TIMEOUT = timedelta(seconds=20)
@@ -20,16 +20,16 @@ def steps(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from steps(inner)
 
 
-async def indexes(dsn: str) -> dict[str, str]:
-    """Through which index the look-up goes to which condition, as planned on an empty database."""
+async def indexes(
+    dsn: str, query: str = BY_PREFIX, values: str = "'{0123456789ab}'::text[]"
+) -> dict[str, str]:
+    """Through which index a look-up goes to which condition, as planned on an empty database."""
     opened = await Database.open(dsn, size=1, connect_timeout=TIMEOUT, statement_timeout=TIMEOUT)
     try:
         async with opened.reading() as reads:
             connection = reads._connection
-            await connection.execute(f"PREPARE look_up AS {BY_PREFIX}")
-            plan = await connection.fetchval(
-                "EXPLAIN (FORMAT JSON) EXECUTE look_up ('{0123456789ab}'::text[])"
-            )
+            await connection.execute(f"PREPARE look_up AS {query}")
+            plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE look_up ({values})")
     finally:
         await opened.close()
     return {
@@ -48,6 +48,15 @@ async def test_a_look_up_planned_on_an_empty_database_goes_through_the_prefix_al
     assert used["key_pkey"] == "(id = s.key)"
     assert used["workspace_pkey"] == "(id = k.workspace)"
     assert used["user_workspace_unique"] == "(id = k.owner)"
+
+
+async def test_imported_tokens_are_looked_up_through_indexes_as_well(database: str) -> None:
+    values = "'{p}', '{DIGEST}', '{0}', '{0}', '{abcd}', '{x}', NULL, 16"
+    used = await indexes(database, BY_PLACE, values)
+    assert used["key_secret_foreign_prefix_unique"] == "(foreign_prefix = place.prefix)"
+    assert used["key_secret_digest_unique"] == "(digest = place.digest)"
+    assert used["key_secret_pkey"].startswith("(id = ANY (")
+    assert used["key_pkey"] == "(id = s.key)"
 
 
 async def test_left_to_itself_the_database_would_read_all_keys_of_the_workspace(

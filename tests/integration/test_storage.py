@@ -70,6 +70,12 @@ POPULATED = """
     SELECT workspace, replace(user_id, 'u', 'k'), id, user_id, user_id, 'live' FROM keywright.user;
     INSERT INTO keywright.key_secret (key, prefix, verifier_tag, hash)
     SELECT id, lpad(id::text, 12, '0'), '12345678', '' FROM keywright.key;
+    INSERT INTO keywright.token_format (workspace, pattern, lookup, prefix_length, hash_offset)
+    SELECT id, '[a-z]{40}', 'PREFIX', 8, 0 FROM keywright.workspace WHERE workspace_id = 'w2';
+    INSERT INTO keywright.key_secret (key, format, foreign_prefix, digest, hash)
+    SELECT k.id, f.id, way.prefix, way.digest, '' FROM keywright.key k, keywright.token_format f,
+        (VALUES ('abcdefgh', NULL), (NULL, decode(repeat('00', 32), 'hex'))) AS way (prefix, digest)
+    WHERE k.key_id = 'k-w2';
     INSERT INTO keywright.grant (workspace, grant_id, "user", resource, role, role_scope)
     SELECT workspace, replace(user_id, 'u', 'g'), id, 'projects/a', role, role_scope
     FROM keywright.user;
@@ -105,6 +111,9 @@ SCOPE_OF_W2 = "(SELECT scope FROM keywright.role WHERE role_id = 'own-w2')"
 USER_OF_W2 = "(SELECT id FROM keywright.user WHERE user_id = 'u-w2')"
 USER = "workspace, kind, email, email_key, role, role_scope"
 KEY = "workspace, owner_user_id, creator_user_id, environment"
+FOREIGN = "key, format, foreign_prefix, digest, hash"
+SHAPE = "workspace, pattern, lookup, prefix_length, hash_offset"
+OF_FOREIGN = "UPDATE keywright.key_secret SET {} WHERE format IS NOT NULL"
 
 # Every constraint of the schema by its name, with a statement that only it forbids.
 FORBIDDEN: dict[str, str] = {
@@ -176,6 +185,21 @@ FORBIDDEN: dict[str, str] = {
     "key_secret_pepper_exists": change("key_secret", "pepper_version = 9"),
     "key_secret_prefix_form": change("key_secret", "prefix = 'short'"),
     "key_secret_verifier_tag_length": change("key_secret", "verifier_tag = '1234567'"),
+    "key_secret_format_exists": OF_FOREIGN.format("format = 999999"),
+    "key_secret_is_found_one_way": OF_FOREIGN.format("foreign_prefix = NULL, digest = NULL"),
+    "key_secret_is_ours_or_foreign": change("key_secret", "format = (SELECT max(id) "
+                                            "FROM keywright.token_format)"),
+    "key_secret_tag_given": change("key_secret", "verifier_tag = NULL"),
+    "key_secret_foreign_prefix_length": OF_FOREIGN.format("foreign_prefix = 'abc', digest = NULL"),
+    "key_secret_digest_length": OF_FOREIGN.format("foreign_prefix = NULL, digest = 'x'"),
+    "key_secret_foreign_prefix_unique": again("key_secret", FOREIGN) + " WHERE digest IS NULL"
+                                        " AND format IS NOT NULL",
+    "key_secret_digest_unique": again("key_secret", FOREIGN) + " WHERE digest IS NOT NULL",
+    "token_format_once": again("token_format", SHAPE),
+    "token_format_workspace_exists": change("token_format", "workspace = 999999"),
+    "token_format_lookup_known": change("token_format", "lookup = 'OTHER', prefix_length = 0"),
+    "token_format_prefix_range": change("token_format", "prefix_length = 3"),
+    "token_format_hash_offset_range": change("token_format", "hash_offset = 129"),
     "authority_revision_is_one_row": change("authority_revision", "singleton = false"),
     "authority_revision_pkey": again("authority_revision", "singleton"),
     "authority_change_pkey": again("authority_change", "revision, tag, kind, changed"),
@@ -186,6 +210,7 @@ FORBIDDEN: dict[str, str] = {
 # point at, and the bookkeeping of the migrations.
 NOT_TRIED = {
     *(f"{table}_pkey" for table in ("workspace", "role", "user", "grant", "key", "key_secret")),
+    "token_format_pkey",
     *("role_scope_unique", "user_workspace_unique"),
     *("audit_event_pkey", "audit_event_default_pkey", "replica_pkey", "schema_migration_pkey"),
 }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tests.security.contract import new_id, new_role, new_workspace
+from tests.security.contract import import_of, new_id, new_role, new_workspace
 from tests.security.matrix import PROJECT, Actor, World, grant, new_actor, new_service_user
 from tests.support.service import PARENT
 
@@ -99,6 +99,11 @@ async def _list_keys(world: World, who: Actor, _column: str, *, whose: str) -> A
     return Ask({"parent": key.name.partition("/keys/")[0], "filter": only}, sought=key.name)
 
 
+async def _import(world: World, who: Actor, _column: str, *, whose: str) -> Ask:
+    parent, key = _key(world, who, whose)
+    return Ask(import_of({"key": key}, parent=parent))
+
+
 async def _narrow(world: World, who: Actor, _column: str, *, whose: str) -> Ask:
     name = (await _new_key(world, who, whose)).key.name
     return Ask({"key": {"name": name, "scopes": ["datasets.read"]}})
@@ -144,6 +149,8 @@ def _of_keys() -> dict[tuple[str, str], Call]:
         calls["UpdateKey", f"{whose}, narrower"] = partial(_narrow, whose=whose)
     for whose in (OWN, BOUND, SERVICES):
         calls["UpdateKey", f"{whose}, wider"] = partial(_widen, whose=whose)
+    for whose in (OWN, ANOTHERS):
+        calls["ImportKeys", whose] = partial(_import, whose=whose)
     for resource in (PROJECT, ELSEWHERE):
         what = f"own, bound to {resource} from now on"
         calls["UpdateKey", what] = partial(_bind, resource=resource)

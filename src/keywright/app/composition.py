@@ -1,5 +1,6 @@
 """The composition root: which parts there are, and what each is given."""
 
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
@@ -7,18 +8,23 @@ from typing import Self
 from keywright.app.config import Config
 from keywright.domain.token import TokenFormat
 from keywright.security.entropy import system_entropy
+from keywright.security.failure_limit import FailureLimit
 from keywright.security.hash_pool import HashPool
+from keywright.security.imported_hasher import ImportedHasher
 from keywright.security.token_hasher import TokenHasher
 from keywright.service.authenticate import Authenticate
 from keywright.service.bootstrap import Bootstrap
 from keywright.service.grants import Grants
+from keywright.service.imported_tokens import ImportedTokens
 from keywright.service.installation import Installation
 from keywright.service.key_changes import KeyChanges
 from keywright.service.key_creation import KeyCreation
+from keywright.service.key_import import KeyImport
 from keywright.service.keys import Keys
 from keywright.service.last_use import LastUse
 from keywright.service.minting import Mint
 from keywright.service.roles import Roles
+from keywright.service.token_shapes import TokenShapes
 from keywright.service.users import Users
 from keywright.service.workspaces import Workspaces
 from keywright.storage.database import Database
@@ -27,6 +33,8 @@ from keywright.wire.rpc import Services, Settings
 from keywright.wire.sealing import Seal
 
 _PROBE_PATIENCE = timedelta(seconds=2)
+# Slow hashes of imported keys, each up to seconds of one thread: who comes later may try again.
+_SLOW_HASHES_WAITING = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,7 @@ class Parts:
     hasher: TokenHasher
     token_format: TokenFormat
     last_use: LastUse
+    imported: ImportedTokens
 
     @classmethod
     async def open(cls, config: Config, dsn: str) -> Self:
@@ -49,17 +58,27 @@ class Parts:
             connect_timeout=config.database_connect_timeout,
             statement_timeout=config.database_statement_timeout,
         )
+        hasher = TokenHasher(
+            HashPool(threads=config.argon2_threads, max_waiting=config.argon2_max_waiting),
+            config.peppers,
+            system_entropy,
+        )
         return cls(
             config=config,
             database=database,
             probe=Probe(dsn, _PROBE_PATIENCE),
-            hasher=TokenHasher(
-                HashPool(threads=config.argon2_threads, max_waiting=config.argon2_max_waiting),
-                config.peppers,
-                system_entropy,
-            ),
+            hasher=hasher,
             token_format=TokenFormat(config.token_brand),
             last_use=LastUse(database),
+            imported=ImportedTokens(
+                database,
+                TokenShapes(database, time.monotonic),
+                ImportedHasher(
+                    hasher,
+                    HashPool(threads=1, max_waiting=_SLOW_HASHES_WAITING),
+                    FailureLimit(time.monotonic),
+                ),
+            ),
         )
 
     async def close(self) -> None:
@@ -67,6 +86,7 @@ class Parts:
         self.probe.close()
         await self.database.close()
         self.hasher.pool.close()
+        self.imported.hasher.slow.close()
 
     def settings(self) -> Settings:
         """What the operator decides about calls."""
@@ -82,10 +102,13 @@ class Parts:
         """The use cases behind the wire."""
         database, mint = self.database, Mint(self.hasher, system_entropy)
         return Services(
-            authenticate=Authenticate(database, self.hasher, self.token_format, self.last_use),
+            authenticate=Authenticate(
+                database, self.hasher, self.token_format, self.last_use, self.imported
+            ),
             grants=Grants(database, system_entropy),
             key_changes=KeyChanges(database, mint, self.token_format),
             key_creation=KeyCreation(database, mint, self.token_format),
+            key_import=KeyImport(database, self.imported.shapes, self.token_format, system_entropy),
             keys=Keys(database),
             roles=Roles(database),
             users=Users(database, system_entropy),

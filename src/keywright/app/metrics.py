@@ -29,6 +29,16 @@ class PoolMetrics(Collector):
         yield _gauge("keywright_argon2_max_waiting", "How many can wait.", hashes.max_waiting)
         yield _counter("keywright_argon2_started", "Hashes that were begun.", now.started)
         yield _counter("keywright_argon2_rejected", "Hashes refused: too many wait.", now.rejected)
+        imported = self._parts.imported
+        slow, limit = imported.hasher.slow.stats(), imported.hasher.limit
+        yield _gauge(
+            "keywright_imported_shapes", "Shapes of imported tokens.", len(imported.shapes)
+        )
+        yield _gauge("keywright_imported_waiting", "Slow hashes that wait.", slow.waiting)
+        yield _counter("keywright_imported_started", "Slow hashes begun.", slow.started)
+        yield _counter("keywright_imported_rejected", "Refused: too many wait.", slow.rejected)
+        yield _counter("keywright_imported_limited", "Refused by source.", limit.refused)
+        yield _gauge("keywright_imported_sources", "Sources that are counted.", len(limit))
         pool = self._parts.database.pool
         open_, idle, most = pool.get_size(), pool.get_idle_size(), pool.get_max_size()
         yield _gauge("keywright_database_connections", "Connections that are open.", open_)

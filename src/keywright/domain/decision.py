@@ -27,6 +27,7 @@ class Credential:
     authority: Authority
     secret_not_after: datetime | None = None
     workspace_internal_id: int = 0
+    secret_internal_id: int = 0
 
     @property
     def workspace_id(self) -> str:

@@ -59,12 +59,14 @@ class HashedSecret:
     """What is stored of a token's secret.
 
     Attributes:
-        verifier_tag: 8 bytes; tells a wrong secret without Argon2.
-        phc: Argon2id PHC string of the secret, peppered.
+        verifier_tag: 8 bytes; tells a wrong secret without Argon2. None for a secret that can be
+            guessed, of which it would be a fast hash.
+        phc: Argon2id PHC string of the secret, peppered; of an imported one that was not used yet
+            the hash that came with it (`security.imported_hashes`).
         pepper_version: which pepper; None if there was none.
     """
 
-    verifier_tag: bytes = field(repr=False)
+    verifier_tag: bytes | None = field(repr=False)
     phc: str = field(repr=False)
     pepper_version: int | None
 

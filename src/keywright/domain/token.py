@@ -108,9 +108,14 @@ class TokenFormat:
         object.__setattr__(self, "_grammar", grammar)
 
     @property
+    def grammar(self) -> str:
+        """A regular expression that every token of this brand matches as a whole."""
+        return rf"{self.brand}_{_WORD}_[0-9A-Za-z]{{{_BODY_LENGTH}}}"
+
+    @property
     def pattern(self) -> str:
         """The published regular expression, for finding tokens in text (Python, RE2, PCRE)."""
-        return rf"\b{self.brand}_{_WORD}_[0-9A-Za-z]{{{_BODY_LENGTH}}}\b"
+        return rf"\b{self.grammar}\b"
 
     def parse(self, text: str) -> Token:
         """What `text` says, if it is exactly one token.

@@ -83,7 +83,7 @@ class HashPool:
         Raises:
             HashPoolFullError: too many jobs wait already.
         """
-        return await self._run(lambda: hash_secret(secret, parameters, salt))
+        return await self.run(lambda: hash_secret(secret, parameters, salt))
 
     async def verify(self, phc: str, secret: Secret[bytes]) -> bool:
         """`hashing.verify_secret` on a thread.
@@ -92,7 +92,7 @@ class HashPool:
             HashPoolFullError: too many jobs wait already.
             UnusableHashError: `phc` is no Argon2 hash, or one that costs too much.
         """
-        return await self._run(lambda: verify_secret(phc, secret))
+        return await self.run(lambda: verify_secret(phc, secret))
 
     def stats(self) -> HashPoolStats:
         """The counters, for metrics."""
@@ -103,7 +103,12 @@ class HashPool:
         """Finish what was admitted and end the threads; later calls raise RuntimeError."""
         self._executor.shutdown(wait=True)
 
-    async def _run(self, compute: Callable[[], _Result]) -> _Result:
+    async def run(self, compute: Callable[[], _Result]) -> _Result:
+        """`compute` on a thread; it should release the GIL, as Argon2 does.
+
+        Raises:
+            HashPoolFullError: too many jobs wait already.
+        """
         caller_gone = False
 
         def job() -> _Result:

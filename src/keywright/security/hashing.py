@@ -102,6 +102,16 @@ def _affordable_parameters(phc: str) -> Parameters:
         parameters = extract_parameters(phc)
     except InvalidHashError:
         raise UnusableHashError("a stored hash is not an Argon2 hash") from None
+    check_affordable(parameters)
+    return parameters
+
+
+def check_affordable(parameters: Parameters) -> None:
+    """A hash with these parameters costs no absurd memory or time.
+
+    Raises:
+        UnusableHashError: it does.
+    """
     if (
         parameters.memory_cost > _MAX_MEMORY_COST
         or parameters.time_cost > _MAX_TIME_COST
@@ -112,4 +122,3 @@ def _affordable_parameters(phc: str) -> Parameters:
             f"t={parameters.time_cost}, p={parameters.parallelism}; at most "
             f"m={_MAX_MEMORY_COST}, t={_MAX_TIME_COST}, p={_MAX_PARALLELISM} is computed"
         )
-    return parameters

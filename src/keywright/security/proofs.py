@@ -44,6 +44,6 @@ class Proofs:
         return len(self._marks)
 
     def _mark(self, secret: Secret[bytes], stored: HashedSecret) -> bytes:
-        # A hash is of fixed form, so no two pairs run together to the same bytes.
-        content = stored.phc.encode() + secret.reveal()
+        # No hash contains a NUL, so no two pairs run together to the same bytes.
+        content = stored.phc.encode() + b"\0" + secret.reveal()
         return blake2b(content, key=self._key, digest_size=_MARK_BYTES).digest()

@@ -68,7 +68,8 @@ class TokenHasher:
             UnknownPepperError: the stored hash needs a pepper that is not configured.
             UnusableHashError: the stored hash is damaged.
         """
-        if not compare_digest(verifier_tag(secret), stored.verifier_tag):
+        tag = stored.verifier_tag
+        if tag is None or not compare_digest(verifier_tag(secret), tag):
             return Verdict.WRONG
         peppered = self.peppers.apply(secret, stored.pepper_version)
         if not self.proofs.has(secret, stored):

@@ -2,7 +2,8 @@
 
 Read it from top to bottom:
 
-1. Parse. What is no token costs microseconds and never reaches the database.
+1. Parse. What is no token costs microseconds and never reaches the database; unless it looks like
+   a token of another product whose keys were imported (`imported_tokens`).
 2. Look up by prefix: one query, one snapshot, which also says the position and the time.
 3. Prove. A wrong secret is told by its verifier tag; Argon2 runs for the right one only.
 4. Decide: states, expiry, environment, address, resource, permissions, in that order.
@@ -15,15 +16,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from keywright.domain.decision import Asked, Credential, Principal, decide, identify
-from keywright.domain.errors import Denied, Reason, ServiceError, Unavailable
+from keywright.domain.errors import Denied, Reason, ServiceError
 from keywright.domain.keys import Address
 from keywright.domain.position import Position
 from keywright.domain.token import Token, TokenFormat, TokenMalformedError
 from keywright.security.hash_pool import HashPoolFullError
-from keywright.security.pepper import UnknownPepperError
 from keywright.security.token_hasher import TokenHasher, Verdict
+from keywright.service.imported_tokens import ImportedTokens
 from keywright.service.last_use import LastUse
-from keywright.storage.credentials import FoundSecret, LookUp
+from keywright.service.verifying import unknown, verifying
+from keywright.storage.credentials import FoundSecret, Seen
 from keywright.storage.database import Database
 
 
@@ -43,6 +45,7 @@ class Authenticate:
     hasher: TokenHasher
     token_format: TokenFormat
     last_use: LastUse
+    imported: ImportedTokens
 
     async def __call__(
         self, text: str, asked: Asked, *, on_behalf_of: Principal | None = None
@@ -57,9 +60,9 @@ class Authenticate:
             ServiceError: OVERLOADED, too many hashes wait already.
             Unavailable: the database cannot be reached.
         """
-        credential, seen = await self._proven(text)
+        credential, seen = await self._proven(text, asked.client_address, on_behalf_of)
         if on_behalf_of is not None and not on_behalf_of.may_see(credential.workspace_id):
-            raise _unknown()
+            raise unknown()
         principal = decide(credential, asked, seen.now)
         self.last_use.saw(principal, asked.client_address)
         return Authenticated(principal, seen.position)
@@ -69,43 +72,42 @@ class Authenticate:
 
         Raises: as `__call__`.
         """
-        credential, seen = await self._proven(text)
+        credential, seen = await self._proven(text, address, None)
         principal = identify(credential, address, seen.now, seen.position)
         self.last_use.saw(principal, address)
         return principal
 
-    async def _proven(self, text: str) -> tuple[Credential, LookUp]:
-        token = self._parse(text)
+    async def _proven(
+        self, text: str, address: Address | None, caller: Principal | None
+    ) -> tuple[Credential, Seen]:
+        try:
+            token = self.token_format.parse(text)
+        except TokenMalformedError as error:
+            imported = await self.imported.proven(text, address, caller)
+            if imported is None:
+                raise self._malformed(error) from None
+            return imported
         async with self.database.reading() as reads:
             seen = await reads.credentials.look_up([token.prefix])
         found = seen.found.get(token.prefix)
         # The environment is part of the token: its checksum covers it, the key's record decides.
         if found is None or found.credential.key.environment != token.environment:
-            raise _unknown()
+            raise unknown()
         await self._prove(token, found)
         return found.credential, seen
 
-    def _parse(self, text: str) -> Token:
-        try:
-            return self.token_format.parse(text)
-        except TokenMalformedError as error:
-            raise Denied(
-                Reason.TOKEN_MALFORMED,
-                f"this is not a {self.token_format.brand} token ({error.defect.value})",
-                details={"defect": error.defect.value},
-            ) from None
+    def _malformed(self, error: TokenMalformedError) -> Denied:
+        return Denied(
+            Reason.TOKEN_MALFORMED,
+            f"this is not a {self.token_format.brand} token ({error.defect.value})",
+            details={"defect": error.defect.value},
+        )
 
     async def _prove(self, token: Token, found: FoundSecret) -> None:
-        try:
+        with verifying():
             verdict = await self.hasher.verify(token.secret, found.hashed)
-        except HashPoolFullError as error:
-            raise overloaded() from error
-        except UnknownPepperError as error:
-            raise Unavailable(
-                Reason.SERVER_UNAVAILABLE, "this server lacks a pepper; another one may have it"
-            ) from error
         if not verdict.is_right:
-            raise _unknown()
+            raise unknown()
         if verdict is Verdict.RIGHT_NEEDS_REHASH:
             await self._renew_hash(token, found)
 
@@ -119,14 +121,3 @@ class Authenticate:
             )
         except (HashPoolFullError, ServiceError):
             return
-
-
-def _unknown() -> Denied:
-    return Denied(Reason.TOKEN_UNKNOWN, "no key goes with this token")
-
-
-def overloaded() -> ServiceError:
-    """Too many hashes wait already; nothing was done."""
-    return ServiceError(
-        Reason.OVERLOADED, "too many tokens are being verified at the moment; try again"
-    )

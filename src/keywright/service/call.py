@@ -75,12 +75,10 @@ class Call:
         seen = await writes.read.workspaces.now(credential.workspace_internal_id)
         position, now = seen.position, seen.now
         if position != self.caller.position:
-            prefix = credential.key.prefix
-            looked_up = await writes.read.credentials.look_up([prefix])
-            found = looked_up.found.get(prefix)
-            if found is None:
+            again = await writes.read.credentials.again(credential.secret_internal_id)
+            if not again.found:
                 raise Denied(Reason.TOKEN_UNKNOWN, "the key that calls was deleted")
-            credential, position, now = found.credential, looked_up.position, looked_up.now
+            credential, position, now = again.found[0].credential, again.position, again.now
         caller = identify(credential, self.address, now, position)
         return ConfirmedCall(
             caller, self.call_id, self.address, self.remaining, position, seen.workspace

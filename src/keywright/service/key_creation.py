@@ -13,15 +13,15 @@ from keywright.domain.names import ID_RULE, KeyName, WorkspaceName, is_id
 from keywright.domain.permissions import check_known
 from keywright.domain.policy import expiry
 from keywright.domain.position import Position
-from keywright.domain.secret import Secret
+from keywright.domain.secret import HashedSecret, Secret
 from keywright.domain.text import check_display_name, check_labels
 from keywright.domain.token import TokenFormat
 from keywright.service.call import Call, ConfirmedCall
 from keywright.service.key_records import described
 from keywright.service.key_requests import KeySpec
 from keywright.service.minting import Mint, MintedSecret
-from keywright.service.visibility import key_owner, visible_role
-from keywright.storage.database import Database, Reads, Writes
+from keywright.service.visibility import Directory, key_owner, visible_role
+from keywright.storage.database import Database, Writes
 from keywright.storage.key_changes import NewKey
 
 # In EnsureKey a key that is over for good is as good as none, but its id is taken.
@@ -94,42 +94,13 @@ class KeyCreation:
     async def _create(
         self, writes: Writes, call: ConfirmedCall, spec: KeySpec, minted: MintedSecret
     ) -> CreatedKey:
-        workspace = call.workspace
-        owner = await key_owner(writes.read, call, spec.user)
-        creation.check_permission(call.caller, owner.user, spec.resource, workspace.key_policy)
-        creation.check_owner(owner.user)
-        environment = creation.check_environment(workspace, spec.environment)
-        check_known(spec.scopes, workspace.permission_catalog, "key.scopes")
-        narrowing = await narrowing_of(writes.read, call, spec)
-        expire_time = expiry(
-            workspace.key_policy,
-            call.caller.decided_at,
-            ttl=spec.ttl,
-            expire_time=spec.expire_time,
-            never=spec.never_expires,
-        )
-        creation.check_within(call.caller, owner, narrowing, expire_time)
-        await check_count(writes, workspace, owner.user)
-        new = NewKey(
-            key_id=spec.key_id,
-            owner=owner.user,
-            creator=call.caller.user,
-            creator_credential=str(call.caller.credential.key.name),
-            display_name=spec.display_name,
-            environment=environment,
-            narrowing=narrowing,
-            labels=spec.labels,
-            rate_limit=spec.rate_limit,
-            expire_time=expire_time,
-            prefix=minted.prefix,
-            hashed=minted.hashed,
-            create_time=call.caller.decided_at,
-        )
+        new = await new_key(writes.read, call, spec, minted.prefix, minted.hashed)
+        await check_count(writes, call.workspace, new.owner)
         event = call.event(
             "CreateKey", new.key.name, after=described(new.key, call.caller.decided_at)
         )
         created = await writes.keys.insert(new, event)
-        token = self.token_format.render(minted.token(environment))
+        token = self.token_format.render(minted.token(new.environment))
         return CreatedKey(created, token, call.position)
 
     async def _existing(
@@ -154,6 +125,46 @@ class KeyCreation:
             return CreatedKey(found, None, await reads.position())
 
 
+async def new_key(
+    reads: Directory, call: ConfirmedCall, spec: KeySpec, prefix: str, hashed: HashedSecret
+) -> NewKey:
+    """The key that a request asks for, if the caller may create it.
+
+    Raises:
+        ServiceError: it may not, or there can be no such key.
+    """
+    workspace = call.workspace
+    owner = await key_owner(reads, call, spec.user)
+    creation.check_permission(call.caller, owner.user, spec.resource, workspace.key_policy)
+    creation.check_owner(owner.user)
+    environment = creation.check_environment(workspace, spec.environment)
+    check_known(spec.scopes, workspace.permission_catalog, "key.scopes")
+    narrowing = await narrowing_of(reads, call, spec)
+    expire_time = expiry(
+        workspace.key_policy,
+        call.caller.decided_at,
+        ttl=spec.ttl,
+        expire_time=spec.expire_time,
+        never=spec.never_expires,
+    )
+    creation.check_within(call.caller, owner, narrowing, expire_time)
+    return NewKey(
+        key_id=spec.key_id,
+        owner=owner.user,
+        creator=call.caller.user,
+        creator_credential=str(call.caller.credential.key.name),
+        display_name=spec.display_name,
+        environment=environment,
+        narrowing=narrowing,
+        labels=spec.labels,
+        rate_limit=spec.rate_limit,
+        expire_time=expire_time,
+        prefix=prefix,
+        hashed=hashed,
+        create_time=call.caller.decided_at,
+    )
+
+
 async def check_count(writes: Writes, workspace: Workspace, owner: User) -> None:
     """One more key that stands is not more than the policy allows this user.
 
@@ -165,15 +176,20 @@ async def check_count(writes: Writes, workspace: Workspace, owner: User) -> None
         return
     # One after the other: creations at the same time would all count the same keys.
     await writes.authority.count_alone(owner.internal_id)
-    if await writes.read.keys.count_live(owner.internal_id) >= most:
-        raise ServiceError(
-            Reason.POLICY_KEY_LIMIT_REACHED,
-            f"{owner.name} has {most} keys already, which is all that the workspace allows",
-            details={"limit": str(most)},
-        )
+    if (await writes.read.keys.count_live(owner.internal_id)).total() >= most:
+        raise limit_reached(owner, most)
 
 
-async def narrowing_of(reads: Reads, call: Call, spec: KeySpec) -> Narrowing:
+def limit_reached(owner: User, most: int) -> ServiceError:
+    """The refusal of one more key than the policy allows."""
+    return ServiceError(
+        Reason.POLICY_KEY_LIMIT_REACHED,
+        f"{owner.name} has {most} keys already, which is all that the workspace allows",
+        details={"limit": str(most)},
+    )
+
+
+async def narrowing_of(reads: Directory, call: Call, spec: KeySpec) -> Narrowing:
     """What a request takes away from a key, its role found by name."""
     role = None if spec.role is None else await visible_role(reads, call, spec.role)
     return replace(spec.narrowing, role=role)

@@ -6,7 +6,7 @@ from keywright.domain.secret import HashedSecret, Secret
 from keywright.domain.token import Entropy, Token, mint_parts
 from keywright.security.hash_pool import HashPoolFullError
 from keywright.security.token_hasher import TokenHasher
-from keywright.service.authenticate import overloaded
+from keywright.service.verifying import overloaded
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 Foreign, invisible and missing are one answer (promise G8).
 """
 
+from typing import Protocol
+
 from keywright.domain import access
 from keywright.domain import permissions as p
 from keywright.domain.directory import GrantRecord, Owner, RoleRecord, User
@@ -15,6 +17,32 @@ from keywright.service.call import Call
 from keywright.service.key_requests import KeyQuery
 from keywright.storage.database import Reads
 from keywright.storage.keys import KeyFilter
+
+
+class Owners(Protocol):
+    """Where users are found, with their grants."""
+
+    async def owner(self, workspace_id: str, user: str) -> Owner | None:
+        """The user of that id or e-mail."""
+
+
+class Roles(Protocol):
+    """Where roles are found."""
+
+    async def record(self, workspace_id: str, role_id: str) -> RoleRecord | None:
+        """The role of that id which a workspace may use."""
+
+
+class Directory(Protocol):
+    """Where names are looked up: in the database, or in what was read from it for many at once."""
+
+    @property
+    def users(self) -> Owners:
+        """The users."""
+
+    @property
+    def roles(self) -> Roles:
+        """The roles."""
 
 
 async def visible_key(reads: Reads, call: Call, name: KeyName) -> KeyAt:
@@ -37,7 +65,7 @@ async def visible_user(reads: Reads, call: Call, name: UserName) -> User:
     return user
 
 
-async def visible_role(reads: Reads, call: Call, name: RoleName) -> Role:
+async def visible_role(reads: Directory, call: Call, name: RoleName) -> Role:
     """The role of that name, built in or of the caller's workspace.
 
     That there is a role of some name is no secret within a workspace; what is in it may be.
@@ -48,7 +76,7 @@ async def visible_role(reads: Reads, call: Call, name: RoleName) -> Role:
     return (await role_record(reads, call, name)).role
 
 
-async def role_record(reads: Reads, call: Call, name: RoleName) -> RoleRecord:
+async def role_record(reads: Directory, call: Call, name: RoleName) -> RoleRecord:
     """The same, with what people are told of it."""
     call.in_workspace(name.workspace, name)
     record = await reads.roles.record(name.workspace, name.role)
@@ -66,7 +94,7 @@ async def visible_grant(reads: Reads, call: Call, name: GrantName) -> GrantRecor
     return grant
 
 
-async def key_owner(reads: Reads, call: Call, name: UserName | None) -> Owner:
+async def key_owner(reads: Directory, call: Call, name: UserName | None) -> Owner:
     """Whose key it is to be: the caller's, or that of somebody the caller may act as."""
     me = call.caller
     if name is None or is_named(me.user, name):

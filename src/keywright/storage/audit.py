@@ -59,6 +59,10 @@ class AuditWriter:
         """Insert one event; it commits if and only if the rest of the transaction does."""
         await self._connection.execute(insertion(1), *values(event))
 
+    async def insert_all(self, events: Sequence[AuditEvent]) -> None:
+        """Insert many events."""
+        await self._connection.executemany(insertion(1), [values(event) for event in events])
+
     async def insert_each(self, event: AuditEvent, resources: Sequence[str]) -> None:
         """Insert one event for each of `resources`, to which the very same was done."""
         given = list(values(event))

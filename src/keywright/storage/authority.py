@@ -107,9 +107,12 @@ class AuthorityWriter:
                     ids,
                 )
 
-    async def count_alone(self, user: int) -> None:
-        """Let nobody else count the keys of a user until the end of the transaction."""
-        await self._connection.execute("SELECT pg_advisory_xact_lock($1)", _COUNTING | user)
+    async def count_alone(self, *users: int) -> None:
+        """Let nobody else count the keys of these users until the end of the transaction."""
+        await self._connection.execute(
+            "SELECT pg_advisory_xact_lock(id) FROM unnest($1::bigint[]) AS id",
+            [_COUNTING | user for user in sorted(users)],
+        )
 
     async def advance(self, changes: Sequence[Change]) -> Position:
         """Move the history on by one revision that consists of `changes`.

@@ -9,6 +9,7 @@ import asyncpg
 from keywright.domain.authority import Authority
 from keywright.domain.decision import Credential
 from keywright.domain.directory import State
+from keywright.domain.imported import Place
 from keywright.domain.position import Position
 from keywright.domain.secret import HashedSecret
 from keywright.storage.connection import Connection
@@ -19,27 +20,44 @@ from keywright.storage.users import GRANTS, grants_of, user_of
 
 @dataclass(frozen=True, slots=True)
 class FoundSecret:
-    """A stored secret and the credential that it proves."""
+    """A stored secret and the credential that it proves.
+
+    `hash_offset` is how many characters of an imported token are not part of the secret.
+    """
 
     internal_id: int
     hashed: HashedSecret
     credential: Credential
+    hash_offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class LookUp:
-    """What a look-up saw, at which position and moment of the database."""
+class Seen:
+    """At which position and moment of the database something was looked up."""
 
     position: Position
     now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp(Seen):
+    """What a look-up by prefix saw."""
+
     found: Mapping[str, FoundSecret]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates(Seen):
+    """The secrets that something may be: none, one, or of imported tokens several."""
+
+    found: Sequence[FoundSecret]
 
 
 _FROM_SECRET = f"""
     SELECT {COLUMNS}, {USER},
            u.email AS owner_email, k.creator_email,
            NULL AS retiring_prefix, NULL::timestamptz AS retire_time, -- of no matter to a decision
-           s.id AS secret, s.verifier_tag, s.hash, s.pepper_version, s.not_after,
+           s.id AS secret, s.verifier_tag, s.hash, s.pepper_version, s.not_after, s.format,
            w.id AS workspace, w.state AS workspace_state,
            {GRANTS}
     FROM keywright.key_secret s
@@ -57,6 +75,35 @@ BY_PREFIX = f"""
     FROM keywright.authority_revision p
     LEFT JOIN ({_FROM_SECRET} WHERE s.prefix = ANY($1::text[])) f ON true
 """
+_BY_ID = f"""
+    SELECT p.revision, p.tag, clock_timestamp() AS now, f.*
+    FROM keywright.authority_revision p
+    LEFT JOIN ({_FROM_SECRET} WHERE s.id = $1) f ON true
+"""
+# An array, so that the secrets are found first: each through a unique index, one after another.
+# Its rows are places: what a token that looks as the pattern says begins with, or its digest.
+BY_PLACE = f"""
+    SELECT p.revision, p.tag, clock_timestamp() AS now, f.*, of.hash_offset
+    FROM keywright.authority_revision p
+    LEFT JOIN ({_FROM_SECRET} WHERE s.id = ANY (ARRAY(
+        SELECT secret.id
+        FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::text[], $6::bytea[])
+             AS place (pattern, lookup, prefix_length, hash_offset, prefix, digest)
+        CROSS JOIN LATERAL (
+            SELECT id, format FROM keywright.key_secret WHERE foreign_prefix = place.prefix
+            UNION ALL
+            SELECT id, format FROM keywright.key_secret WHERE digest = place.digest
+        ) AS secret
+        JOIN keywright.token_format t ON t.id = secret.format
+        WHERE (t.pattern, t.lookup, t.prefix_length, t.hash_offset)
+            = (place.pattern, place.lookup, place.prefix_length, place.hash_offset)
+          AND ($7::bigint IS NULL OR t.workspace = $7)
+        ORDER BY secret.id LIMIT $8
+    ))) f ON true
+    LEFT JOIN keywright.token_format of ON of.id = f.format
+    ORDER BY f.secret
+"""
+CANDIDATES_MAX_COUNT = 16
 
 
 class CredentialReader:
@@ -73,6 +120,37 @@ class CredentialReader:
             now=rows[0]["now"],
             found={row["prefix"]: _found(row) for row in rows if row["prefix"] is not None},
         )
+
+    async def again(self, secret: int) -> Candidates:
+        """The secret of that internal id, as it is by now; none if it is gone."""
+        return _candidates(await self._connection.fetch(_BY_ID, secret))
+
+    async def imported(self, places: Sequence[Place], *, only: int | None) -> Candidates:
+        """The imported secrets that are at one of these places, the oldest first.
+
+        Of the workspace `only` (by internal id), unless that is None; the first
+        `CANDIDATES_MAX_COUNT`.
+        """
+        shapes = [place.shape for place in places]
+        return _candidates(
+            await self._connection.fetch(
+                BY_PLACE,
+                [shape.pattern.text for shape in shapes],
+                [shape.lookup for shape in shapes],
+                [shape.prefix_length for shape in shapes],
+                [shape.hash_offset for shape in shapes],
+                [place.prefix for place in places],
+                [place.digest for place in places],
+                only,
+                CANDIDATES_MAX_COUNT,
+            )
+        )
+
+
+def _candidates(rows: Sequence[asyncpg.Record]) -> Candidates:
+    position = Position(rows[0]["revision"], rows[0]["tag"])
+    found = [_found(row) for row in rows if row["secret"] is not None]
+    return Candidates(position, rows[0]["now"], found)
 
 
 def _found(row: asyncpg.Record) -> FoundSecret:
@@ -92,5 +170,7 @@ def _found(row: asyncpg.Record) -> FoundSecret:
             ),
             secret_not_after=row["not_after"],
             workspace_internal_id=row["workspace"],
+            secret_internal_id=row["secret"],
         ),
+        hash_offset=row.get("hash_offset", 0),
     )

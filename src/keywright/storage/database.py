@@ -33,9 +33,11 @@ from keywright.storage.failures import (
 from keywright.storage.grants import GrantReader, GrantWriter
 from keywright.storage.installation import InstallationReader, InstallationWriter
 from keywright.storage.key_changes import KeyWriter
+from keywright.storage.key_import import KeyImporter
 from keywright.storage.keys import KeyReader
 from keywright.storage.last_use import LastUseWriter
 from keywright.storage.roles import RoleReader, RoleWriter
+from keywright.storage.token_formats import TokenFormatReader, TokenFormatWriter
 from keywright.storage.users import UserReader, UserWriter
 from keywright.storage.workspaces import WorkspaceReader, WorkspaceWriter
 
@@ -71,6 +73,7 @@ class Reads:
         self.installation = InstallationReader(connection)
         self.keys = KeyReader(connection)
         self.roles = RoleReader(connection)
+        self.token_formats = TokenFormatReader(connection)
         self.users = UserReader(connection)
         self.workspaces = WorkspaceReader(connection)
 
@@ -88,9 +91,11 @@ class Writes:
         self.authority = AuthorityWriter(connection)
         self.grants = GrantWriter(connection)
         self.installation = InstallationWriter(connection)
+        self.imports = KeyImporter(connection)
         self.keys = KeyWriter(connection)
         self.last_use = LastUseWriter(connection)
         self.roles = RoleWriter(connection)
+        self.token_formats = TokenFormatWriter(connection)
         self.users = UserWriter(connection)
         self.workspaces = WorkspaceWriter(connection)
 

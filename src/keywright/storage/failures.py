@@ -45,6 +45,7 @@ _CONSTRAINTS: dict[str, Callable[[], ServiceError]] = {
     "key_role_exists": _changed_meanwhile,
     "key_owner_exists": _changed_meanwhile,
     "key_creator_exists": _changed_meanwhile,
+    "key_secret_format_exists": _changed_meanwhile,
 }
 
 # SQLSTATE classes and codes (PostgreSQL documentation, appendix A).

@@ -226,11 +226,12 @@ class KeyWriter:
         await self._connection.execute(
             """
             UPDATE keywright.key_secret
-            SET hash = $3, pepper_version = $4, hash_version = hash_version + 1
+            SET hash = $3, pepper_version = $4, verifier_tag = $5, hash_version = hash_version + 1
             WHERE id = $1 AND hash = $2
             """,
             secret,
             old_hash,
             renewed.phc,
             renewed.pepper_version,
+            renewed.verifier_tag,
         )

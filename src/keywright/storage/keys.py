@@ -1,6 +1,7 @@
 """Keys as they are read. The secrets themselves are stored nowhere."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +31,7 @@ COLUMNS = """
     k.rate_requests, k.rate_period, k.labels AS key_labels, k.state AS key_state,
     k.version AS key_version, k.create_time AS key_create_time, k.update_time AS key_update_time,
     k.expire_time, k.revoke_time, k.last_used_time, k.last_used_address,
-    s.prefix, s.create_time AS rotate_time,
+    coalesce(s.prefix, s.foreign_prefix, '') AS prefix, s.create_time AS rotate_time,
     n.id AS key_role, n.role_id AS key_role_id, n.permissions AS key_role_permissions,
     n.may_hold_keys AS key_role_may_hold_keys, n.workspace IS NULL AS key_role_built_in
 """
@@ -42,11 +43,12 @@ _JOINS = {
     "c": "LEFT JOIN keywright.user c ON c.id = k.creator",
     "n": "LEFT JOIN keywright.role n ON n.id = k.role",
     "s": """JOIN LATERAL (
-        SELECT id, prefix, create_time FROM keywright.key_secret
+        SELECT id, prefix, foreign_prefix, create_time FROM keywright.key_secret
         WHERE key = k.id ORDER BY id DESC LIMIT 1
     ) s ON true""",
     "t": """LEFT JOIN LATERAL (
-        SELECT prefix, not_after FROM keywright.key_secret
+        SELECT coalesce(prefix, foreign_prefix, '') AS prefix, not_after
+        FROM keywright.key_secret
         WHERE key = k.id AND id < s.id AND not_after > clock_timestamp() ORDER BY id DESC LIMIT 1
     ) t ON true""",
 }
@@ -66,7 +68,8 @@ _STATE = """
 """
 # strpos() and not LIKE: in what a person types, % and _ stand for themselves.
 _SEARCH = """
-    (strpos(lower(k.display_name), lower({0})) > 0 OR strpos(lower(s.prefix), lower({0})) > 0
+    (strpos(lower(k.display_name), lower({0})) > 0
+     OR strpos(lower(coalesce(s.prefix, s.foreign_prefix, '')), lower({0})) > 0
      OR strpos(lower(coalesce(CASE WHEN o.id IS NULL THEN k.owner_email ELSE o.email END, '')),
                lower({0})) > 0)
 """
@@ -181,14 +184,15 @@ class KeyReader:
         )
         return count
 
-    async def count_live(self, owner: int) -> int:
-        """How many keys of a user are neither revoked nor expired."""
-        count: int = await self._connection.fetchval(
-            "SELECT count(*) FROM keywright.key WHERE owner = $1 AND state <> 'REVOKED' "
-            "AND (expire_time IS NULL OR expire_time > now())",
-            owner,
+    async def count_live(self, *owners: int) -> Counter[int]:
+        """How many keys of these users are neither revoked nor expired, by internal id."""
+        rows = await self._connection.fetch(
+            "SELECT owner, count(*) FROM keywright.key "
+            "WHERE owner = ANY($1) AND state <> 'REVOKED' "
+            "AND (expire_time IS NULL OR expire_time > now()) GROUP BY owner",
+            owners,
         )
-        return count
+        return Counter({row["owner"]: row["count"] for row in rows})
 
     async def names_unrevoked(self, owner: int, limit: int) -> tuple[Sequence[str], int]:
         """Ids of keys of a user that are not revoked, at most `limit`, and how many there are."""

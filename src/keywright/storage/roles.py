@@ -51,6 +51,13 @@ class RoleReader:
         )
         return None if row is None else _record(row)
 
+    async def records(self, workspace_id: str, role_ids: Sequence[str]) -> Sequence[RoleRecord]:
+        """The roles of these ids, as far as there are such."""
+        rows = await self._connection.fetch(
+            f"{_RECORD} WHERE w.workspace_id = $1 AND r.role_id = ANY($2)", workspace_id, role_ids
+        )
+        return [_record(row) for row in rows]
+
     async def list(
         self, workspace_id: str, *, after: str | None, limit: int
     ) -> list[Listed[RoleRecord]]:

@@ -1,6 +1,6 @@
 """Users."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import asyncpg
@@ -70,6 +70,21 @@ class UserReader:
         """The user of that id or e-mail, with all its grants."""
         row = await self._one(f", {GRANTS}", workspace_id, user)
         return None if row is None else Owner(user_of(row), grants_of(row))
+
+    async def owners(self, workspace_id: str, users: Collection[str]) -> Mapping[str, Owner]:
+        """Users with their grants, by the ids and normalised e-mails of `users` that there are."""
+        rows = await self._connection.fetch(
+            f"SELECT w.workspace_id, {COLUMNS}, u.email_key, {GRANTS} {_FROM} "
+            f"WHERE {in_workspace('u', '$1')} AND (u.user_id = ANY($2) OR u.email_key = ANY($3))",
+            workspace_id,
+            [user for user in users if "@" not in user],
+            [normalise_email(user) for user in users if "@" in user],
+        )
+        found: dict[str, Owner] = {}
+        for row in rows:
+            owner = Owner(user_of(row), grants_of(row))
+            found |= {row["user_id"]: owner, row["email_key"]: owner}
+        return found
 
     async def _one(self, more: str, workspace_id: str, user: str) -> asyncpg.Record | None:
         by_email = "@" in user

@@ -192,7 +192,7 @@ class Key(_message.Message):
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When the record was created."""
+        """When the record was created; of an imported key when it was in the other product, if known."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:

@@ -1048,7 +1048,7 @@ class ImportKeysRequest(_message.Message):
 
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportItem]:
-        """1 to 1,000 keys."""
+        """1 to 1,000 keys. One that breaks a rule has that as its result, and the others are imported."""
 
     def __init__(
         self,
@@ -1078,10 +1078,10 @@ class ImportedTokenFormat(_message.Message):
     PREFIX_LENGTH_FIELD_NUMBER: _builtins.int
     HASH_OFFSET_FIELD_NUMBER: _builtins.int
     pattern: _builtins.str
-    """A regular expression that every token matches as a whole: literals, character classes and
-    bounded repetitions, so that it is matched in linear time. It must begin with, or contain at a
-    fixed place, enough that it matches neither everything nor a token of ours. At most 256
-    characters.
+    """A regular expression that every token matches as a whole: characters, classes such as
+    `[A-Za-z0-9]`, and counts, `?`, `{m}` and `{m,n}`. What has a variable length shares no
+    character with what may follow it, so that it is matched in linear time. It must match neither
+    everything nor a token of ours, and at least 16 characters. At most 256 characters.
     """
     lookup: Global___TokenLookup.ValueType
     """How the record of a token is found."""
@@ -1135,7 +1135,9 @@ class ImportItem(_message.Message):
 
     @_builtins.property
     def original_create_time(self) -> _timestamp_pb2.Timestamp:
-        """When the key was created in the other product; absent if that is not known."""
+        """When the key was created in the other product, which then is the key's `create_time`; absent if
+        that is not known. Lists in order of creation have it where it was imported.
+        """
 
     def __init__(
         self,

@@ -151,8 +151,9 @@ class KeyServiceStub:
     item that fails leaves the others alone.
 
     Permission: `keys.any`.
-    Errors: of the call `RESOURCE_NOT_FOUND`; of an item as `CreateKey`, and `FIELD_INVALID` for a
-    hash of an unknown form or of absurd cost.
+    Errors: of the call `RESOURCE_NOT_FOUND`, and `STATE_CONFLICT` where there are keys of 8 formats
+    in the workspace already (or of 200 in the installation); of an item as `CreateKey`, and
+    `FIELD_INVALID` for a hash of an unknown form or of absurd cost.
     """
     ReportLeakedToken: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.ReportLeakedTokenRequest, _key_service_pb2.ReportLeakedTokenResponse]
     """Kills a token that was found where it should not be. Whoever holds it may do so. The reply is
@@ -285,8 +286,9 @@ class KeyServiceAsyncStub(KeyServiceStub):
     item that fails leaves the others alone.
 
     Permission: `keys.any`.
-    Errors: of the call `RESOURCE_NOT_FOUND`; of an item as `CreateKey`, and `FIELD_INVALID` for a
-    hash of an unknown form or of absurd cost.
+    Errors: of the call `RESOURCE_NOT_FOUND`, and `STATE_CONFLICT` where there are keys of 8 formats
+    in the workspace already (or of 200 in the installation); of an item as `CreateKey`, and
+    `FIELD_INVALID` for a hash of an unknown form or of absurd cost.
     """
     ReportLeakedToken: _aio.UnaryUnaryMultiCallable[_key_service_pb2.ReportLeakedTokenRequest, _key_service_pb2.ReportLeakedTokenResponse]  # type: ignore[assignment]
     """Kills a token that was found where it should not be. Whoever holds it may do so. The reply is
@@ -494,8 +496,9 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         item that fails leaves the others alone.
 
         Permission: `keys.any`.
-        Errors: of the call `RESOURCE_NOT_FOUND`; of an item as `CreateKey`, and `FIELD_INVALID` for a
-        hash of an unknown form or of absurd cost.
+        Errors: of the call `RESOURCE_NOT_FOUND`, and `STATE_CONFLICT` where there are keys of 8 formats
+        in the workspace already (or of 200 in the installation); of an item as `CreateKey`, and
+        `FIELD_INVALID` for a hash of an unknown form or of absurd cost.
         """
 
     @_abc_1.abstractmethod

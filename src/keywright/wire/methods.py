@@ -10,13 +10,22 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message_factory import GetMessageClass
 
 from keywright import v1
-from keywright.wire.handlers import auth, grants, key_changes, keys, roles, users, workspaces
+from keywright.wire.handlers import (
+    auth,
+    grants,
+    key_changes,
+    key_import,
+    keys,
+    roles,
+    users,
+    workspaces,
+)
 from keywright.wire.rpc import Method
 
 _HANDLERS: Mapping[str, Mapping[str, Any]] = {
     "AuthService": auth.HANDLERS,
     "GrantService": grants.HANDLERS,
-    "KeyService": keys.HANDLERS | key_changes.HANDLERS,
+    "KeyService": keys.HANDLERS | key_changes.HANDLERS | key_import.HANDLERS,
     "RoleService": roles.HANDLERS,
     "UserService": users.HANDLERS,
     "WorkspaceService": workspaces.HANDLERS,

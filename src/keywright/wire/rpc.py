@@ -15,6 +15,7 @@ from keywright.service.call import Call
 from keywright.service.grants import Grants
 from keywright.service.key_changes import KeyChanges
 from keywright.service.key_creation import KeyCreation
+from keywright.service.key_import import KeyImport
 from keywright.service.keys import Keys
 from keywright.service.roles import Roles
 from keywright.service.users import Users
@@ -32,6 +33,7 @@ class Services:
     grants: Grants
     key_changes: KeyChanges
     key_creation: KeyCreation
+    key_import: KeyImport
     keys: Keys
     roles: Roles
     users: Users

@@ -6,15 +6,13 @@ words, and must not spend microseconds on them.
 
 from collections.abc import Awaitable, Callable
 
-import protovalidate
 from google.protobuf.message import DecodeError, Message
 
-from keywright.domain.errors import FieldViolation, InvalidFields, Reason, ServiceError
+from keywright.domain.errors import Reason, ServiceError
 from keywright.wire.rpc import Rpc
+from keywright.wire.rules import check_rules
 
-_validator = protovalidate.Validator()
 _THOROUGH_BYTES = 4096
-_TOLD_MAX_COUNT = 20
 
 
 async def validation(rpc: Rpc, proceed: Callable[[Rpc], Awaitable[Message]]) -> Message:
@@ -37,23 +35,6 @@ async def validation(rpc: Rpc, proceed: Callable[[Rpc], Awaitable[Message]]) -> 
     if not rpc.method.is_authentication:
         # Telling everything that is wrong takes time for each wrong thing, and holds the event
         # loop: a request that is long enough to have thousands is told the first.
-        brief = len(rpc.body) > _THOROUGH_BYTES
-        violations = _validator.collect_violations(request, fail_fast=brief)
-        if violations:
-            raise InvalidFields(*map(_violation, violations[:_TOLD_MAX_COUNT]))
+        check_rules(request, brief=len(rpc.body) > _THOROUGH_BYTES)
     rpc.request = request
     return await proceed(rpc)
-
-
-def _violation(violation: protovalidate.Violation) -> FieldViolation:
-    found = violation.proto
-    steps = () if found.field is None else found.field.elements
-    path = ".".join(step.field_name + _subscript(step) for step in steps)
-    return FieldViolation(path or "request", found.message)
-
-
-def _subscript(step: protovalidate.FieldPathElementPb) -> str:
-    if step.subscript is None:
-        return ""
-    value = step.subscript.value
-    return f'["{value}"]' if isinstance(value, str) else f"[{value}]"
