@@ -11,6 +11,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from keywright.sdk import (
     CredentialKind,
     Grant,
+    ImportFailure,
+    ImportResult,
     Key,
     KeyCreation,
     KeyFilter,
@@ -30,8 +32,11 @@ from keywright.sdk import (
 from keywright.sdk.reading import read
 from keywright.v1 import (
     auth_service_pb2,
+    denial_pb2,
+    error_reason_pb2,
     grant_pb2,
     key_pb2,
+    key_service_pb2,
     principal_pb2,
     rate_limit_pb2,
     role_pb2,
@@ -158,3 +163,25 @@ def test_python_and_the_contract_know_the_same_values() -> None:
 def test_results_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         read(Key, key_pb2.Key()).name = "other"  # type: ignore[misc]
+
+
+def test_an_imported_key_is_read_as_a_key_or_as_why_there_is_none() -> None:
+    imported = key_service_pb2.ImportResult(key=key_pb2.Key(name="workspaces/w/keys/k"))
+    result = read(ImportResult, imported)
+    assert result.key is not None
+    assert (result.key.id, result.error) == ("k", None)
+
+    def failed(reason: int) -> ImportResult:
+        denial = denial_pb2.Denial(
+            reason=reason,  # type: ignore[arg-type]
+            message="taken",
+            metadata={"resource": "r"},
+        )
+        return read(ImportResult, key_service_pb2.ImportResult(error=denial))
+
+    exists = ImportFailure("RESOURCE_ALREADY_EXISTS", "taken", {"resource": "r"})
+    known = failed(error_reason_pb2.ERROR_REASON_RESOURCE_ALREADY_EXISTS)
+    assert known == ImportResult(None, exists)
+    newer = failed(9_999)
+    assert newer.error is not None
+    assert newer.error.reason == "UNKNOWN"

@@ -29,6 +29,7 @@ class ExitCode(IntEnum):
     CONFLICT = 7, "it exists already, its state forbids it, or another change came first"
     UNAVAILABLE = 8, "out of reach, overloaded or too slow; try again"
     TOKEN_DENIED = 9, "authenticate: the presented token is denied"
+    NOT_ALL_IMPORTED = 10, "import: some keys failed; the result says which and why"
     INTERRUPTED = 130, "interrupted by Ctrl-C, or by answering no"
 
 

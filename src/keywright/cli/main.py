@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from keywright import __version__
-from keywright.cli import grants, keys, roles, users, workspaces
+from keywright.cli import grants, imports, keys, roles, users, workspaces
 from keywright.cli.command import Session, command, shared_options
 from keywright.cli.exits import ExitCode, epilog
 from keywright.sdk.errors import PermissionDenied, Unauthenticated
@@ -27,6 +27,7 @@ app.add_typer(users.app, name="users")
 app.add_typer(roles.app, name="roles")
 app.add_typer(grants.app, name="grants")
 app.add_typer(workspaces.app, name="workspaces")
+app.add_typer(imports.app, name="import")
 
 
 @app.command(context_settings={"allow_extra_args": True})

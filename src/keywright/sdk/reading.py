@@ -31,8 +31,8 @@ def _value(message: Any, field: str, hint: Any) -> Any:
     value = getattr(message, field)
     if isinstance(hint, UnionType):
         return _convert(value, get_args(hint)[0]) if message.HasField(field) else None
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return _member(hint, message.DESCRIPTOR.fields_by_name[field].enum_type, value)
+    if enum := message.DESCRIPTOR.fields_by_name[field].enum_type:
+        return _member(hint, enum, value)
     return _convert(value, hint)
 
 
@@ -49,8 +49,11 @@ def _convert(value: Any, hint: Any) -> Any:
     return value if container is None else container(value)
 
 
-def _member(kind: type[StrEnum], enum: Any, number: int) -> StrEnum:
+def _member(kind: type[str], enum: Any, number: int) -> str:
+    """A value as a member of `kind`; by its name, where the values are no type of ours."""
     prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
     known = enum.values_by_number.get(number)
     name = "" if known is None else known.name.removeprefix(prefix)
-    return kind.__members__.get(name, kind("UNKNOWN"))
+    if issubclass(kind, StrEnum):
+        return kind.__members__.get(name, kind("UNKNOWN"))
+    return name or "UNKNOWN"
