@@ -122,8 +122,7 @@ async def test_a_map_says_whose_a_key_becomes(keywright: Keywright, tmp_path: Pa
     assert "give --user, or" in unmapped
 
 
-@pytest.mark.parametrize("version", ["1.7", "1.4"])
-@pytest.mark.parametrize("suffix", ["json", "csv"])
+@pytest.mark.parametrize(("version", "suffix"), [("1.7", "json"), ("1.4", "csv")])
 async def test_every_living_key_of_better_auth_works_on_and_no_other(
     keywright: Keywright, version: str, suffix: str, tmp_path: Path
 ) -> None:
@@ -138,7 +137,7 @@ async def test_every_living_key_of_better_auth_works_on_and_no_other(
     ended = await keywright(*arguments)
     assert ended.code == 0, ended.out
     imported = {name for name, each in outcomes(ended).items() if each == "IMPORTED"}
-    assert imported == BETTER_AUTH_LIVING
+    assert imported == BETTER_AUTH_LIVING, ended.out
     assert_no_secrets(ended, f"better-auth/{version}.json", beside["tokens"])
     assert await those_alive(keywright, beside["tokens"]) == BETTER_AUTH_LIVING
 
@@ -203,6 +202,7 @@ async def test_a_pattern_that_cannot_be_used_fails_its_keys_and_says_why(
     assert ended.code == 10
     assert "6 failed" in ended.err
     assert "format.pattern: at position 1" in ended.out
+
     denied = await keywright.with_token("kw_live_x")("import", "drf", file, "--user", "a")
     assert denied.code == 3
     assert "not known" in denied.out

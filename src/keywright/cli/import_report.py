@@ -11,6 +11,9 @@ from keywright.cli.import_run import Outcome, Report
 from keywright.cli.output import Output, last_part
 
 _TOLD_EVERY = 1_000
+# Of more rows a table says only what needs attention; to lay out 100,000 takes half a minute.
+_TABLE_MAX_ROWS = 1_000
+_WELL = {Outcome.IMPORTED, Outcome.EXISTS}
 
 
 def follow(out: Output, reports: Iterable[Report], total: int) -> None:
@@ -22,7 +25,10 @@ def follow(out: Output, reports: Iterable[Report], total: int) -> None:
 
 
 def show(out: Output, reports: Sequence[Report], *, dry_run: bool) -> None:
-    """A table with a row for each, or a document; and how many there are of each outcome."""
+    """A table or a document with what became of each row; and how many there are of each outcome.
+
+    Of more than 1,000 rows the table has only those that were not imported.
+    """
     if dry_run:
         reports = [replace(each, key="") for each in reports]  # there is no key of this id
     count = Counter(each.outcome for each in reports)
@@ -30,9 +36,10 @@ def show(out: Output, reports: Sequence[Report], *, dry_run: bool) -> None:
         counts = {outcome.lower(): count[outcome] for outcome in Outcome}
         out.document({"rows": reports, "dry_run": dry_run, **counts})
         return
+    many = len(reports) > _TABLE_MAX_ROWS
     out.records(
-        "rows",
-        reports,
+        "rows to look at" if many else "rows",
+        [each for each in reports if not many or each.outcome not in _WELL],
         {
             "ROW": lambda report: report.row,
             "NAME": lambda report: report.display_name,

@@ -70,7 +70,7 @@ class Row:
             return None
         try:
             return _moment(str(value))
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, OSError):  # the last: beyond the year 9999
             raise CellError(f"{column} must be a moment such as 2026-12-31T00:00:00Z") from None
 
 

@@ -139,7 +139,9 @@ def _sent(
             _end(report, result)
             yield report
     except (InvalidArgument, FailedPrecondition) as error:
-        # About tokens of this form; those of others may do.
+        if error.about_caller:
+            raise
+        # It is about tokens of this form; those of others may do.
         violations = (f"; {each.field}: {each.description}" for each in error.violations)
         for report in left:
             report.end(Outcome.FAILED, f"{error.message}{''.join(violations)}", error.reason)

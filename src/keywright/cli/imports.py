@@ -107,8 +107,8 @@ def drf(
     Example: keywright import drf apikeys.json --user django --dry-run
     """
     reader = DrfReader(datetime.now(UTC), pattern, options.user_column)
-    rows = _rows(file, import_drf.COLUMNS)
-    _run(session, rows, Import(reader, options.owners(), options.common()), options)
+    work = Import(reader, options.owners(), options.common())
+    _run(session, _rows(file, import_drf.COLUMNS), work, options)
 
 
 @app.command("better-auth")
@@ -124,8 +124,8 @@ def better_auth(
     Example: keywright import better-auth apikey.json --user-map users.csv --dry-run
     """
     reader = BetterAuthReader(datetime.now(UTC), pattern, options.user_column)
-    rows = _rows(file, import_better_auth.COLUMNS)
-    _run(session, rows, Import(reader, options.owners(), options.common()), options)
+    work = Import(reader, options.owners(), options.common())
+    _run(session, _rows(file, import_better_auth.COLUMNS), work, options)
 
 
 @app.command("csv")
@@ -178,8 +178,8 @@ def csv_(
         None if hash_form is None else values.choice(HashForm, hash_form, "--hash-form"),
         options.user_column,
     )
-    rows = _rows(file, import_csv.COLUMNS)
-    _run(session, rows, Import(reader, options.owners(as_named=True), options.common()), options)
+    work = Import(reader, options.owners(as_named=True), options.common())
+    _run(session, _rows(file, import_csv.COLUMNS), work, options)
 
 
 def _run(session: Session, rows: Sequence[Row], work: Import, options: ImportOptions) -> None:
