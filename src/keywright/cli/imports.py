@@ -38,7 +38,7 @@ _FileArgument = Annotated[
 _PatternOption = Annotated[
     str | None,
     typer.Option(
-        metavar="PATTERN", help="What every token matches, if not what is usual: 'sk_[a-z]{32}'."
+        metavar="PATTERN", help="What every token matches, if not what is usual: 'sk_\\[a-z]{32}'."
     ),
 ]
 
@@ -137,7 +137,9 @@ def csv_(
     pattern: Annotated[
         str,
         typer.Option(
-            metavar="PATTERN", help="What every token matches: 'sk_[a-z]{32}'.", show_default=False
+            metavar="PATTERN",
+            help="What every token matches: 'sk_\\[a-z]{32}'.",
+            show_default=False,
         ),
     ],
     lookup: Annotated[
@@ -162,13 +164,13 @@ def csv_(
         ),
     ] = None,
 ) -> None:
-    """Take over keys of anything else.
+    r"""Take over keys of anything else.
 
     FILE is CSV, or an array of objects in JSON, with a column `hash`; with `token_prefix`, if keys
     are found by that; and any of hash_form, key_id, display_name, user, role, scopes, resource,
     environment, expire_time and create_time.
 
-    Example: keywright import csv keys.csv --pattern 'sk_[a-z]{32}' --lookup digest --user ci
+    Example: keywright import csv keys.csv --pattern 'sk_\[a-z]{32}' --lookup digest --user ci
     """
     reader = CsvReader(
         datetime.now(UTC),
