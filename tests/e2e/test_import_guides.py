@@ -143,3 +143,21 @@ async def test_the_permission_tells_what_is_not_decided_from_what_is_denied(
     other = types.SimpleNamespace(META={"HTTP_AUTHORIZATION": "Bearer x"})
     assert not module["HasKeywrightKey"]().has_permission(other, None)
     module["client"].close()
+
+
+async def test_keys_of_better_auth_move_here_by_the_guide(reader: Reader) -> None:
+    beside = json.loads((FIXTURES / "better-auth/1.7-tokens.json").read_text())
+    shutil.copy(FIXTURES / "better-auth/1.7.json", reader.place / "apikey.json")
+    users = [f"{there},{here}@acme.example\n" for here, there in beside["users"].items()]
+    (reader.place / "users.csv").write_text("".join(users))
+    (reader.place / "old.token").write_text(beside["tokens"]["with a prefix"])
+    await reader.follows("migrate-from-better-auth.md")
+
+
+async def test_a_table_of_ones_own_moves_here_by_the_guide(reader: Reader) -> None:
+    (table,) = blocks("import.md", "csv")
+    (reader.place / "keys.csv").write_text(table)
+    await reader.follows("import.md")
+    token = "sk_" + 10 * "Ab3" + "Zz"
+    caller = reader.service.as_caller(reader.token)
+    assert (await caller.authenticate(token)).user.name.endswith("/users/ci")
