@@ -93,13 +93,13 @@ async def make_run(place: Path) -> AsyncIterator[tuple[Process, dict[str, str]]]
         yield process, {**environ, "KEYWRIGHT_URI": address}
 
 
-async def shell(script: str, environ: dict[str, str]) -> str:
+async def shell(script: str, environ: dict[str, str], place: Path = CHECKOUT) -> str:
     """Run a script as a person's shell would; returns all it printed."""
     process = await asyncio.create_subprocess_exec(
         "sh",
         "-e",
         env=environ,
-        cwd=CHECKOUT,
+        cwd=place,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -426,17 +426,19 @@ async def test_a_workspace_has_few_formats_and_those_without_keys_make_room(
 ) -> None:
     async with service(await cluster.migrated()) as fresh:
         made = []
-        for n in range(8):
+        for n in range(32):
             shape = by_digest(f"f{n}_[a-z]{{32}}")
             reply = await import_keys(fresh.admin, shape, digest_item(f"f{n}_" + "a" * 32))
             made.append(reply.results[0].key.name)
-        ninth, item = by_digest("f9_[a-z]{32}"), digest_item("f9_" + "a" * 32)
-        error = await refusal(import_keys(fresh.admin, ninth, item))
+        one_more, item = by_digest("more_[a-z]{32}"), digest_item("more_" + "a" * 32)
+        error = await refusal(import_keys(fresh.admin, one_more, item))
         assert (error.reason, error.code.name) == ("STATE_CONFLICT", "FAILED_PRECONDITION")
-        assert "8 formats" in error.message
-        assert reasons(await import_keys(fresh.admin, shape, digest_item("f7_" + "b" * 32))) == [""]
+        assert "32 formats" in error.message
+        assert reasons(await import_keys(fresh.admin, shape, digest_item("f31_" + "b" * 32))) == [
+            ""
+        ]
         await fresh.admin.delete_key(made[0])
-        assert reasons(await import_keys(fresh.admin, ninth, item)) == [""]
+        assert reasons(await import_keys(fresh.admin, one_more, item)) == [""]
 
 
 async def test_an_installation_has_a_bounded_number_of_formats(cluster: Cluster) -> None:

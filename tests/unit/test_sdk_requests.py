@@ -11,6 +11,9 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from keywright.sdk import (
+    HashForm,
+    ImportedTokenFormat,
+    ImportItem,
     KeyAttributes,
     KeyCreation,
     KeyFilter,
@@ -19,11 +22,12 @@ from keywright.sdk import (
     KeyState,
     RateLimit,
     Secret,
+    TokenLookup,
     UsageInterval,
     UserFilter,
     UserKind,
 )
-from keywright.sdk.flow import Flow, Listing
+from keywright.sdk.flow import Batches, Flow, Listing
 from keywright.sdk.grants import Grants
 from keywright.sdk.keys import Keys
 from keywright.sdk.names import Names
@@ -75,6 +79,10 @@ class Recorder:
 
     def pages(self, flow: Flow[Listing[Result]]) -> Iterator[Result]:
         self.asked.append(self.run(flow).request)
+        return iter(())
+
+    def batches(self, flow: Flow[Batches[Result]]) -> Iterator[Result]:
+        self.asked.extend(self.run(flow).requests)
         return iter(())
 
     @property
@@ -496,3 +504,53 @@ def test_a_workspace_that_is_not_named_is_ones_own(recorder: Recorder) -> None:
         "workspaces/acme",
         "workspaces/acme",
     ]
+
+
+def test_an_import_is_sent_a_thousand_items_at_a_time(keys: Keys, recorder: Recorder) -> None:
+    dotted = ImportedTokenFormat(r"[a-z]{8}\.[a-z]{32}", TokenLookup.PREFIX, prefix_length=8)
+    first = ImportItem(
+        "sha512$$00",
+        HashForm.DJANGO,
+        "abcdefgh",
+        "ci",
+        MOMENT,
+        {"display_name": "CI", "user": "ann@acme.example", "role": "member", "expire_time": MOMENT},
+    )
+    rest = [ImportItem(f"{number:064x}", HashForm.SHA256_HEX) for number in range(2_000)]
+    list(keys.import_keys(dotted, iter([first, *rest]), validate_only=True))
+    requests: Any = recorder.asked
+    assert [len(request.items) for request in requests] == [1000, 1000, 1]
+    assert requests[0].items[0] == key_service_pb2.ImportItem(
+        key=key_pb2.Key(
+            display_name="CI",
+            user="workspaces/w/users/ann@acme.example",
+            role="workspaces/w/roles/member",
+            expire_time=STAMP,
+        ),
+        key_id="ci",
+        hash="sha512$$00",
+        hash_form=key_service_pb2.HASH_FORM_DJANGO,
+        prefix="abcdefgh",
+        original_create_time=STAMP,
+    )
+    assert requests[2].items[0].hash == rest[-1].hash
+    for request in requests:
+        assert (request.parent, request.validate_only) == ("workspaces/w", True)
+        assert request.format == key_service_pb2.ImportedTokenFormat(
+            pattern=dotted.pattern, lookup=key_service_pb2.TOKEN_LOOKUP_PREFIX, prefix_length=8
+        )
+
+
+def test_nothing_is_sent_of_an_import_with_a_mistake(keys: Keys, recorder: Recorder) -> None:
+    digest = ImportedTokenFormat("own_[a-z]{32}", TokenLookup.DIGEST)
+    naive = ImportItem("00", HashForm.PHC, original_create_time=MOMENT.replace(tzinfo=None))
+    misspelt: Any = {"expires": MOMENT}
+    with pytest.raises(ValueError, match="original_create_time needs a time zone"):
+        list(keys.import_keys(digest, [naive]))
+    with pytest.raises(TypeError, match="expires"):
+        list(keys.import_keys(digest, [ImportItem("00", HashForm.PHC, key=misspelt)]))
+    assert recorder.asked == []
+
+
+def test_the_hash_of_an_item_does_not_show_in_its_representation() -> None:
+    assert "secret" not in repr(ImportItem("secret", HashForm.PHC))

@@ -23,6 +23,8 @@ from keywright.sdk import (
     Denial,
     FieldChange,
     Grant,
+    ImportFailure,
+    ImportResult,
     Key,
     KeyCreation,
     KeyFilter,
@@ -48,6 +50,7 @@ from keywright.v1 import (
     error_reason_pb2,
     grant_pb2,
     key_pb2,
+    key_service_pb2,
     principal_pb2,
     rate_limit_pb2,
     role_pb2,
@@ -230,3 +233,25 @@ def test_what_decides_is_what_denies_else_what_gives_the_permission() -> None:
     denied = explanation(state, role, grant, scopes)
     assert denied.deciding is denied.steps[3]
     assert explanation(state).deciding is None
+
+
+def test_an_imported_key_is_read_as_a_key_or_as_why_there_is_none() -> None:
+    imported = key_service_pb2.ImportResult(key=key_pb2.Key(name="workspaces/w/keys/k"))
+    result = read(ImportResult, imported)
+    assert result.key is not None
+    assert (result.key.id, result.error) == ("k", None)
+
+    def failed(reason: int) -> ImportResult:
+        denial = denial_pb2.Denial(
+            reason=reason,  # type: ignore[arg-type]
+            message="taken",
+            metadata={"resource": "r"},
+        )
+        return read(ImportResult, key_service_pb2.ImportResult(error=denial))
+
+    exists = ImportFailure("RESOURCE_ALREADY_EXISTS", "taken", {"resource": "r"})
+    known = failed(error_reason_pb2.ERROR_REASON_RESOURCE_ALREADY_EXISTS)
+    assert known == ImportResult(None, exists)
+    newer = failed(9_999)
+    assert newer.error is not None
+    assert newer.error.reason == "UNKNOWN"

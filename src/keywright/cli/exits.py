@@ -30,6 +30,7 @@ class ExitCode(IntEnum):
     UNAVAILABLE = 8, "out of reach, overloaded or too slow; try again"
     TOKEN_DENIED = 9, "authenticate: the presented token is denied"
     TRAIL_BROKEN = 10, "audit verify: the trail is not as it was sealed"
+    NOT_ALL_IMPORTED = 11, "import: some keys failed; the result says which and why"
     INTERRUPTED = 130, "interrupted by Ctrl-C, or by answering no"
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from keywright import __version__
-from keywright.cli import audit, grants, keys, roles, usage, users, workspaces
+from keywright.cli import audit, grants, imports, keys, roles, usage, users, workspaces
 from keywright.cli.asking import presented_token
 from keywright.cli.command import Session, command, shared_options
 from keywright.cli.exits import ExitCode, epilog
@@ -27,6 +27,7 @@ app.add_typer(grants.app, name="grants")
 app.add_typer(workspaces.app, name="workspaces")
 app.command("usage")(usage.usage)
 app.add_typer(audit.app, name="audit")
+app.add_typer(imports.app, name="import")
 
 
 @app.command(context_settings={"allow_extra_args": True})

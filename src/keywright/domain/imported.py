@@ -13,7 +13,7 @@ from keywright.domain.token_pattern import TokenPattern, TokenPatternError
 MIN_PREFIX_LENGTH = 4
 MAX_PREFIX_LENGTH = 64
 MIN_SECRET_LENGTH = 16
-FORMATS_MAX_COUNT = 8
+FORMATS_MAX_COUNT = 32
 """Of a workspace."""
 SHAPES_MAX_COUNT = 200
 """Of an installation: every text that is no token of ours is matched against them."""

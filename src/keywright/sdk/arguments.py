@@ -4,7 +4,9 @@ An update changes what it is given, and nothing else: leave out what is to stay 
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Required, TypedDict
 
 from keywright.sdk.audit_results import AuditOutcome
@@ -19,8 +21,8 @@ from keywright.sdk.results import (
 )
 
 
-class KeyAttributes(TypedDict, total=False):
-    """What a key is made with; of `ttl`, `expire_time` and `never_expires` only one.
+class ImportedKeyAttributes(TypedDict, total=False):
+    """What a key of another product becomes here.
 
     Attributes:
         display_name: a name for people.
@@ -32,9 +34,7 @@ class KeyAttributes(TypedDict, total=False):
         allowed_networks: where it may be used from, `192.0.2.0/24`.
         labels: marks for your own use.
         rate_limit: how often it may be used.
-        ttl: how long it lives.
-        expire_time: until when it lives.
-        never_expires: that it does not expire; with none of the three the policy decides.
+        expire_time: until when it lives; without it the policy decides.
     """
 
     display_name: str
@@ -46,9 +46,75 @@ class KeyAttributes(TypedDict, total=False):
     allowed_networks: Collection[str]
     labels: Mapping[str, str] | None
     rate_limit: RateLimit | None
-    ttl: timedelta | None
     expire_time: datetime | None
+
+
+class KeyAttributes(ImportedKeyAttributes, total=False):
+    """What a key is made with; of `ttl`, `expire_time` and `never_expires` only one.
+
+    Attributes:
+        ttl: how long it lives.
+        never_expires: that it does not expire; with none of the three the policy decides.
+    """
+
+    ttl: timedelta | None
     never_expires: bool
+
+
+class TokenLookup(StrEnum):
+    """How the record of an imported token is found: by its beginning, or by its digest."""
+
+    PREFIX = "PREFIX"
+    DIGEST = "DIGEST"
+
+
+class HashForm(StrEnum):
+    """The forms of a hash that another product stored."""
+
+    SHA256_HEX = "SHA256_HEX"
+    SHA256_BASE64 = "SHA256_BASE64"
+    SHA512_HEX = "SHA512_HEX"
+    SHA512_BASE64 = "SHA512_BASE64"
+    PHC = "PHC"
+    DJANGO = "DJANGO"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedTokenFormat:
+    """What the tokens of another product look like.
+
+    Attributes:
+        pattern: what every one matches as a whole: characters, classes, counts, `sk_[a-z]{32}`.
+        lookup: how the record of one is found.
+        prefix_length: with `PREFIX`, how many characters of its beginning are its prefix.
+        hash_offset: how many characters of its beginning are not part of what was hashed.
+    """
+
+    pattern: str
+    lookup: TokenLookup
+    prefix_length: int = 0
+    hash_offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ImportItem:
+    """A key of another product.
+
+    Attributes:
+        hash: as it was stored.
+        hash_form: how to read it.
+        prefix: with `TokenLookup.PREFIX`, how its token begins.
+        key_id: the id here, if you want to choose.
+        original_create_time: when it was created there.
+        key: what it becomes here.
+    """
+
+    hash: str = field(repr=False)
+    hash_form: HashForm
+    prefix: str = ""
+    key_id: str = ""
+    original_create_time: datetime | None = None
+    key: ImportedKeyAttributes = field(default_factory=ImportedKeyAttributes)
 
 
 class KeyChanges(TypedDict, total=False):

@@ -15,7 +15,7 @@ from keywright.sdk.authentication import authenticate
 from keywright.sdk.connection import TlsFiles, open_channel
 from keywright.sdk.credentials import Secret, find_api_key, find_uri
 from keywright.sdk.explanation import explain_access
-from keywright.sdk.flow import Call, Flow, Listing, Surface, operation
+from keywright.sdk.flow import Batches, Call, Flow, Listing, Surface, operation
 from keywright.sdk.grants import Grants
 from keywright.sdk.keys import Keys
 from keywright.sdk.names import Names
@@ -211,6 +211,11 @@ class _Channel:
             if not reply.next_page_token:
                 return
             listing.request.page_token = reply.next_page_token
+
+    def batches(self, flow: Flow[Batches[Result]]) -> Iterator[Result]:
+        work = self.run(flow)
+        for request in work.requests:
+            yield from work.items(self._call(Call(work.method, request)))
 
     def _call(self, call: Call) -> Any:
         invoke = self._channel.unary_unary(

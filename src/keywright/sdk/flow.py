@@ -5,7 +5,7 @@ result: it neither waits nor blocks. The decorators `operation` and `listing` ha
 client's transport, which does; one that awaits can run the same descriptions.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
@@ -57,6 +57,15 @@ class Listing(Generic[Result]):
     items: Callable[[Any], Iterable[Result]]
 
 
+@dataclass(frozen=True, slots=True)
+class Batches(Generic[Result]):
+    """Work that one call cannot take: the requests, and what each reply contributes."""
+
+    method: Method[Any]
+    requests: Sequence[Message]
+    items: Callable[[Any], Iterable[Result]]
+
+
 class Transport(Protocol):
     """What runs flows."""
 
@@ -65,6 +74,9 @@ class Transport(Protocol):
 
     def pages(self, flow: Flow[Listing[Result]]) -> Iterator[Result]:
         """All items of a list, a page at a time, as they are asked for."""
+
+    def batches(self, flow: Flow[Batches[Result]]) -> Iterator[Result]:
+        """All results of the work, which is done a batch at a time, as they are asked for."""
 
 
 class Surface:
@@ -97,5 +109,17 @@ def listing(
     @wraps(flow)
     def method(self: S, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Iterator[Result]:
         return self._transport.pages(flow(self, *args, **kwargs))
+
+    return method
+
+
+def batched(
+    flow: Callable[Concatenate[S, Parameters], Flow[Batches[Result]]],
+) -> Callable[Concatenate[S, Parameters], Iterator[Result]]:
+    """A method of the surface that does its work in batches, while it is iterated over."""
+
+    @wraps(flow)
+    def method(self: S, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Iterator[Result]:
+        return self._transport.batches(flow(self, *args, **kwargs))
 
     return method

@@ -156,6 +156,23 @@ class RotatedKey:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportFailure:
+    """Why a key was not imported; `reason` is from the same list as that of an error."""
+
+    reason: str
+    message: str
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What became of an `ImportItem`: a key, or why there is none."""
+
+    key: Key | None
+    error: ImportFailure | None
+
+
+@dataclass(frozen=True, slots=True)
 class User(_Named):
     """Someone or something that acts in a workspace."""
 

@@ -58,7 +58,7 @@ class Import:
             return [each for each in outcomes if isinstance(each, ServiceError)]
         workspace = self.call.caller.credential.workspace_internal_id
         format_id = await self.writes.token_formats.register(workspace, self.shape)
-        outcomes = await self._without_taken(workspace, format_id, outcomes)
+        outcomes = await self._without_taken(workspace, outcomes)
         outcomes = await self._within_limit(outcomes)
         inserted = await self._insert(format_id, _left(outcomes))
         return [
@@ -79,14 +79,12 @@ class Import:
             return error
         return NewImported(replace(new, create_time=item.create_time or now), item.digest)
 
-    async def _without_taken(
-        self, workspace: int, format_id: int, outcomes: Sequence[Outcome]
-    ) -> list[Outcome]:
+    async def _without_taken(self, workspace: int, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Leave out what is there already, also what is twice among these."""
         left = _left(outcomes)
         imports = self.writes.imports
         ids = await imports.taken_ids(workspace, [each.key.key_id for each in left])
-        places = await imports.taken_places(format_id, [each.place for each in left])
+        places = await imports.taken_places(workspace, [each.place for each in left])
 
         def checked(outcome: Outcome) -> Outcome:
             if isinstance(outcome, ServiceError):

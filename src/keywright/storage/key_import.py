@@ -68,20 +68,22 @@ class KeyImporter:
         return {row["key_id"] for row in rows}
 
     async def taken_places(
-        self, format_id: int, places: Collection[str | bytes]
+        self, workspace: int, places: Collection[str | bytes]
     ) -> set[str | bytes]:
         """Those of the prefixes and digests under which there is a secret already.
 
-        Prefixes of this format, digests of any.
+        Prefixes of this workspace, whatever the format: the same row with another pattern is not
+        another key. Digests of any.
         """
         rows = await self._connection.fetch(
             """
             SELECT foreign_prefix, digest FROM keywright.key_secret
-            WHERE foreign_prefix = ANY($2) AND format = $1
+            WHERE foreign_prefix = ANY($2)
+              AND format IN (SELECT id FROM keywright.token_format WHERE workspace = $1)
             UNION ALL
             SELECT foreign_prefix, digest FROM keywright.key_secret WHERE digest = ANY($3)
             """,
-            format_id,
+            workspace,
             [place for place in places if isinstance(place, str)],
             [place for place in places if isinstance(place, bytes)],
         )

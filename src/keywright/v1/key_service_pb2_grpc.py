@@ -290,7 +290,7 @@ class KeyServiceServicer(object):
         item that fails leaves the others alone.
 
         Permission: `keys.any`.
-        Errors: of the call `RESOURCE_NOT_FOUND`, and `STATE_CONFLICT` where there are keys of 8 formats
+        Errors: of the call `RESOURCE_NOT_FOUND`, and `STATE_CONFLICT` where there are keys of 32 formats
         in the workspace already (or of 200 in the installation); of an item as `CreateKey`, and
         `FIELD_INVALID` for a hash of an unknown form or of absurd cost.
         """

@@ -151,7 +151,7 @@ class KeyServiceStub:
     item that fails leaves the others alone.
 
     Permission: `keys.any`.
-    Errors: of the call `RESOURCE_NOT_FOUND`, and `STATE_CONFLICT` where there are keys of 8 formats
+    Errors: of the call `RESOURCE_NOT_FOUND`, and `STATE_CONFLICT` where there are keys of 32 formats
     in the workspace already (or of 200 in the installation); of an item as `CreateKey`, and
     `FIELD_INVALID` for a hash of an unknown form or of absurd cost.
     """
@@ -286,7 +286,7 @@ class KeyServiceAsyncStub(KeyServiceStub):
     item that fails leaves the others alone.
 
     Permission: `keys.any`.
-    Errors: of the call `RESOURCE_NOT_FOUND`, and `STATE_CONFLICT` where there are keys of 8 formats
+    Errors: of the call `RESOURCE_NOT_FOUND`, and `STATE_CONFLICT` where there are keys of 32 formats
     in the workspace already (or of 200 in the installation); of an item as `CreateKey`, and
     `FIELD_INVALID` for a hash of an unknown form or of absurd cost.
     """
@@ -496,7 +496,7 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         item that fails leaves the others alone.
 
         Permission: `keys.any`.
-        Errors: of the call `RESOURCE_NOT_FOUND`, and `STATE_CONFLICT` where there are keys of 8 formats
+        Errors: of the call `RESOURCE_NOT_FOUND`, and `STATE_CONFLICT` where there are keys of 32 formats
         in the workspace already (or of 200 in the installation); of an item as `CreateKey`, and
         `FIELD_INVALID` for a hash of an unknown form or of absurd cost.
         """
