@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 from keywright.domain.errors import STATUS, ServiceError, Status
 from keywright.domain.names import WorkspaceName
+from keywright.domain.token import redact
 from keywright.service.notices import DeniedCall
 from keywright.wire.rpc import Rpc
 
@@ -51,4 +52,6 @@ def _named(request: Any) -> str:
 
 
 def _well_formed(name: str) -> str:
+    # Somebody may have put a token where a name belongs (promise G9).
+    name = redact(name)
     return name if len(name) <= _NAME_MAX_LENGTH and _NAME.fullmatch(name) else ""
