@@ -216,10 +216,20 @@ def presents(notices: Notices, second: int, *, address: str = "192.0.2.1") -> No
 
 
 def is_denied(
-    notices: Notices, number: int, *, of: str = "k1", reason: Reason = Reason.RESOURCE_NOT_FOUND
+    notices: Notices,
+    number: int,
+    *,
+    of: str = "u1",
+    key: str = "k1",
+    reason: Reason = Reason.RESOURCE_NOT_FOUND,
 ) -> None:
+    """A call of the user `of` with one of its keys."""
     caller = principal(credential())
-    named = replace(caller.credential, key=replace(caller.credential.key, key_id=of))
+    named = replace(
+        caller.credential,
+        key=replace(caller.credential.key, key_id=key),
+        user=replace(caller.user, user_id=of),
+    )
     resource = f"{PARENT}/keys/guess-{number}"
     notices.call_denied(
         DeniedCall(replace(caller, credential=named), "GetKey", reason, resource, None, "")
@@ -315,10 +325,38 @@ async def test_a_flood_beyond_all_bounds_is_counted_as_dropped_and_slows_nobody(
     async with noticing(database) as notices:
         notices.max_count = 100
         for number in range(5000):
-            is_denied(notices, number, of=f"k{number}")
+            is_denied(notices, number, of=f"u{number}")
         assert (notices.waiting, notices.dropped) == (100, 4900)
         await notices.write()
         assert len(await told(notices)) == 100
+
+
+async def test_no_number_of_keys_and_users_of_one_workspace_hides_a_dead_token(
+    database: str,
+) -> None:
+    async with noticing(database) as notices:
+        for number in range(5000):
+            is_denied(notices, number, key=f"k{number}")
+        assert notices.waiting == 20 + 1
+        for number in range(5000):
+            is_denied(notices, number, of=f"u{number}")
+        assert notices.waiting == 1000
+        presents(notices, 0)
+        assert notices.waiting == 1001
+
+
+async def test_a_clock_that_goes_back_silences_nothing(database: str) -> None:
+    async with noticing(database) as notices:
+        presents(notices, 0)
+        await notices.write()
+        await notices.database.pool.execute(
+            "UPDATE keywright.notice SET notice_time = now() + interval '1 day'"
+        )
+        for _ in range(ROUNDS_OF_MINUTE):
+            await notices.write()
+        presents(notices, 1)
+        await notices.write()
+        assert [count for count, *_ in await told(notices)] == [1, 1]
 
 
 async def test_what_is_left_is_written_at_the_end_whosever_minute_it_is(database: str) -> None:

@@ -101,6 +101,31 @@ async def test_a_repetition_is_told_what_was_even_if_the_resource_is_gone(servic
     assert await keys_called(service, "short-lived") == 0
 
 
+async def test_a_repetition_that_would_fail_by_now_is_told_what_was(service: Service) -> None:
+    """The key was changed since, and then deleted: neither would be found as it is asked for."""
+    ensured = {"parent": PARENT, "key_id": "ensured-once", "request_id": "ensured-once"}
+    first = await service.admin.do("EnsureKey", key={"display_name": "as made"}, **ensured)
+    rotated = {"name": first.key.name, "request_id": "rotated-once"}
+    second = await service.admin.do("RotateKey", **rotated)
+    await service.admin.do("UpdateKey", key={"name": first.key.name, "display_name": "changed"})
+    again = await service.admin.do("EnsureKey", key={"display_name": "as made"}, **ensured)
+    assert (again.replayed, again.created, again.token) == (True, True, "")
+    assert again.key.display_name == "as made"
+    await service.admin.delete_key(first.key.name)
+    again = await service.admin.do("RotateKey", **rotated)
+    assert (again.replayed, again.key.prefix) == (True, second.key.prefix)
+
+
+async def test_another_key_of_the_user_is_not_told_what_the_first_one_did(service: Service) -> None:
+    """It may be narrowed, and not see what it asks for."""
+    narrow = service.as_caller((await service.admin.create_key(scopes=["datasets.read"])).token)
+    made = await service.admin.create_key()
+    request = {"name": made.key.name, "request_id": "by-the-wide-key"}
+    await service.admin.do("RevokeKey", **request)
+    refused = await refusal(narrow.do("RevokeKey", **request))
+    assert refused.reason == "REQUEST_ID_REUSED"
+
+
 async def test_the_audit_event_has_the_id(service: Service) -> None:
     created = await create(service.admin, "audited", "seen-in-the-trail")
     rows = await service.sql(

@@ -29,6 +29,7 @@ from keywright.service.key_import import KeyImport
 from keywright.service.keys import Keys
 from keywright.service.leaks import Leaks
 from keywright.service.minting import Mint
+from keywright.service.mutation import Repetitions
 from keywright.service.notices import Notices
 from keywright.service.retention import Retention
 from keywright.service.roles import Roles
@@ -143,6 +144,7 @@ class Parts:
             keys=Keys(database),
             leaks=Leaks(database, authenticate, self.notices),
             notices=self.notices,
+            repetitions=Repetitions(database),
             roles=Roles(database),
             usage=Usage(database),
             users=Users(database, system_entropy),

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from keywright.domain.errors import Reason, ServiceError
+from keywright.domain.identity import RequestIdentity
 from keywright.domain.position import Position
 from keywright.service.call import Call, ConfirmedCall
 from keywright.storage.authority import Change, Held
-from keywright.storage.database import Database, Writes
+from keywright.storage.database import Database, Reads, Writes
+from keywright.storage.request_ids import EarlierRequest
 
 Value = TypeVar("Value")
 
@@ -88,6 +90,28 @@ async def changing(
     return await _once(database, call, transaction)
 
 
+@dataclass(frozen=True, slots=True)
+class Repetitions:
+    """Tells repetitions that failed before they got to claim their id."""
+
+    database: Database
+
+    async def earlier(self, call: Call) -> Replayed | None:
+        """What came of a call when it was first made, if that was committed.
+
+        Asked where it fails the second time: the key is gone that it changed, or other than it was.
+
+        Raises:
+            ServiceError: REQUEST_ID_REUSED.
+        """
+        if call.request is None:
+            return None
+        identity = call.request.identity
+        async with self.database.reading() as reads:
+            earlier = await reads.requests.earlier(call.caller.user.internal_id, identity)
+            return None if earlier is None else await _replayed(reads, identity, earlier)
+
+
 async def _once(
     database: Database,
     call: Call,
@@ -113,11 +137,15 @@ async def _claim(writes: Writes, call: Call) -> None:
         return
     identity = call.request.identity
     earlier = await writes.requests.claim(call.caller.user.internal_id, identity)
-    if earlier is None:
-        return
+    if earlier is not None:
+        raise await _replayed(writes.read, identity, earlier)
+
+
+async def _replayed(reads: Reads, identity: RequestIdentity, earlier: EarlierRequest) -> Replayed:
     if earlier.digest != identity.digest:
         raise ServiceError(
             Reason.REQUEST_ID_REUSED,
-            "this request_id was used for a request with another content: use a new one",
+            "this request_id was used for a request with another content, or with another "
+            "credential: use a new one",
         )
-    raise Replayed(earlier.reply, await writes.read.position())
+    return Replayed(earlier.reply, await reads.position())

@@ -22,8 +22,11 @@ from keywright.storage.audit import AuditEvent
 from keywright.storage.batches import BATCH_PATIENCE, batches
 from keywright.storage.database import Database, Writes
 
+# How many different things are told apart at most: in all, of one workspace, so that nobody's flood
+# hides what happens to others, and of one user. Dead tokens and denied calls do not share a bound.
 _MAX_COUNT = 10_000
-_MAX_COUNT_A_CREDENTIAL = 20
+_MAX_COUNT_A_WORKSPACE = 1_000
+_MAX_COUNT_A_USER = 20
 # How often `write` is called, in all, until something is looked at again: it is called once a
 # second. One that another server has written is tried more often, as nobody says when.
 _ROUNDS_OF_MINUTE = 60
@@ -36,17 +39,18 @@ LEAK_REPORTED = "ReportLeakedToken"
 _DIGEST_BYTES = 16
 
 Subject = tuple[object, ...]
+_CALLS, _KEYS = "call", "key"
 
 
 @dataclass(slots=True)
 class _Noticed:
     """Several that are alike and not written yet: the last event, how many, when the first.
 
-    `of` is the credential that they count against.
+    `groups` are those whose bounds they count against.
     """
 
     event: AuditEvent
-    of: str
+    groups: tuple[Subject, ...]
     first_time: datetime
     count: int = 0
     next_round: int = 0
@@ -83,7 +87,7 @@ class Notices:
     max_count: int = _MAX_COUNT
     dropped: int = 0
     _noticed: dict[Subject, _Noticed] = field(default_factory=dict)
-    _of: Counter[str] = field(default_factory=Counter)
+    _in_group: Counter[Subject] = field(default_factory=Counter)
     _round: int = 0
 
     def token_denied(
@@ -111,8 +115,8 @@ class Notices:
     def call_denied(self, denied: DeniedCall) -> None:
         """A management call was denied.
 
-        Of one credential a few are told apart; what comes on top is told by what was denied, and
-        not of which resource and from where.
+        Of one user a few are told apart; what comes on top is told by what was denied, and not with
+        which credential, of which resource and from where.
         """
         caller = denied.caller
         event = AuditEvent(
@@ -127,12 +131,13 @@ class Notices:
             outcome=Outcome.DENIED,
             reason=denied.reason.value,
         )
-        of, subject = event.credential, _of_call(event)
-        if subject not in self._noticed and self._of[of] >= _MAX_COUNT_A_CREDENTIAL:
+        subject, user = _of_call(event), (_CALLS, event.actor)
+        groups: tuple[Subject, ...] = (user,)
+        if subject not in self._noticed and self._in_group[user] >= _MAX_COUNT_A_USER:
             workspace = str(WorkspaceName(caller.workspace_id))
-            event = replace(event, resource=workspace, client_address="")
-            of, subject = "", _of_call(event)
-        self._notice(subject, event, caller.decided_at, of=of)
+            event = replace(event, credential="", resource=workspace, client_address="")
+            subject, groups = _of_call(event), ()
+        self._notice(subject, event, caller.decided_at, groups)
 
     async def write(self) -> None:
         """Write what is due; to be called once a second.
@@ -154,14 +159,21 @@ class Notices:
         """How many different things are counted, or were within the last minute."""
         return len(self._noticed)
 
-    def _notice(self, subject: Subject, event: AuditEvent, now: datetime, *, of: str = "") -> None:
+    def _notice(
+        self, subject: Subject, event: AuditEvent, now: datetime, groups: tuple[Subject, ...] = ()
+    ) -> None:
         noticed = self._noticed.get(subject)
         if noticed is None:
-            if len(self._noticed) >= self.max_count:
+            all_, of_workspace = subject[:1], (subject[0], "", event.workspace_id)
+            if (
+                self._in_group[all_] >= self.max_count
+                or self._in_group[of_workspace] >= _MAX_COUNT_A_WORKSPACE
+            ):
                 self.dropped += 1
                 return
-            noticed = self._noticed[subject] = _Noticed(event, of, now)
-            self._of[of] += 1
+            groups = (*groups, all_, of_workspace)
+            noticed = self._noticed[subject] = _Noticed(event, groups, now)
+            self._in_group.update(groups)
         noticed.add(event, 1, now)
 
     def _is_due(self, noticed: _Noticed) -> bool:
@@ -175,10 +187,10 @@ class Notices:
             if not each.count and each.next_round <= self._round
         ]
         for subject in over:
-            of = self._noticed.pop(subject).of
-            self._of[of] -= 1
-            if not self._of[of]:
-                del self._of[of]
+            for group in self._noticed.pop(subject).groups:
+                self._in_group[group] -= 1
+                if not self._in_group[group]:
+                    del self._in_group[group]
 
     async def _write(self, subjects: Iterable[Subject], *, at_once: bool = False) -> None:
         for batch in batches(subjects):
@@ -228,12 +240,12 @@ def digest(subject: Subject) -> bytes:
 
 def of_key(credential: Credential, action: str) -> Subject:
     """What happens to a key is the same, whoever does it and from where."""
-    return "key", credential.key.internal_id, action
+    return _KEYS, credential.key.internal_id, action
 
 
 def _of_call(event: AuditEvent) -> Subject:
     return (
-        "call",
+        _CALLS,
         event.workspace_id,
         event.actor,
         event.credential,

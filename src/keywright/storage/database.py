@@ -40,7 +40,7 @@ from keywright.storage.key_import import KeyImporter
 from keywright.storage.keys import KeyReader
 from keywright.storage.last_use import LastUseWriter
 from keywright.storage.notices import NoticeWriter
-from keywright.storage.request_ids import RequestIdWriter
+from keywright.storage.request_ids import RequestIdReader, RequestIdWriter
 from keywright.storage.roles import RoleReader, RoleWriter
 from keywright.storage.token_formats import TokenFormatReader, TokenFormatWriter
 from keywright.storage.usage import UsageReader, UsageWriter
@@ -79,6 +79,7 @@ class Reads:
         self.grants = GrantReader(connection)
         self.installation = InstallationReader(connection)
         self.keys = KeyReader(connection)
+        self.requests = RequestIdReader(connection)
         self.roles = RoleReader(connection)
         self.seals = SealReader(connection)
         self.token_formats = TokenFormatReader(connection)

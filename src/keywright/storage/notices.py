@@ -12,11 +12,13 @@ _TURN = """
     SELECT subject, now() FROM unnest($1::bytea[]) AS subject ORDER BY subject
     ON CONFLICT (subject) DO UPDATE SET notice_time = excluded.notice_time
         WHERE n.notice_time <= excluded.notice_time - $2::interval
+           OR n.notice_time > excluded.notice_time + $2::interval  -- the clock was put back
     RETURNING subject
 """
 _PRUNE = """
     DELETE FROM keywright.notice WHERE subject = ANY (ARRAY(
-        SELECT subject FROM keywright.notice WHERE notice_time < now() - $1::interval
+        SELECT subject FROM keywright.notice
+        WHERE notice_time < now() - $1::interval OR notice_time > now() + $1::interval
         LIMIT $2 FOR UPDATE SKIP LOCKED))
 """
 

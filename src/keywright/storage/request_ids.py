@@ -17,6 +17,26 @@ class EarlierRequest:
     reply: bytes
 
 
+class RequestIdReader:
+    """Reads what was committed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def earlier(self, actor: int, identity: RequestIdentity) -> EarlierRequest | None:
+        """What a user, by its internal id, has had committed under that id."""
+        row = await self._connection.fetchrow(
+            "SELECT digest, reply FROM keywright.request_id "
+            "WHERE actor = $1 AND method = $2 AND request_id = $3 "
+            "AND create_time > now() - $4::interval",
+            actor,
+            identity.method,
+            identity.request_id,
+            KEPT_FOR,
+        )
+        return None if row is None else EarlierRequest(row["digest"], row["reply"])
+
+
 class RequestIdWriter:
     """Claims and keeps request ids, in the transaction of what they stand for."""
 
@@ -29,7 +49,6 @@ class RequestIdWriter:
         Waits for a transaction that has claimed it and is still under way: if that fails, the id is
         free.
         """
-        key = (actor, identity.method, identity.request_id)
         claimed = await self._connection.fetchval(
             """
             INSERT INTO keywright.request_id AS r (actor, method, request_id, digest)
@@ -39,20 +58,18 @@ class RequestIdWriter:
                 WHERE r.create_time <= now() - $5::interval
             RETURNING true
             """,
-            *key,
+            actor,
+            identity.method,
+            identity.request_id,
             identity.digest,
             KEPT_FOR,
         )
         if claimed:
             return None
-        row = await self._connection.fetchrow(
-            "SELECT digest, reply FROM keywright.request_id "
-            "WHERE actor = $1 AND method = $2 AND request_id = $3",
-            *key,
-        )
         # The conflict has locked the row, so that nobody can have deleted it in between.
-        assert row is not None, "what conflicted is there"  # noqa: S101
-        return EarlierRequest(row["digest"], row["reply"])
+        earlier = await RequestIdReader(self._connection).earlier(actor, identity)
+        assert earlier is not None, "what conflicted is there"  # noqa: S101
+        return earlier
 
     async def keep(self, actor: int, identity: RequestIdentity, reply: bytes) -> None:
         """Keep the reply for repetitions."""

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
+from keywright.domain.errors import Denied, ServiceError, Unavailable
 from keywright.domain.identity import RequestIdentity
 from keywright.service.call import Call, Request
 from keywright.service.mutation import Committed, Replayed
@@ -38,18 +39,35 @@ async def mutate(
 
     call = rpc.call
     if request.request_id:
-        digest = sha256(request.SerializeToString(deterministic=True)).digest()
-        identity = RequestIdentity(rpc.method.name, request.request_id, digest)
+        identity = RequestIdentity(rpc.method.name, request.request_id, _digest(call, request))
         call = replace(call, request=Request(identity, reply_to_repetitions))
     more: dict[str, Any] = {}
     if "waited" in reply_type.DESCRIPTOR.fields_by_name:
         more["waited"] = NOT_WAITED
     try:
         committed = await act(call)
-    except Replayed as earlier:
-        reply = reply_type.FromString(earlier.reply)
-        revision = rpc.services.seal.revision(earlier.position)
-        reply.MergeFrom(reply_type(replayed=True, revision=revision, **more))
-        return reply
-    revision = rpc.services.seal.revision(committed.position)
-    return reply_type(**told(committed.value), revision=revision, **more)
+    except Replayed as replayed:
+        earlier = replayed
+    except (Denied, Unavailable):  # the caller fell, or nobody knows
+        raise
+    except ServiceError:
+        found = await rpc.services.repetitions.earlier(call)
+        if found is None:
+            raise
+        earlier = found
+    else:
+        revision = rpc.services.seal.revision(committed.position)
+        return reply_type(**told(committed.value), revision=revision, **more)
+    reply = reply_type.FromString(earlier.reply)
+    revision = rpc.services.seal.revision(earlier.position)
+    reply.MergeFrom(reply_type(replayed=True, revision=revision, **more))
+    return reply
+
+
+def _digest(call: Call, request: Message) -> bytes:
+    """Of the content, and of who asks with it.
+
+    The reply shows what another credential of the same user may not see.
+    """
+    credential = call.caller.credential.key.internal_id
+    return sha256(b"%d %b" % (credential, request.SerializeToString(deterministic=True))).digest()

@@ -21,6 +21,7 @@ from keywright.service.key_creation import KeyCreation
 from keywright.service.key_import import KeyImport
 from keywright.service.keys import Keys
 from keywright.service.leaks import Leaks
+from keywright.service.mutation import Repetitions
 from keywright.service.notices import Notices
 from keywright.service.roles import Roles
 from keywright.service.usage import Usage
@@ -51,6 +52,7 @@ class Services:
     keys: Keys
     leaks: Leaks
     notices: Notices
+    repetitions: Repetitions
     roles: Roles
     usage: Usage
     users: Users
