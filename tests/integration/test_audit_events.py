@@ -212,6 +212,16 @@ async def test_without_audit_read_one_sees_what_is_about_ones_own_keys(
     assert error.reason == "CALLER_PERMISSION_MISSING"
 
 
+async def test_who_has_the_id_of_a_deleted_key_does_not_see_what_was_done_to_that(
+    service: Service, ann: Caller
+) -> None:
+    await service.admin.create_key(key_id="once-another")
+    await service.admin.delete_key(f"{PARENT}/keys/once-another")
+    await ann.create_key(key_id="once-another")
+    of_hers = await listed(ann, resource=f"{PARENT}/keys/once-another")
+    assert [(each.action, each.actor) for each in of_hers] == [("CreateKey", ANN)]
+
+
 async def test_a_key_that_may_not_even_see_keys_sees_no_events(
     service: Service, ann: Caller
 ) -> None:

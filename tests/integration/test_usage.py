@@ -456,7 +456,7 @@ async def test_what_is_not_there_or_foreign_is_not_found(
         ({}, "start_time"),
         ({"start_time": MONDAY - timedelta(days=3650), "end_time": MONDAY}, "end_time"),
         ({"start_time": MONDAY - timedelta(days=3650)}, "end_time"),
-        ({"start_time": MONDAY, "end_time": MONDAY + timedelta(days=400, seconds=1)}, "end_time"),
+        ({"start_time": MONDAY, "end_time": MONDAY + timedelta(days=400, hours=1)}, "end_time"),
         ({"start_time": MONDAY, "end_time": MONDAY}, "request"),
         ({"start_time": MONDAY, "keys": ["a"]}, "keys[0]"),
         ({"start_time": MONDAY, "keys": [f"{PARENT}/keys/a"] * 101}, "keys"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -10,6 +10,20 @@ from keywright.domain.errors import invalid_field
 
 REMOVE_AUDIT_EVENTS = "RemoveAuditEvents"
 """The action of the event that says which events were removed by age."""
+
+
+def time_value(value: datetime | None) -> str | None:
+    """A time in a change, as in JSON of the contract: `2026-01-31T12:00:00Z` (RFC 3339)."""
+    return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def duration_value(value: timedelta | None) -> str | None:
+    """A length of time in a change, as in JSON of the contract: `3600s`."""
+    return (
+        None
+        if value is None
+        else f"{value / timedelta(seconds=1):.9f}".rstrip("0").rstrip(".") + "s"
+    )
 
 
 class Outcome(StrEnum):

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from keywright.domain import access, creation
 from keywright.domain import permissions as p
+from keywright.domain.audit import duration_value
 from keywright.domain.authority import authority_of
 from keywright.domain.errors import NotFound, Reason, ServiceError, permission_missing
 from keywright.domain.keys import Key, KeyAt, KeyState
@@ -103,7 +104,7 @@ class KeyChanges:
                     "RotateKey",
                     name,
                     before={"prefix": found.key.prefix},
-                    after={"prefix": minted.prefix, "grace_seconds": grace.total_seconds()},
+                    after={"prefix": minted.prefix, "grace": duration_value(grace)},
                 )
             )
             return True

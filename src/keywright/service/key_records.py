@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from keywright.domain.audit import duration_value, time_value
 from keywright.domain.keys import Key
 
 
@@ -28,6 +29,6 @@ def changeable(key: Key) -> dict[str, object]:
         "labels": dict(key.labels),
         "rate_limit": None
         if limit is None
-        else {"requests": limit.requests, "period_seconds": limit.period.total_seconds()},
-        "expire_time": None if key.expire_time is None else key.expire_time.isoformat(),
+        else {"requests": limit.requests, "period": duration_value(limit.period)},
+        "expire_time": time_value(key.expire_time),
     }

@@ -71,13 +71,14 @@ async def _filter(reads: Reads, call: Call, query: UsageQuery) -> UsageFilter | 
     """What the query means; None if that can be no key that the caller may see."""
     workspace = call.caller.credential.workspace_internal_id
     end = query.end_time or (await reads.workspaces.now(workspace)).now
-    if end - query.start_time > RANGE_MAX:
+    start = query.start_time.replace(minute=0, second=0, microsecond=0)
+    if end.replace(minute=0, second=0, microsecond=0) - start > RANGE_MAX:
         raise invalid_field(
             "end_time", f"must be at most {RANGE_MAX.days} days after start_time; absent it is now"
         )
     only = UsageFilter(
         workspace=workspace,
-        start=query.start_time.replace(minute=0, second=0, microsecond=0),
+        start=start,
         end=end,
         daily=query.daily,
         total=query.total,

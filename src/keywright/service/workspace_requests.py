@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from keywright.domain.audit import duration_value
 from keywright.domain.directory import NO_POLICY, KeyPolicy, Workspace
 from keywright.domain.policy import check_catalog, check_environments, check_policy
 from keywright.domain.text import check_description, check_display_name, check_labels
@@ -86,13 +87,11 @@ def described(workspace: Workspace) -> dict[str, object]:
         "environments": list(workspace.environments),
         "permission_catalog": workspace.permission_catalog and dict(workspace.permission_catalog),
         "labels": dict(workspace.labels),
-        "policy": {
-            "max_ttl": policy.max_ttl and str(policy.max_ttl),
-            "default_ttl": policy.default_ttl and str(policy.default_ttl),
-            "expiry_required": policy.expiry_required,
-            "max_keys_per_user": policy.max_keys_per_user,
-            "key_creation": policy.key_creation,
-            "free_binding": policy.free_binding,
-            "rotation_reminder": policy.rotation_reminder and str(policy.rotation_reminder),
-        },
+        "policy.max_ttl": duration_value(policy.max_ttl),
+        "policy.default_ttl": duration_value(policy.default_ttl),
+        "policy.expiry_required": policy.expiry_required,
+        "policy.max_keys_per_user": policy.max_keys_per_user,
+        "policy.key_creation": policy.key_creation,
+        "policy.free_binding": policy.free_binding,
+        "policy.rotation_reminder": duration_value(policy.rotation_reminder),
     }

@@ -39,6 +39,12 @@ _ABOUT_KEYS_OF = """
         FROM keywright.key k JOIN keywright.workspace w ON w.id = k.workspace
         WHERE k.owner = {0}
     ))
+    -- Its id may have been that of somebody else's, before that was deleted.
+    AND e.id >= coalesce((
+        SELECT max(made.id) FROM keywright.audit_event made
+        WHERE made.workspace_id = e.workspace_id AND made.resource COLLATE "C" = e.resource
+          AND made.action IN ('CreateKey', 'ImportKey') AND made.outcome = 'DONE'
+    ), 0)
 """
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
