@@ -29,9 +29,13 @@ async def mutate(
     `told` says what the reply tells of what was done, by field. A repetition is told what the first
     call was, but for a token, which is shown once (promise G9).
     """
+    made: Reply | None = None  # for repetitions, so it need not be made again
 
     def reply_to_repetitions(value: Value) -> bytes:
-        kept = reply_type(**told(value))
+        nonlocal made
+        made = reply_type(**told(value))
+        kept = reply_type()
+        kept.CopyFrom(made)
         if "token" in reply_type.DESCRIPTOR.fields_by_name:
             kept.ClearField("token")
         return kept.SerializeToString()
@@ -52,4 +56,6 @@ async def mutate(
         reply.MergeFrom(reply_type(replayed=True, revision=revision, **more))
         return reply
     revision = rpc.services.seal.revision(committed.position)
-    return reply_type(**told(committed.value), revision=revision, **more)
+    reply = reply_type(**told(committed.value)) if made is None else made
+    reply.MergeFrom(reply_type(revision=revision, **more))
+    return reply
