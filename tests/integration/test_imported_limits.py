@@ -86,11 +86,10 @@ BUGS = {
     ),
     "a source that is counted after the hash": Bug(
         "security/imported_hasher.py",
-        guard="            self.limit.take(source)\n            if not await self.slow.run(",
-        instead="            right = await self.slow.run("
-        "lambda: imported_hashes.verify(stored.phc, peppered))\n"
-        "            self.limit.take(source)\n"
-        "            if not right or not await self.slow.run(",
+        guard="            self.limit.take(source)\n            try:\n",
+        instead="            await self.slow.run(\n"
+        "                lambda: imported_hashes.verify(stored.phc, peppered))\n"
+        "            self.limit.take(source)\n            try:\n",
         scenario=guessing,
     ),
 }

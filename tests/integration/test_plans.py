@@ -51,7 +51,7 @@ async def test_a_look_up_planned_on_an_empty_database_goes_through_the_prefix_al
 
 
 async def test_imported_tokens_are_looked_up_through_indexes_as_well(database: str) -> None:
-    values = "'{p}', '{DIGEST}', '{0}', '{0}', '{abcd}', '{x}', NULL, 16"
+    values = "'{p}', '{DIGEST}', '{0}', '{0}', '{abcd}', '{x}', NULL"
     used = await indexes(database, BY_PLACE, values)
     assert used["key_secret_foreign_prefix_unique"] == "(foreign_prefix = place.prefix)"
     assert used["key_secret_digest_unique"] == "(digest = place.digest)"

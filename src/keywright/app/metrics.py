@@ -32,10 +32,12 @@ class PoolMetrics(Collector):
         yield _counter("keywright_argon2_rejected", "Hashes refused: too many wait.", now.rejected)
         imported = self._parts.imported
         slow, limit = imported.hasher.slow.stats(), imported.hasher.limit
+        flights = len(imported.hasher.flights)
         yield _gauge(
             "keywright_imported_shapes", "Shapes of imported tokens.", len(imported.shapes)
         )
         yield _gauge("keywright_imported_waiting", "Slow hashes that wait.", slow.waiting)
+        yield _gauge("keywright_imported_flights", "Slow hashes asked for, by source.", flights)
         yield _counter("keywright_imported_started", "Slow hashes begun.", slow.started)
         yield _counter("keywright_imported_rejected", "Refused: too many wait.", slow.rejected)
         yield _counter("keywright_imported_limited", "Refused by source.", limit.refused)

@@ -9,7 +9,7 @@ from keywright.domain.keys import Address
 BURST = 10
 PER_SECOND = 1.0
 SOURCES_MAX_COUNT = 10_000
-_SITE_BITS = 64  # whoever has one IPv6 address has a /64 of them (RFC 6177)
+_SITE_BITS = 48  # whoever has one IPv6 address may have a /48 of them (RFC 6177)
 
 
 class FailureLimitedError(Exception):
@@ -50,7 +50,7 @@ class FailureLimit:
             self._left.popitem(last=False)
 
     def give_back(self, source: str) -> None:
-        """The secret was right: it counts for nothing."""
+        """The secret was right, or nothing was computed: it counts for nothing."""
         if source in self._left:
             now = self._now()
             self._left[source] = (min(BURST, self._refilled(source, now) + 1), now)

@@ -5,12 +5,13 @@ and re-hashed as the secrets of our own tokens are, with a verifier tag. Others 
 have a slow hash, before as after, and no tag; each is limited by source before the hash runs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from keywright.domain.secret import HashedSecret, Secret
 from keywright.security import hashing, imported_hashes
 from keywright.security.failure_limit import FailureLimit
-from keywright.security.hash_pool import HashPool
+from keywright.security.flights import Flights
+from keywright.security.hash_pool import HashPool, HashPoolFullError
 from keywright.security.token_hasher import TokenHasher, Verdict
 
 _ARGON2 = "$argon2"
@@ -26,11 +27,21 @@ class ImportedHasher:
     tokens: TokenHasher
     slow: HashPool
     limit: FailureLimit
+    flights: Flights = field(default_factory=Flights)
+
+    def is_quick(self, secret: Secret[bytes], stored: HashedSecret) -> bool:
+        """Whether `verify` would neither ask how much the source has left, nor run a slow hash."""
+        return (
+            stored.verifier_tag is not None
+            or imported_hashes.digest_of(stored.phc) is not None
+            or self.tokens.proofs.has(secret, stored)
+        )
 
     async def verify(self, secret: Secret[bytes], stored: HashedSecret, source: str) -> Verdict:
         """Whether `secret`, presented from `source`, is the one that `stored` was made from.
 
-        What was proven once against a hash is neither limited nor computed again.
+        What was proven once against a hash is neither limited nor computed again, and what is
+        being computed is waited for.
 
         Raises:
             FailureLimitedError: the source has presented too many wrong ones; nothing was computed.
@@ -42,12 +53,23 @@ class ImportedHasher:
             right = imported_hashes.digest_matches(stored.phc, secret)
             return Verdict.RIGHT_NEEDS_REHASH if right else Verdict.WRONG
         peppered = self.tokens.peppers.apply(secret, stored.pepper_version)
-        if not self.tokens.proofs.has(secret, stored):
+
+        async def slowly() -> bool:
             self.limit.take(source)
-            if not await self.slow.run(lambda: imported_hashes.verify(stored.phc, peppered)):
+            try:
+                right = await self.slow.run(lambda: imported_hashes.verify(stored.phc, peppered))
+            except HashPoolFullError:
+                self.limit.give_back(source)
+                raise
+            if right:
+                self.limit.give_back(source)
+                self.tokens.proofs.add(secret, stored)
+            return right
+
+        if not self.tokens.proofs.has(secret, stored):
+            mark = self.tokens.proofs.mark(secret, stored)
+            if not await self.flights.join(source, mark, slowly):
                 return Verdict.WRONG
-            self.limit.give_back(source)
-            self.tokens.proofs.add(secret, stored)
         return Verdict.RIGHT_NEEDS_REHASH if self._is_outdated(stored) else Verdict.RIGHT
 
     async def rehash(self, secret: Secret[bytes], stored: HashedSecret) -> HashedSecret:

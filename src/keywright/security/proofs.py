@@ -28,7 +28,7 @@ class Proofs:
 
     def has(self, secret: Secret[bytes], stored: HashedSecret) -> bool:
         """Whether `secret` was proven against this very hash."""
-        mark = self._mark(secret, stored)
+        mark = self.mark(secret, stored)
         if mark not in self._marks:
             return False
         self._marks.move_to_end(mark)
@@ -36,14 +36,15 @@ class Proofs:
 
     def add(self, secret: Secret[bytes], stored: HashedSecret) -> None:
         """`secret` is the one that the hash was made from; the longest unused proof may go."""
-        self._marks[self._mark(secret, stored)] = None
+        self._marks[self.mark(secret, stored)] = None
         if len(self._marks) > self._max_count:
             self._marks.popitem(last=False)
 
     def __len__(self) -> int:
         return len(self._marks)
 
-    def _mark(self, secret: Secret[bytes], stored: HashedSecret) -> bytes:
+    def mark(self, secret: Secret[bytes], stored: HashedSecret) -> bytes:
+        """What stands for the pair; it lasts as long as the process."""
         # No hash contains a NUL, so no two pairs run together to the same bytes.
         content = stored.phc.encode() + b"\0" + secret.reveal()
         return blake2b(content, key=self._key, digest_size=_MARK_BYTES).digest()

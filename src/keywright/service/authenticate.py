@@ -13,6 +13,7 @@ A reply says why a key does not stand only after step 3; before it, everything t
 is `TOKEN_UNKNOWN` (promise G12).
 """
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -119,6 +120,21 @@ class Authenticate:
             raise unknown()
         await self._prove(token, found)
         return found.credential, seen
+
+    async def each_proven(self, text: str, source: str) -> AsyncIterator[tuple[Credential, Seen]]:
+        """All that `text` is a credential of: of another product's, there may be several.
+
+        `source` is whose share of wrong secrets counts.
+
+        Raises: as `proven`; what could be proven has come before.
+        """
+        try:
+            self.token_format.parse(text)
+        except TokenMalformedError:
+            async for proven in self.imported.each_proven(text, source):
+                yield proven
+        else:
+            yield await self.proven(text, None)
 
     def _malformed(self, error: TokenMalformedError) -> Denied:
         return Denied(

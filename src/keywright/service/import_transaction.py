@@ -15,6 +15,7 @@ from keywright.service.call import ConfirmedCall
 from keywright.service.key_creation import limit_reached, new_key
 from keywright.service.key_records import described
 from keywright.service.key_requests import KeySpec
+from keywright.service.pauses import with_pauses
 from keywright.storage.database import Reads, Writes
 from keywright.storage.key_import import NewImported
 
@@ -53,7 +54,7 @@ class Import:
         """
         specs = [item.spec for item in items if isinstance(item, CheckedItem)]
         named = await _Named.read(self.writes.read, self.call.caller.workspace_id, specs)
-        outcomes = [await self._new(named, item) for item in items]
+        outcomes = [await self._new(named, item) async for item in with_pauses(items)]
         if not _left(outcomes):
             return [each for each in outcomes if isinstance(each, ServiceError)]
         workspace = self.call.caller.credential.workspace_internal_id
@@ -134,7 +135,7 @@ class Import:
         await self.writes.audit.insert_all(
             [
                 self.call.event("ImportKey", key.name, after=described(key, now))
-                for key in keys.values()
+                async for key in with_pauses(keys.values())
             ]
         )
         return {key_id: KeyAt(key, now) for key_id, key in keys.items()}

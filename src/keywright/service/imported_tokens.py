@@ -3,15 +3,20 @@
 1. Match. Nothing but the registered patterns, in memory: other garbage ends here.
 2. Look up by the prefix or the digest of the token. Prefixes may be the same in several workspaces,
    so there may be several candidates; those that are none of the caller's business are left alone.
-3. Prove, each in turn. A slow hash runs for a source that has shown few wrong secrets only.
+3. Prove, each in turn, those that are told at once before those with a slow hash, which runs for a
+   source that has shown few wrong secrets only. That one cannot be computed now says nothing of the
+   others. One that stands goes before one that does not.
 4. Re-hash, so that at the second use the secret is stored as one of our own.
 """
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import compress, islice
+from operator import not_
 
-from keywright.domain.decision import Credential, Principal
-from keywright.domain.errors import ServiceError
+from keywright.domain.decision import Credential, Principal, stands
+from keywright.domain.errors import Denied, ServiceError
 from keywright.domain.imported import secret_of
 from keywright.domain.keys import Address
 from keywright.domain.permissions import AUTHENTICATE_ANY
@@ -22,10 +27,12 @@ from keywright.security.imported_hasher import ImportedHasher
 from keywright.security.token_hasher import Verdict
 from keywright.service.token_shapes import TokenShapes
 from keywright.service.verifying import unknown, verifying
-from keywright.storage.credentials import FoundSecret, Seen
+from keywright.storage.credentials import Candidates, FoundSecret, Seen
 from keywright.storage.database import Database
 
 _PATIENCE = timedelta(seconds=1)
+_SLOW_MAX_COUNT = 8
+"""Candidates of a token whose slow hashes run: of so many workspaces, if so many have one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +52,57 @@ class ImportedTokens:
 
         Raises:
             Denied: TOKEN_UNKNOWN.
-            ServiceError: FAILURES_LIMITED or OVERLOADED; the slow hash did not run.
+            ServiceError: FAILURES_LIMITED or OVERLOADED; a slow hash did not run that may be right.
             Unavailable: the database cannot be reached.
         """
+        candidates = await self._candidates(text, only=_business_of(caller))
+        if candidates is None:
+            return None
+        source = source_of(address, "" if caller is None else str(caller.credential.key.name))
+        fallen = None
+        async for credential in self._right(text, candidates.found, source):
+            if _stands(credential, candidates):
+                return credential, candidates
+            fallen = fallen or credential
+        if fallen is None:
+            raise unknown()
+        return fallen, candidates
+
+    async def each_proven(self, text: str, source: str) -> AsyncIterator[tuple[Credential, Seen]]:
+        """All that `text` proves, of any workspace, whether it stands or not.
+
+        Raises: as `proven`, but for Denied; what could be proven has come before.
+        """
+        candidates = await self._candidates(text, only=None)
+        if candidates is not None:
+            async for credential in self._right(text, candidates.found, source):
+                yield credential, candidates
+
+    async def _candidates(self, text: str, *, only: int | None) -> Candidates | None:
         shapes = await self.shapes.matching(text)
         if not shapes:
             return None
         places = [place for shape in shapes for place in shape.places(text)]
         async with self.database.reading() as reads:
-            seen = await reads.credentials.imported(places, only=_business_of(caller))
-        source = source_of(address, "" if caller is None else str(caller.credential.key.name))
-        for found in seen.found:
-            secret = secret_of(text, found.hash_offset)
-            if await self._is_right(secret, found, source):
-                return found.credential, seen
-        raise unknown()
+            return await reads.credentials.imported(places, only=only)
+
+    async def _right(
+        self, text: str, found: Sequence[FoundSecret], source: str
+    ) -> AsyncIterator[Credential]:
+        """Those whose secret `text` has; then raises what kept another one from being told."""
+        asked = [(secret_of(text, each.hash_offset), each) for each in found]
+        is_quick = [self.hasher.is_quick(secret, each.hashed) for secret, each in asked]
+        quick = compress(asked, is_quick)
+        slow = compress(asked, map(not_, is_quick))
+        untold = None
+        for secret, each in (*quick, *islice(slow, _SLOW_MAX_COUNT)):
+            try:
+                if await self._is_right(secret, each, source):
+                    yield each.credential
+            except ServiceError as error:
+                untold = error
+        if untold is not None:
+            raise untold
 
     async def _is_right(self, secret: Secret[bytes], found: FoundSecret, source: str) -> bool:
         with verifying():
@@ -85,3 +128,11 @@ def _business_of(caller: Principal | None) -> int | None:
     if caller is None or caller.may(AUTHENTICATE_ANY):
         return None
     return caller.credential.workspace_internal_id
+
+
+def _stands(credential: Credential, seen: Seen) -> bool:
+    try:
+        stands(credential, seen.now)
+    except Denied:
+        return False
+    return True

@@ -18,6 +18,7 @@ from keywright.service.import_transaction import CheckedItem, Import
 from keywright.service.key_creation import check_form
 from keywright.service.key_requests import KeySpec
 from keywright.service.mutation import Committed, Mutated, creating
+from keywright.service.pauses import with_pauses
 from keywright.service.token_shapes import TokenShapes
 from keywright.storage.database import Database, Writes
 
@@ -86,7 +87,7 @@ class KeyImport:
             wanted.hash_offset,
             self.token_format,
         )
-        checked = [self._checked(shape, item) for item in items]
+        checked = [self._checked(shape, item) async for item in with_pauses(items)]
 
         async def transaction(writes: Writes, confirmed: ConfirmedCall) -> Mutated[Results]:
             confirmed.require(p.KEYS_ANY)

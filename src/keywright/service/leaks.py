@@ -12,10 +12,12 @@ from keywright.domain.errors import Denied, Reason
 from keywright.domain.keys import Address, KeyState
 from keywright.domain.text import check_description
 from keywright.domain.token import redact
+from keywright.security.failure_limit import source_of
 from keywright.service.authenticate import Authenticate
 from keywright.service.notices import LEAK_REPORTED, Notices, digest, of_key
 from keywright.storage.audit import AuditEvent
 from keywright.storage.authority import Change, ChangeKind
+from keywright.storage.credentials import Seen
 from keywright.storage.database import Database, Writes
 
 
@@ -40,19 +42,27 @@ class Leaks:
     async def report(self, report: LeakReport, *, within: timedelta | None) -> None:
         """End a token: its key, or what is left of its grace if a rotation has replaced it.
 
-        One that stands no more is noticed, once a minute.
+        Of a token that was imported into several workspaces, that is each of its keys. One that
+        stands no more is noticed, once a minute.
 
         Raises:
             InvalidFields: `source` is no prose.
-            ServiceError: OVERLOADED, too many hashes wait already.
+            ServiceError: OVERLOADED or FAILURES_LIMITED: there may be more to end; try again.
             Unavailable: the database cannot be reached.
         """
         source = redact(check_description(report.source, "source"))
         report = replace(report, source=source)
+        # Strangers have a share of their own: behind a gateway, all have its address.
+        stranger = f"report {source_of(report.address, '')}"
         try:
-            credential, seen = await self.authenticate.proven(report.token, report.address)
+            async for credential, seen in self.authenticate.each_proven(report.token, stranger):
+                await self._reported(report, credential, seen, within)
         except Denied:  # nothing that anybody holds
             return
+
+    async def _reported(
+        self, report: LeakReport, credential: Credential, seen: Seen, within: timedelta | None
+    ) -> None:
         now, reason = seen.now, _over(credential, seen.now)
         if reason is None:
             key, workspace = credential.key.internal_id, credential.workspace_internal_id
@@ -70,7 +80,7 @@ class Leaks:
 
             now, reason = await self.database.writing(transaction, within=within)
         if reason is not None:
-            self.notices.leak_reported(credential, reason, now, report.address, source)
+            self.notices.leak_reported(credential, reason, now, report.address, report.source)
 
 
 def _over(credential: Credential, now: datetime) -> Reason | None:

@@ -100,29 +100,36 @@ _BY_ID = f"""
     LEFT JOIN ({_FROM_SECRET} WHERE s.id = $1) f ON true
 """
 # An array, so that the secrets are found first: each through a unique index, one after another.
-# Its rows are places: what a token that looks as the pattern says begins with, or its digest.
+# Its rows are places: what a token that looks as the pattern says begins with, or its digest. No
+# workspace crowds out another: the first secret of each comes before the second of any.
+_OF_WORKSPACE_MAX_COUNT = 4
+_CANDIDATES_MAX_COUNT = 64
 BY_PLACE = f"""
     SELECT p.revision, p.tag, clock_timestamp() AS now, f.*, of.hash_offset
     FROM keywright.authority_revision p
     LEFT JOIN ({_FROM_SECRET} WHERE s.id = ANY (ARRAY(
-        SELECT secret.id
-        FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::text[], $6::bytea[])
-             AS place (pattern, lookup, prefix_length, hash_offset, prefix, digest)
-        CROSS JOIN LATERAL (
-            SELECT id, format FROM keywright.key_secret WHERE foreign_prefix = place.prefix
-            UNION ALL
-            SELECT id, format FROM keywright.key_secret WHERE digest = place.digest
-        ) AS secret
-        JOIN keywright.token_format t ON t.id = secret.format
-        WHERE (t.pattern, t.lookup, t.prefix_length, t.hash_offset)
-            = (place.pattern, place.lookup, place.prefix_length, place.hash_offset)
-          AND ($7::bigint IS NULL OR t.workspace = $7)
-        ORDER BY secret.id LIMIT $8
+        SELECT id FROM (
+            SELECT secret.id,
+                   row_number() OVER (PARTITION BY t.workspace ORDER BY secret.id) AS turn
+            FROM unnest(
+                $1::text[], $2::text[], $3::integer[], $4::integer[], $5::text[], $6::bytea[]
+            ) AS place (pattern, lookup, prefix_length, hash_offset, prefix, digest)
+            CROSS JOIN LATERAL (
+                SELECT id, format FROM keywright.key_secret WHERE foreign_prefix = place.prefix
+                UNION ALL
+                SELECT id, format FROM keywright.key_secret WHERE digest = place.digest
+            ) AS secret
+            JOIN keywright.token_format t ON t.id = secret.format
+            WHERE (t.pattern, t.lookup, t.prefix_length, t.hash_offset)
+                = (place.pattern, place.lookup, place.prefix_length, place.hash_offset)
+              AND ($7::bigint IS NULL OR t.workspace = $7)
+        ) AS candidate
+        WHERE turn <= {_OF_WORKSPACE_MAX_COUNT}
+        ORDER BY turn, id LIMIT {_CANDIDATES_MAX_COUNT}
     ))) f ON true
     LEFT JOIN keywright.token_format of ON of.id = f.format
-    ORDER BY f.secret
+    ORDER BY row_number() OVER (PARTITION BY f.workspace ORDER BY f.secret), f.secret
 """
-CANDIDATES_MAX_COUNT = 16
 
 
 class CredentialReader:
@@ -155,10 +162,9 @@ class CredentialReader:
         return _candidates(await self._connection.fetch(_BY_ID, secret))
 
     async def imported(self, places: Sequence[Place], *, only: int | None) -> Candidates:
-        """The imported secrets that are at one of these places, the oldest first.
+        """The imported secrets that are at one of these places: the oldest of each workspace first.
 
-        Of the workspace `only` (by internal id), unless that is None; the first
-        `CANDIDATES_MAX_COUNT`.
+        Of the workspace `only` (by internal id), unless that is None.
         """
         shapes = [place.shape for place in places]
         return _candidates(
@@ -171,7 +177,6 @@ class CredentialReader:
                 [place.prefix for place in places],
                 [place.digest for place in places],
                 only,
-                CANDIDATES_MAX_COUNT,
             )
         )
 

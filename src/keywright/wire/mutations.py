@@ -30,9 +30,13 @@ async def mutate(
     `told` says what the reply tells of what was done, by field. A repetition is told what the first
     call was, but for a token, which is shown once (promise G9).
     """
+    made: Reply | None = None  # for repetitions, so it need not be made again
 
     def reply_to_repetitions(value: Value) -> bytes:
-        kept = reply_type(**told(value))
+        nonlocal made
+        made = reply_type(**told(value))
+        kept = reply_type()
+        kept.CopyFrom(made)
         if "token" in reply_type.DESCRIPTOR.fields_by_name:
             kept.ClearField("token")
         return kept.SerializeToString()
@@ -56,8 +60,10 @@ async def mutate(
             raise
         earlier = found
     else:
+        reply = reply_type(**told(committed.value)) if made is None else made
         revision = rpc.services.seal.revision(committed.position)
-        return reply_type(**told(committed.value), revision=revision, **more)
+        reply.MergeFrom(reply_type(revision=revision, **more))
+        return reply
     reply = reply_type.FromString(earlier.reply)
     revision = rpc.services.seal.revision(earlier.position)
     reply.MergeFrom(reply_type(replayed=True, revision=revision, **more))

@@ -7,6 +7,7 @@ from keywright.domain.imported import HashForm, TokenLookup
 from keywright.domain.keys import KeyAt
 from keywright.domain.names import WorkspaceName
 from keywright.service.key_import import ImportFormat, ImportItem, Results
+from keywright.service.pauses import with_pauses
 from keywright.v1 import key_service_pb2 as pb
 from keywright.wire import convert, replies
 from keywright.wire.errors import denial
@@ -19,7 +20,7 @@ from keywright.wire.rules import check_rules
 async def import_keys(rpc: Rpc, request: pb.ImportKeysRequest) -> pb.ImportKeysResponse:
     """ImportKeys."""
     parent = WorkspaceName.parse(request.parent, "parent")
-    items = [_item(each) for each in request.items]
+    items = [_item(each) async for each in with_pauses(request.items)]
     wanted = _format(request.format)
     return await mutate(
         rpc,
