@@ -6,7 +6,7 @@ Nobody is told whether there was such a token: the key's owner is, by the audit 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from keywright.domain.audit import Outcome
+from keywright.domain.audit import Outcome, time_value
 from keywright.domain.decision import Credential
 from keywright.domain.errors import Denied, Reason
 from keywright.domain.keys import Address, KeyState
@@ -99,7 +99,7 @@ async def _end(writes: Writes, credential: Credential, report: LeakReport, now: 
         before, after = {"state": str(key.stored_state)}, {"state": str(KeyState.REVOKED)}
     else:
         await writes.keys.end_grace(key.internal_id)
-        before, after = {"retire_time": replaced.isoformat()}, {"retire_time": now.isoformat()}
+        before, after = {"retire_time": time_value(replaced)}, {"retire_time": time_value(now)}
     await writes.audit.insert(
         AuditEvent(
             workspace_id=credential.workspace_id,
