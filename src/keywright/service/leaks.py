@@ -94,6 +94,8 @@ def _over(credential: Credential, now: datetime) -> Reason | None:
 async def _end(writes: Writes, credential: Credential, report: LeakReport, now: datetime) -> None:
     """What kills a token, with its event, and what moves the history on as the last thing."""
     key, replaced = credential.key, credential.secret_not_after
+    before: dict[str, str | None]
+    after: dict[str, str | None]
     if replaced is None:
         await writes.keys.set_state([key.internal_id], KeyState.REVOKED)
         before, after = {"state": str(key.stored_state)}, {"state": str(KeyState.REVOKED)}
