@@ -34,10 +34,9 @@ async def test_events_are_listed_and_shown(keywright: Keywright) -> None:
     assert table.code == 0, table.err
     header, newest, oldest = table.out.splitlines()
     assert header.split() == [
-        "TIME", "ID", "ACTION", "OUTCOME", "RESOURCE", "ACTOR", "CREDENTIAL", "ADDRESS", "COUNT",
+        "TIME", "ID", "ACTION", "OUTCOME", "RESOURCE", "ACTOR", "CREDENTIAL", "ADDRESS",
     ]  # fmt: skip
-    assert "UpdateKey" in newest
-    assert "done" in newest
+    assert "UpdateKey  done     keys/ci  " in newest
     assert "CreateKey" in oldest
     listed = await keywright(
         *("audit", "list", "--resource", "keys/ci", "--action", "UpdateKey"),
@@ -48,8 +47,39 @@ async def test_events_are_listed_and_shown(keywright: Keywright) -> None:
     assert event["changes"] == [{"field": "display_name", "before": '"one"', "after": '"two"'}]
     shown = await keywright("audit", "get", event["name"].rpartition("/")[2])
     assert 'display_name: "one" -> "two"' in shown.out
+    (created,) = oldest.split()[2:3]
+    shown = await keywright("audit", "get", created)
+    rows = [line.strip() for line in shown.out.splitlines()]
+    assert 'environment: "live"' in rows
+    assert not any(row.startswith(("labels:", "scopes:")) for row in rows)
+
+
+async def test_what_is_more_than_was_asked_for_is_told(keywright: Keywright) -> None:
+    one = await keywright("audit", "list", "--limit", "1")
+    assert len(one.out.splitlines()) == 2
+    assert one.err == "There are more than these 1: give --limit, or --until.\n"
+    everything = await keywright("audit", "list", "--limit", "1000")
+    assert everything.err == ""
     one = await keywright("audit", "list", "--limit", "1", "-o", "json")
     assert len(one.json["events"]) == 1
+
+
+async def test_a_filter_that_can_match_nothing_is_refused_and_not_answered_with_no_events(
+    keywright: Keywright,
+) -> None:
+    await keywright("keys", "create", "--key-id", "ci-2")
+    me = (await keywright("whoami", "-o", "json")).json["credential"].rpartition("/")[2]
+    for credential in (me, f"keys/{me}"):
+        found = await keywright("audit", "list", "--credential", credential, "-o", "json")
+        assert found.json["events"][0]["resource"].endswith("/keys/ci-2")
+    for wrong, field in (
+        (("--resource", "ci-2"), "filter.resource"),
+        (("--action", "createkey"), "filter.actions[0]"),
+        (("--since", "1h", "--until", "2h"), "filter.end_time"),
+    ):
+        refused = await keywright("audit", "list", *wrong)
+        assert refused.code == 6
+        assert field in refused.err
 
 
 async def test_a_trail_is_verified_and_a_broken_one_ends_with_10(
@@ -81,6 +111,9 @@ async def test_an_export_goes_on_where_another_ended_and_finds_what_was_cut_off_
     assert first.event_count == await trail.value(
         "SELECT count(*) FROM keywright.audit_event WHERE workspace_id = $1"
     )
+    nowhere = await keywright("audit", "export", str(tmp_path / "no" / "file"))
+    assert nowhere.code == 2
+    assert "cannot be written: No such file" in nowhere.err.replace("\n", " ")
     again = await keywright("audit", "export", str(file))
     assert again.code == 2
     assert "is there already" in again.err

@@ -194,14 +194,19 @@ async def test_a_table_of_ones_own_is_taken_over_row_by_row(
     assert (await keywright("authenticate", stdin=f"own_{secrets[0]}")).code == 0
 
 
-async def test_a_pattern_that_cannot_be_used_fails_its_keys_and_says_why(
-    keywright: Keywright,
+async def test_a_mistake_of_the_whole_file_is_told_once_and_nothing_is_imported(
+    keywright: Keywright, tmp_path: Path
 ) -> None:
     file = str(FIXTURES / "drf/apikeys.json")
     ended = await keywright("import", "drf", file, "--user", "admin@localhost", "--pattern", ".*")
-    assert ended.code == 11
-    assert "6 failed" in ended.err
-    assert "format.pattern: at position 1" in ended.out
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.count("at position 1") == 1
+    table = tmp_path / "keys.csv"
+    table.write_text("hash,expires\nx,\ny,\n")
+    options = ("--pattern", "[a-z]{32}", "--lookup", "digest", "--user", "admin@localhost")
+    ended = await keywright("import", "csv", str(table), *options)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.count("expires") == 1
 
     denied = await keywright.with_token("kw_live_x")("import", "drf", file, "--user", "a")
     assert denied.code == 3

@@ -89,7 +89,7 @@ async def _denied(service: Service) -> str:
         ({"resource": f"{PARENT}/users/x"}, ["CreateUser"]),
         ({"resource": f"{PARENT}/keys/old"}, ["RetiredTokenPresented"]),
         ({"resource": f"{PARENT}/keys/ol"}, []),
-        ({"actions": ["RetiredTokenPresented", "Nothing"]}, ["RetiredTokenPresented"]),
+        ({"actions": ["RetiredTokenPresented", "DeleteRole"]}, ["RetiredTokenPresented"]),
         ({"outcomes": ["AUDIT_OUTCOME_DENIED"]}, ["CreateUser"]),
         (
             {"outcomes": ["AUDIT_OUTCOME_NOTICED", "AUDIT_OUTCOME_DENIED"]},
@@ -155,6 +155,15 @@ async def test_an_actor_is_found_by_e_mail_and_when_deleted_by_id(service: Servi
         assert error.reason == "RESOURCE_NOT_FOUND"
 
 
+async def test_a_user_is_a_resource_by_e_mail_too(service: Service) -> None:
+    await service.person("kim")
+    by_id = await listed(service.admin, resource=f"{PARENT}/users/kim")
+    assert by_id
+    assert await listed(service.admin, resource=f"{PARENT}/users/KIM@example.com") == by_id
+    error = await refusal(listed(service.admin, resource=f"{PARENT}/users/no@body.example"))
+    assert error.reason == "RESOURCE_NOT_FOUND"
+
+
 async def test_pages_have_every_event_once_newest_first(
     service: Service, database: Database
 ) -> None:
@@ -208,8 +217,11 @@ async def test_without_audit_read_one_sees_what_is_about_ones_own_keys(
         ("CreateKey", "anns")
     ]
     (event, *_) = await listed(ann)
-    error = await refusal(ann.do("GetAuditEvent", name=event.name))
-    assert error.reason == "CALLER_PERMISSION_MISSING"
+    assert (await ann.do("GetAuditEvent", name=event.name)).audit_event.action == event.action
+    for other in (f"{PARENT}/keys/not-anns", ANN):
+        (event, *_) = await listed(service.admin, resource=other)
+        error = await refusal(ann.do("GetAuditEvent", name=event.name))
+        assert error.reason == "RESOURCE_NOT_FOUND"
 
 
 async def test_who_has_the_id_of_a_deleted_key_does_not_see_what_was_done_to_that(
@@ -254,7 +266,12 @@ async def test_no_filter_leads_into_another_workspace(service: Service, database
     ("filtered", "field"),
     [
         ({"resource": "projects/a"}, "filter.resource"),
+        ({"resource": f"{PARENT}/ci-deploy"}, "filter.resource"),
+        ({"resource": f"{PARENT}/keys/a@b.example"}, "filter.resource"),
         ({"credential": "workspaces/"}, "filter.credential"),
+        ({"credential": f"{PARENT}/ci-deploy"}, "filter.credential"),
+        ({"actions": ["RevokeKey", "revokekey"]}, "filter.actions[1]"),
+        ({"start_time": {"seconds": 2}, "end_time": {"seconds": 2}}, "filter.end_time"),
         ({"client_address": "here"}, "filter.client_address"),
         ({"actions": ["Revoke Key"]}, "filter.actions[0]"),
         ({"seal": f"{PARENT}/auditSeals/0"}, "filter.seal"),

@@ -6,7 +6,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from keywright.wire.methods import services
+from keywright.wire.contract import services
 from tests.support.database import Cluster
 from tests.support.proxy import proxy
 from tests.support.service import Service, serve

@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from keywright.wire.methods import services
+from keywright.wire.contract import services
 from tests.support.database import Cluster
 from tests.support.service import Service, serve
 

@@ -456,12 +456,8 @@ def _of_explanations() -> dict[tuple[str, str], Call]:
 # --- the audit trail ------------------------------------------------------------------------------
 
 
-async def _newest_event(who: Actor) -> Any:
-    return (await who.admin.do("ListAuditEvents", parent=who.home, page_size=1)).audit_events[0]
-
-
-async def _get_event(_world: World, who: Actor, _column: str) -> Ask:
-    return Ask({"name": (await _newest_event(who)).name})
+async def _get_event(world: World, who: Actor, column: str, *, whose: str) -> Ask:
+    return Ask({"name": (await _list_events(world, who, column, whose=whose)).sought})
 
 
 async def _list_events(world: World, who: Actor, _column: str, *, whose: str) -> Ask:
@@ -478,7 +474,8 @@ async def _of_the_trail(_world: World, who: Actor, _column: str) -> Ask:
 
 def _of_audit() -> dict[tuple[str, str], Call]:
     return {
-        ("GetAuditEvent", ""): _get_event,
+        ("GetAuditEvent", "about one's own key"): partial(_get_event, whose=OWN),
+        ("GetAuditEvent", "about another's key"): partial(_get_event, whose=ANOTHERS),
         ("ListAuditEvents", "about one's own key"): partial(_list_events, whose=OWN),
         ("ListAuditEvents", "about another's key"): partial(_list_events, whose=ANOTHERS),
         ("ListAuditSeals", ""): _of_the_trail,

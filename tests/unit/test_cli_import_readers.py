@@ -171,9 +171,13 @@ def test_a_row_of_a_table_of_ones_own_may_say_all_that_a_key_can_be() -> None:
 
 
 def test_a_misspelt_column_is_refused_and_not_passed_over() -> None:
-    assert "expires is not a known column" in unreadable(CSV, hash=SECRET, expires="2099-01-01")
-    named = replace(CSV, user_column="owner")(Row("row 1", {"hash": "x", "owner": "ann"}))
-    assert named.owners == ("ann",)
+    misspelt = [Row("row 1", {"hash": SECRET}), Row("row 2", {"hash": SECRET, "expires": "2099"})]
+    with pytest.raises(FileError, match="row 2: expires is not a known column") as refused:
+        CSV.check(misspelt)
+    assert SECRET not in str(refused.value)
+    owned, reader = Row("row 1", {"hash": "x", "owner": "ann"}), replace(CSV, user_column="owner")
+    reader.check([owned])
+    assert reader(owned).owners == ("ann",)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_a_record_shows_what_is_there_and_leaves_out_what_is_empty(capsys: Captu
     assert [(label, text.strip()) for label, text in rows] == [
         ("display name", "a"),
         ("rate limit", "5/1m"),
-        ("expire time", "2026-01-01 00:00Z"),
+        ("expire time", "2026-01-01 00:00:00Z"),
         ("tags", "b, c"),
     ]
 
@@ -99,6 +99,27 @@ def test_an_error_is_a_line_and_a_line_for_each_field(capsys: Captured) -> None:
     )
     TABLE.error(error)
     assert capsys.readouterr() == ("", "error: FIELD_INVALID: no\n  key.role: is odd\n")
+
+
+def test_an_error_that_names_its_field_is_told_once(capsys: Captured) -> None:
+    error = InvalidArgument(
+        "key.role: is odd",
+        reason="FIELD_INVALID",
+        violations=[FieldViolation("key.role", "is odd")],
+    )
+    TABLE.error(error)
+    assert capsys.readouterr() == ("", "error: FIELD_INVALID: key.role: is odd\n")
+    assert str(error) == "FIELD_INVALID: key.role: is odd"
+
+
+def test_a_column_in_which_nothing_stands_is_left_out_where_that_is_asked_for(
+    capsys: Captured,
+) -> None:
+    columns = {"NAME": lambda thing: thing.display_name, "TAGS": lambda thing: thing.tags}
+    TABLE.records("things", [Thing("a"), Thing("b")], columns, hide_empty=True)
+    TABLE.records("things", [Thing("a", tags=("c",)), Thing("b")], columns, hide_empty=True)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows == [["NAME"], ["a"], ["b"], ["NAME", "TAGS"], ["a", "c"], ["b"]]
 
 
 def test_a_program_gets_an_error_as_json_on_stderr(capsys: Captured) -> None:

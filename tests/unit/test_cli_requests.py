@@ -580,7 +580,7 @@ def test_an_explanation_is_a_tree_in_which_the_deciding_rule_is_marked(
         "├── is it used where it may be?",
         "│   └── · the key is not bound",
         "└── does it have a.b on projects/a?",
-        "    ├── ✓ the role r gives a.b (a.*, c)",
+        "    ├── ✓ the role r gives a.b (the role: a.*, c)",
         r"    └── ✗ narrowed \x1b[2J[red] (c) <- decides: workspaces/w/keys/ci",
     ]
 
@@ -592,7 +592,7 @@ def test_what_gives_a_permission_decides_where_nothing_denies(
     server.replies["ExplainAccess"] = reply
     first, *_, last = keywright("explain ci a.b").stdout.splitlines()
     assert first == "✓ allowed"
-    assert last.endswith("✓ the role r gives a.b (a.*, c) <- decides")
+    assert last.endswith("✓ the role r gives a.b (the role: a.*, c) <- decides")
 
 
 def test_an_explanation_is_a_document_for_programs(server: Server, keywright: Keywright) -> None:

@@ -1,6 +1,6 @@
 """Durations and sizes as an operator writes them: `500ms`, `30s`, `1h`, `90d`; `16KiB`, `4MiB`.
 
-One unit, no fractions, no spaces. The functions of a pair are inverses of each other.
+One unit, no fractions, no spaces.
 """
 
 import re
@@ -27,12 +27,6 @@ def parse_duration(text: str) -> timedelta:
     if (match := _DURATION.fullmatch(text)) is None:
         raise ValueError("is written as a whole number and one of ms, s, m, h, d")
     return int(match["count"]) * _DURATION_UNITS[match["unit"]]
-
-
-def format_duration(duration: timedelta) -> str:
-    """`duration`, of whole milliseconds, in the largest unit that has no fraction."""
-    unit = next(unit for unit, length in _DURATION_UNITS.items() if not duration % length)
-    return f"{duration // _DURATION_UNITS[unit]}{unit}"
 
 
 def parse_size(text: str) -> int:

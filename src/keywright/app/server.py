@@ -23,8 +23,8 @@ from keywright.app.config import Config
 from keywright.app.health import Health
 from keywright.app.listen import ListenError, TcpAddress
 from keywright.app.readiness import Readiness
+from keywright.wire.contract import services
 from keywright.wire.grpc import Transport
-from keywright.wire.methods import services
 from keywright.wire.rpc import Backend
 
 _log = structlog.get_logger("keywright.server")

@@ -1,8 +1,9 @@
 """`keywright audit ...`."""
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -11,17 +12,20 @@ import typer
 from keywright.cli import values
 from keywright.cli.command import Session, command
 from keywright.cli.exits import ExitCode
-from keywright.cli.output import last_part
-from keywright.sdk import AuditEventFilter, AuditOutcome
+from keywright.cli.output import exactly, last_part
+from keywright.sdk import AuditEvent, AuditEventFilter, AuditOutcome
 
 if TYPE_CHECKING:
     from keywright.sdk.audit_export import CheckedExport
 
 app = typer.Typer(help="The audit trail: list, get, seals, verify, export.", no_args_is_help=True)
 
-_MOMENT = "2026-12-31T00:00:00Z or how long ago: 30m, 12h, 7d."
-Since = Annotated[str | None, typer.Option(metavar="TIME", help=f"At or after: {_MOMENT}")]
-Until = Annotated[str | None, typer.Option(metavar="TIME", help=f"Before: {_MOMENT}")]
+# What a new resource has before anybody gives it something.
+_EMPTY = {"", "null", '""', "[]", "{}"}
+Since = Annotated[
+    str | None, typer.Option(metavar="TIME", help=f"At or after: {values.MOMENT_HELP}")
+]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help=f"Before: {values.MOMENT_HELP}")]
 AfterSeal = Annotated[str | None, typer.Option(metavar="NUMBER", help="Those after this seal.")]
 
 
@@ -33,11 +37,14 @@ class EventOptions:
         str | None, typer.Option(metavar="USER", help="By this user: an id or an e-mail address.")
     ] = None
     credential: Annotated[
-        str | None, typer.Option(metavar="NAME", help="With this credential: keys/ci-deploy.")
+        str | None, typer.Option(metavar="KEY", help="With this key: an id, or a full name.")
     ] = None
     resource: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="To this or something below it: keys/ci-deploy."),
+        typer.Option(
+            metavar="NAME",
+            help="To this or something below it: keys/ci-deploy, users/ann@acme.example.",
+        ),
     ] = None
     action: Annotated[
         list[str] | None, typer.Option(metavar="ACTION", help="RevokeKey; repeatable.")
@@ -87,22 +94,26 @@ def list_(
     Example: keywright audit list --resource keys/ci-deploy --since 7d
     """
     with session.client() as client:
-        found = client.audit.list(page_size=min(limit, 1000), **events.matching())
+        found = client.audit.list(page_size=min(limit + 1, 1000), **events.matching())
         session.out.records(
             "events",
-            (event for event, _ in zip(found, range(limit), strict=False)),
+            islice(found, limit),
             {
-                "TIME": lambda event: event.create_time,
+                "TIME": lambda event: exactly(event.create_time),
                 "ID": lambda event: event.id,
                 "ACTION": lambda event: event.action,
-                "OUTCOME": lambda event: event.reason or event.outcome.lower(),
-                "RESOURCE": lambda event: event.resource,
+                "OUTCOME": _outcome,
+                "RESOURCE": _resource,
                 "ACTOR": lambda event: event.actor_email or last_part(event.actor),
                 "CREDENTIAL": lambda event: last_part(event.credential),
                 "ADDRESS": lambda event: event.client_address,
-                "COUNT": lambda event: event.count,
+                "COUNT": lambda event: event.count if event.count > 1 else "",
             },
+            unfolded={"TIME", "ID"},
+            hide_empty=True,
         )
+        if next(found, None) is not None:
+            session.out.note(f"There are more than these {limit}: give --limit, or --until.")
 
 
 @app.command()
@@ -118,7 +129,11 @@ def get(
     Example: keywright audit get 4711
     """
     with session.client() as client:
-        session.out.record(client.audit.get(event))
+        found = client.audit.get(event)
+    if not session.out.is_json:
+        changes = tuple(each for each in found.changes if not {each.before, each.after} <= _EMPTY)
+        found = replace(found, changes=changes)
+    session.out.record(found)
 
 
 @app.command()
@@ -142,7 +157,7 @@ def seals(
             ),
             {
                 "NUMBER": lambda seal: seal.number,
-                "TIME": lambda seal: seal.create_time,
+                "TIME": lambda seal: exactly(seal.create_time),
                 "EVENTS": lambda seal: seal.event_count,
                 "DIGEST": lambda seal: seal.digest,
             },
@@ -206,11 +221,23 @@ def export(
                 new.write(f"{line}\n")
 
 
+def _outcome(event: AuditEvent) -> str:
+    return ": ".join(filter(None, (event.outcome.lower(), event.reason)))
+
+
+def _resource(event: AuditEvent) -> str:
+    """As it may be typed: without the workspace whose trail it is."""
+    return event.resource.removeprefix(event.name.partition("auditEvents/")[0])
+
+
 def _new(file: Path) -> TextIO:
     try:
         return file.open("x", encoding="utf-8", newline="\n")
     except FileExistsError:  # it is somebody's evidence
-        raise typer.BadParameter("is there already", param_hint="FILE") from None
+        raise typer.BadParameter(f"{file} is there already", param_hint="FILE") from None
+    except OSError as error:
+        told = f"{file} cannot be written: {error.strerror}"
+        raise typer.BadParameter(told, param_hint="FILE") from None
 
 
 def _checked(session: Session, file: Path) -> "CheckedExport":
@@ -223,4 +250,6 @@ def _checked(session: Session, file: Path) -> "CheckedExport":
         session.out.answer({"intact": False, "message": str(error)}, f"BROKEN: {file}: {error}.")
         raise typer.Exit(ExitCode.TRAIL_BROKEN) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"cannot be read: {error}", param_hint="--export") from None
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        told = f"{file} cannot be read: {why}"
+        raise typer.BadParameter(told, param_hint="--export") from None

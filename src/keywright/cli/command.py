@@ -101,14 +101,15 @@ class Session:
         """Where results go."""
         return Output(OutputFormat(self._option("output") or OutputFormat.TABLE))
 
-    def client(self) -> "Client":
-        """A client as the options and the environment say."""
+    def client(self, *, anonymous: bool = False) -> "Client":
+        """A client as the options and the environment say; `anonymous`: without a key."""
         from keywright.sdk import Client  # noqa: PLC0415  imports gRPC
 
-        api_key_file = self._file("api_key_file")
+        api_key_file = None if anonymous else self._file("api_key_file")
         return Client(
             self._option("uri"),
             None if api_key_file is None else _read(api_key_file),
+            anonymous=anonymous,
             workspace=self._option("workspace"),
             ca_file=self._file("ca_file"),
             certificate_file=self._file("certificate_file"),

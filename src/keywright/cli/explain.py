@@ -104,7 +104,10 @@ def _tree(explanation: AccessExplanation, last_question: str) -> Branch:
 
 
 def _leaf(step: AccessStep, *, decides: bool) -> Branch:
-    told = [step.message, f"({', '.join(step.values)})" if step.values else ""]
+    values_told = ", ".join(step.values)
+    if values_told and step.rule is AccessRule.USER_ROLE:
+        values_told = f"the role: {values_told}"  # the message may end with words about grants
+    told = [step.message, f"({values_told})" if values_told else ""]
     if decides:
         told += ["<- decides:" if step.subject else "<- decides", step.subject]
     return Branch(" ".join(filter(None, told)), _MARKS[step.verdict], strong=decides)

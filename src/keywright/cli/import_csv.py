@@ -1,10 +1,11 @@
 """Rows of a table that was put together for the import; docs/guides/import.md has its columns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from keywright.cli.import_candidates import Candidate, expired
-from keywright.cli.import_rows import CellError, Row
+from keywright.cli.import_rows import CellError, FileError, Row
 from keywright.sdk import HashForm, ImportedTokenFormat, ImportItem, TokenLookup
 
 COLUMNS = ("hash",)
@@ -35,12 +36,21 @@ class CsvReader:
     hash_form: HashForm | None = None
     user_column: str | None = None
 
+    def check(self, rows: Sequence[Row]) -> None:
+        """Refuse columns that are not known: a misspelt expire_time would be a key for ever.
+
+        Raises:
+            FileError: a row has one.
+        """
+        known = {*_KNOWN, self.user_column}
+        for row in rows:
+            for column in row.cells.keys() - known:
+                raise FileError(
+                    f"{row.where}: {column} is not a known column: they are {', '.join(_KNOWN)}"
+                )
+
     def __call__(self, row: Row) -> Candidate:
         """The key of a row."""
-        # Passed over, a misspelt expire_time would be a key for ever.
-        for column in row.cells:
-            if column not in {*_KNOWN, self.user_column}:
-                raise CellError(f"{column} is not a known column: they are {', '.join(_KNOWN)}")
         by_prefix = self.lookup is TokenLookup.PREFIX
         prefix = row.text("token_prefix") if by_prefix else ""
         expire_time = row.moment("expire_time")

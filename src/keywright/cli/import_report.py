@@ -45,7 +45,7 @@ def show(out: Output, reports: Sequence[Report], *, dry_run: bool) -> None:
             "NAME": lambda report: report.display_name,
             "USER": lambda report: report.user,
             "OUTCOME": lambda report: _told(report.outcome, dry_run=dry_run),
-            "KEY": lambda report: last_part(report.key),
+            **({} if dry_run else {"KEY": lambda report: last_part(report.key)}),
             "WHY": lambda report: report.message,
         },
     )

@@ -29,6 +29,10 @@ class Outcome(StrEnum):
     FAILED = "FAILED"
 
 
+class PatternError(ValueError):
+    """The pattern that all tokens are said to match cannot be used: says why."""
+
+
 @dataclass(slots=True)
 class Report:
     """What became of a row: the key, or why there is none."""
@@ -70,17 +74,22 @@ class Owners:
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """Takes rows over; `reports` tell what became of each, in the order of the file."""
+    """Takes rows over; `reports` tell what became of each, in the order of the file.
+
+    With `one_pattern` all tokens are said to match the same: a mistake in it is no row's.
+    """
 
     reader: Reader
     owners: Owners
     common: ImportedKeyAttributes
+    one_pattern: bool = False
     reports: list[Report] = field(default_factory=list)
 
     def run(self, rows: Iterable[Row], send: Send) -> Iterator[Report]:
         """Send what can be sent, tokens of one form at a time; gives each report that is ended.
 
         Raises:
+            PatternError: the pattern that all tokens are said to match cannot be used.
             KeywrightError: it cannot go on; the reports say how far it came.
         """
         groups: dict[ImportedTokenFormat, list[tuple[Report, ImportItem]]] = {}
@@ -95,7 +104,7 @@ class Import:
             else:
                 yield report
         for token_format, group in groups.items():
-            yield from _sent(token_format, group, send)
+            yield from self._sent(token_format, group, send)
 
     def _read(self, row: Row, report: Report) -> Candidate | None:
         try:
@@ -128,24 +137,28 @@ class Import:
         # What a row says comes first: scopes for all must not widen a key that has fewer.
         return cast("ImportedKeyAttributes", {**self.common, **own, "user": user})
 
-
-def _sent(
-    token_format: ImportedTokenFormat, group: Sequence[tuple[Report, ImportItem]], send: Send
-) -> Iterator[Report]:
-    left = iter([report for report, _ in group])
-    try:
-        for result in send(token_format, [item for _, item in group]):
-            report = next(left)
-            _end(report, result)
-            yield report
-    except (InvalidArgument, FailedPrecondition) as error:
-        if error.about_caller:
-            raise
-        # It is about tokens of this form; those of others may do.
-        violations = (f"; {each.field}: {each.description}" for each in error.violations)
-        for report in left:
-            report.end(Outcome.FAILED, f"{error.message}{''.join(violations)}", error.reason)
-            yield report
+    def _sent(
+        self,
+        token_format: ImportedTokenFormat,
+        group: Sequence[tuple[Report, ImportItem]],
+        send: Send,
+    ) -> Iterator[Report]:
+        left = iter([report for report, _ in group])
+        try:
+            for result in send(token_format, [item for _, item in group]):
+                report = next(left)
+                _end(report, result)
+                yield report
+        except (InvalidArgument, FailedPrecondition) as error:
+            if error.about_caller:
+                raise
+            for each in error.violations:
+                if self.one_pattern and each.field == "format.pattern":
+                    raise PatternError(each.description) from None
+            # It is about tokens of this form; those of others may do.
+            for report in left:
+                report.end(Outcome.FAILED, "; ".join([error.message, *error.more]), error.reason)
+                yield report
 
 
 def _end(report: Report, result: ImportResult) -> None:

@@ -1,7 +1,7 @@
 """`keywright import ...`: keys of other products."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from keywright.cli.import_better_auth import BetterAuthReader
 from keywright.cli.import_csv import CsvReader
 from keywright.cli.import_drf import DrfReader
 from keywright.cli.import_rows import FileError, Row, read_map, read_rows
-from keywright.cli.import_run import Import, Outcome, Owners
+from keywright.cli.import_run import Import, Outcome, Owners, PatternError
 from keywright.cli.options import KeyRoleOption, LabelOption, ScopeOption
 from keywright.sdk import (
     HashForm,
@@ -107,7 +107,7 @@ def drf(
     Example: keywright import drf apikeys.json --user django --dry-run
     """
     reader = DrfReader(datetime.now(UTC), pattern, options.user_column)
-    work = Import(reader, options.owners(), options.common())
+    work = Import(reader, options.owners(), options.common(), one_pattern=pattern is not None)
     _run(session, _rows(file, import_drf.COLUMNS), work, options)
 
 
@@ -124,7 +124,7 @@ def better_auth(
     Example: keywright import better-auth apikey.json --user-map users.csv --dry-run
     """
     reader = BetterAuthReader(datetime.now(UTC), pattern, options.user_column)
-    work = Import(reader, options.owners(), options.common())
+    work = Import(reader, options.owners(), options.common(), one_pattern=pattern is not None)
     _run(session, _rows(file, import_better_auth.COLUMNS), work, options)
 
 
@@ -180,8 +180,8 @@ def csv_(
         None if hash_form is None else values.choice(HashForm, hash_form, "--hash-form"),
         options.user_column,
     )
-    work = Import(reader, options.owners(as_named=True), options.common())
-    _run(session, _rows(file, import_csv.COLUMNS), work, options)
+    work = Import(reader, options.owners(as_named=True), options.common(), one_pattern=True)
+    _run(session, _rows(file, import_csv.COLUMNS, reader.check), work, options)
 
 
 def _run(session: Session, rows: Sequence[Row], work: Import, options: ImportOptions) -> None:
@@ -194,6 +194,8 @@ def _run(session: Session, rows: Sequence[Row], work: Import, options: ImportOpt
 
         try:
             import_report.follow(session.out, work.run(rows, send), len(rows))
+        except PatternError as error:
+            raise typer.BadParameter(str(error), param_hint="--pattern") from None
         except KeywrightError:
             import_report.show(session.out, work.reports, dry_run=options.dry_run)
             raise
@@ -202,11 +204,15 @@ def _run(session: Session, rows: Sequence[Row], work: Import, options: ImportOpt
         raise typer.Exit(ExitCode.NOT_ALL_IMPORTED)
 
 
-def _rows(file: Path, columns: Sequence[str]) -> list[Row]:
+def _rows(
+    file: Path, columns: Sequence[str], check: Callable[[Sequence[Row]], None] = lambda _: None
+) -> list[Row]:
     try:
-        return read_rows(_content(file, "FILE"), columns)
+        rows = read_rows(_content(file, "FILE"), columns)
+        check(rows)
     except FileError as error:
         raise typer.BadParameter(f"{file}: {error}", param_hint="FILE") from None
+    return rows
 
 
 def _map(file: Path) -> dict[str, str]:

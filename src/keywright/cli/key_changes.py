@@ -207,13 +207,13 @@ def report_leak(
 ) -> None:
     """End a token that was found where it should not be: its key is revoked.
 
-    Nobody is told whether there was such a token, but the owner, by the audit trail. The token is
-    read from stdin, or asked for on a terminal.
+    Anybody may, without a key. Nobody is told whether there was such a token, but the owner, by the
+    audit trail. The token is read from stdin, or asked for on a terminal.
 
     Example: keywright keys report-leak --source https://git.example/acme/app < found.txt
     """
     token = presented_token(session.ctx)
-    with session.client() as client:
+    with session.client(anonymous=True) as client:
         client.keys.report_leaked(token, source=source)
     session.out.changed({}, "Reported.")
 

@@ -7,10 +7,11 @@ import dataclasses
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum
+from itertools import compress
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import typer
@@ -116,17 +117,28 @@ class Output:
             self.line(token)
 
     def records(
-        self, plural: str, items: Iterable[Item], columns: Mapping[str, Callable[[Item], object]]
+        self,
+        plural: str,
+        items: Iterable[Item],
+        columns: Mapping[str, Callable[[Item], object]],
+        *,
+        unfolded: Collection[str] = (),
+        hide_empty: bool = False,
     ) -> None:
-        """A list: a table, or the document `{plural: [...]}`."""
+        """A list: a table, or the document `{plural: [...]}`.
+
+        Columns that are `unfolded` keep each text on one line, however narrow the terminal is.
+        """
         if self.is_json:
             self.document({plural: list(items)})
             return
         rows = [[shown(column(item)) for column in columns.values()] for item in items]
-        if rows:
-            _print_table(list(columns), rows, sys.stdout)
-        else:
+        if not rows:
             self.note(f"No {plural}.")
+            return
+        kept = [not hide_empty or any(column) for column in zip(*rows, strict=True)]
+        rows = [list(compress(row, kept)) for row in rows]
+        _print_table(list(compress(columns, kept)), rows, sys.stdout, unfolded)
 
     def tree(self, value: object, root: "Branch") -> None:
         """A result that a person reads as a tree."""
@@ -149,8 +161,8 @@ class Output:
             typer.echo(json.dumps({"error": _plain(told)}, indent=2), err=True)
             return
         typer.echo(visible(f"error: {error.reason}: {error.message}"), err=True)
-        for violation in error.violations:
-            typer.echo(visible(f"  {violation.field}: {violation.description}"), err=True)
+        for each in error.more:
+            typer.echo(visible(f"  {each}"), err=True)
 
 
 def last_part(name: str) -> str:
@@ -192,9 +204,16 @@ def _fields(value: Any, of: str = "") -> list[list[str]]:
         label = f"{of} {field.name.replace('_', ' ')}".lstrip()
         if dataclasses.is_dataclass(each) and not isinstance(each, RateLimit):
             rows += _fields(each, label)
-        elif text := shown(each):
+        elif isinstance(each, tuple) and each and dataclasses.is_dataclass(each[0]):
+            rows += [[label if item is each[0] else "", str(item)] for item in each]
+        elif text := exactly(each) if isinstance(each, datetime) else shown(each):
             rows.append([label, text])
     return rows
+
+
+def exactly(moment: datetime | None) -> str:
+    """A moment to the second, where order matters."""
+    return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def shown(value: object) -> str:
@@ -221,12 +240,18 @@ def shown(value: object) -> str:
     return text
 
 
-def _print_table(header: list[str] | None, rows: Iterable[list[str]], file: IO[str]) -> None:
-    from rich.table import Table  # noqa: PLC0415  not needed for JSON
+def _print_table(
+    header: list[str] | None,
+    rows: Iterable[list[str]],
+    file: IO[str],
+    unfolded: Collection[str] = (),
+) -> None:
+    from rich.table import Column, Table  # noqa: PLC0415  not needed for JSON
     from rich.text import Text  # noqa: PLC0415
 
     console = _console(file)
-    table = Table(*(header or ()), box=None, show_header=header is not None, pad_edge=False)
+    columns = [Column(each, no_wrap=each in unfolded) for each in header or ()]
+    table = Table(*columns, box=None, show_header=header is not None, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(visible(text), overflow="fold") for text in row))
     console.print(table)

@@ -26,10 +26,10 @@ def usage(
         str | None, typer.Option(metavar="USER", help="Of this user: an id or an e-mail address.")
     ] = None,
     since: Annotated[
-        str, typer.Option(metavar="TIME", help="From then on: 7d ago, or a moment.")
+        str, typer.Option(metavar="TIME", help=f"From then on: {values.MOMENT_HELP}")
     ] = "7d",
     until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Until then: 1d ago, or a moment. Else now.")
+        str | None, typer.Option(metavar="TIME", help=f"Until then: {values.MOMENT_HELP} Else now.")
     ] = None,
     interval: Annotated[
         str,
@@ -51,8 +51,7 @@ def usage(
     begin = values.ago(since, now, "--since")
     assert begin is not None, "there is always a text"  # noqa: S101
     with session.client() as client:
-        session.out.records(
-            "usage",
+        points = list(
             client.usage.query(
                 start_time=begin,
                 end_time=values.ago(until, now, "--until"),
@@ -61,14 +60,20 @@ def usage(
                 interval=values.choice(UsageInterval, interval, "--interval"),
                 total=total,
                 page_size=1000,
-            ),
-            {
-                "BEGINS": lambda point: point.start_time,
-                **({} if total else {"KEY": lambda point: last_part(point.key)}),
-                "ALLOWED": lambda point: point.allowed_count,
-                "DENIED": _denied,
-            },
+            )
         )
+    session.out.records(
+        "usage",
+        points,
+        {
+            "BEGINS": lambda point: point.start_time,
+            **({} if total else {"KEY": lambda point: last_part(point.key)}),
+            "ALLOWED": lambda point: point.allowed_count,
+            "DENIED": _denied,
+        },
+    )
+    if not points:
+        session.out.note("What was counted within the last minute may not be written yet.")
 
 
 def _denied(point: UsagePoint) -> str:

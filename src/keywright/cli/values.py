@@ -31,6 +31,7 @@ _RFC3339 = re.compile(
 )
 _MOMENT_FORMS = "with its offset from UTC, as 2026-12-31T00:00:00Z or 2026-12-31T01:00:00+01:00"
 _RATE = re.compile(r"(?P<requests>[0-9]{1,10})/(?P<period>[0-9]+[smhd])")
+MOMENT_HELP = "2026-12-31T00:00:00Z or how long ago: 30m, 12h, 7d."
 INT32_MAX = 2**31 - 1
 
 

@@ -1,5 +1,6 @@
 """Audit events as they are read: what someone did, or tried to do."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -7,9 +8,15 @@ from enum import StrEnum
 from typing import Any
 
 from keywright.domain.errors import invalid_field
+from keywright.domain.names import AuditEventName
 
 REMOVE_AUDIT_EVENTS = "RemoveAuditEvents"
 """The action of the event that says which events were removed by age."""
+OWN_ACTIONS = frozenset({REMOVE_AUDIT_EVENTS, "RetiredTokenPresented", "RevokedTokenPresented"})
+"""Actions of the service itself; every other is a method's name."""
+
+_COLLECTIONS = "auditEvents|auditSeals|grants|keys|roles|sessions|sshKeys|users"
+_RESOURCE = re.compile(rf"workspaces/(?P<workspace>[^/]+)(?:/(?:{_COLLECTIONS})(?:/[^/]+)?)?")
 
 
 def time_value(value: datetime | None) -> str | None:
@@ -65,9 +72,9 @@ class Event:
     record: str = ""
 
     @property
-    def name(self) -> str:
+    def name(self) -> AuditEventName:
         """Its resource name."""
-        return f"workspaces/{self.workspace_id}/auditEvents/{self.event_id}"
+        return AuditEventName(self.workspace_id, str(self.event_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +107,11 @@ def workspace_of(name: str, path: str) -> str:
     Raises:
         InvalidFields: it is no resource name; `path` is the field that has it.
     """
-    collection, _, rest = name.partition("/")
-    workspace_id = rest.partition("/")[0]
-    if collection != "workspaces" or not workspace_id or not name.isprintable():
-        raise invalid_field(path, "must be a resource name, such as workspaces/acme/keys/ci")
-    return workspace_id
+    match = _RESOURCE.fullmatch(name)
+    if match is None or not name.isprintable():
+        raise invalid_field(
+            path,
+            "must be a resource name, such as workspaces/acme, workspaces/acme/keys or "
+            "workspaces/acme/keys/ci",
+        )
+    return match["workspace"]

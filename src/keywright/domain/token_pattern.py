@@ -184,6 +184,11 @@ class _Parser:
 
     def _literal(self) -> frozenset[str]:
         character = self._text[self._at]
+        if character == "{":
+            self._refuse(
+                f"a count is {{m}} or {{m,n}}, at most {MAX_LENGTH}; write a backslash before '{{' "
+                "to mean it"
+            )
         if character in _SPECIAL and character != "\\":
             self._refuse(
                 f"{character!r} is not for patterns of tokens: they are characters, classes such "

@@ -187,8 +187,9 @@ class AuditEventFilter(TypedDict, total=False):
 
     Attributes:
         actor: done by this user, by id, e-mail address or full name.
-        credential: done with this credential: `keys/ci-deploy`, or a full name.
-        resource: done to this or to something below it: `keys/ci-deploy`, or a full name.
+        credential: done with this credential: a key's id, or a full name.
+        resource: done to this or to something below it: `keys/ci-deploy`, `users/ann@acme.example`,
+            or a full name.
         actions: one of these: `RevokeKey`.
         outcomes: with one of these.
         start_time: at or after this moment.

@@ -52,9 +52,10 @@ class Audit(NamedSurface):
             ValueError: a time has no zone.
         """
         given = yield from self._names.full(matching)
-        for name in ("credential", "resource"):
-            if given.get(name) is not None:
-                given[name] = yield from self._names.resource(given[name])
+        if given.get("credential") is not None:
+            given["credential"] = yield from self._names.credential(given["credential"])
+        if given.get("resource") is not None:
+            given["resource"] = yield from self._names.resource(given["resource"])
         request = pb.ListAuditEventsRequest(
             parent=(yield from self._names.workspace()),
             filter=write(audit_event_pb2.AuditEventFilter, AuditEventFilter, given),

@@ -39,6 +39,7 @@ class Client(Surface):
         uri: `127.0.0.1:7700`, `grpc://host:port`, `grpcs://host:port` (TLS) or `unix:/path`; else
             the environment's KEYWRIGHT_URI, else 127.0.0.1:7700.
         api_key: the token to call with; else the environment's KEYWRIGHT_API_KEY.
+        anonymous: call without a key, and look for none; `keys.report_leaked` needs none.
         workspace: where ids and e-mail addresses are looked up and things are created; the
             caller's own if not given.
         ca_file: certificates, as PEM, that may have signed the server's; else gRPC's own list.
@@ -64,6 +65,7 @@ class Client(Surface):
         uri: str | None = None,
         api_key: str | Secret | None = None,
         *,
+        anonymous: bool = False,
         workspace: str | None = None,
         ca_file: Path | None = None,
         certificate_file: Path | None = None,
@@ -72,7 +74,7 @@ class Client(Surface):
         timeout: timedelta = timedelta(seconds=10),
     ) -> None:
         uri = find_uri(uri, os.environ)
-        self._api_key = find_api_key(api_key, os.environ)
+        self._api_key = Secret("") if anonymous else find_api_key(api_key, os.environ)
         tls_files = TlsFiles(ca_file, certificate_file, key_file)
         channel = open_channel(uri, tls_files=tls_files, allow_plaintext=allow_plaintext)
         self._channel = _Channel(channel, uri, self._api_key, timeout)
@@ -190,7 +192,8 @@ class _Channel:
     ) -> None:
         self._channel = channel
         self._uri = uri
-        self._metadata = (("authorization", f"Bearer {api_key.reveal()}"),)
+        key = api_key.reveal()
+        self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
         self._timeout = timeout
         self.close = channel.close
 

@@ -71,9 +71,14 @@ class KeywrightError(Exception):
         """Whether the client's own credential failed, and not the token that it asked about."""
         return self.reason.startswith("CALLER_")
 
+    @property
+    def more(self) -> Sequence[str]:
+        """The violations that the message does not tell itself, in words."""
+        told = (f"{each.field}: {each.description}" for each in self.violations)
+        return [each for each in told if each not in self.message]
+
     def __str__(self) -> str:
-        violations = (f"; {each.field}: {each.description}" for each in self.violations)
-        return f"{self.reason}: {self.message}{''.join(violations)}"
+        return "; ".join([f"{self.reason}: {self.message}", *self.more])
 
 
 class ConfigurationError(KeywrightError):

@@ -202,8 +202,8 @@ class Keys(NamedSurface):
     def report_leaked(self, token: str | Secret, *, source: str = "") -> Flow[None]:
         """End a token that was found where it should not be: its key is revoked.
 
-        Whoever holds a token may do so. Nothing tells whether there was such a token, but the audit
-        trail, to the key's owner.
+        Whoever holds a token may do so, also with `Client(anonymous=True)`. Nothing tells whether
+        there was such a token, but the audit trail, to the key's owner.
 
         Example: `client.keys.report_leaked(found, source="https://git.example/acme/app/.env#L3")`
 

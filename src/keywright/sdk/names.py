@@ -57,6 +57,10 @@ class Names:
         """An audit seal's name, from it or its number."""
         return self._within("auditSeals", text)
 
+    def credential(self, text: str) -> Flow[str]:
+        """A credential's name, from it or what follows the workspace in it; an id is a key's."""
+        return self.resource(text) if "/" in text else self.key(text)
+
     def resource(self, text: str) -> Flow[str]:
         """The name of anything in the workspace, from it or what follows the workspace in it."""
         if text.startswith(_WORKSPACES):

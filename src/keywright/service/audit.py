@@ -1,16 +1,23 @@
 """What people ask of the audit trail: events, and the seals that cover them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from keywright.domain import access
 from keywright.domain import permissions as p
 from keywright.domain.audit import Event, EventFilter, workspace_of
 from keywright.domain.audit_trail import Seal
-from keywright.domain.errors import NotFound, permission_missing
+from keywright.domain.errors import NotFound, invalid_field, permission_missing
 from keywright.domain.listing import Listed
-from keywright.domain.names import AuditEventName, AuditSealName, UserName, WorkspaceName, is_number
+from keywright.domain.names import (
+    AuditEventName,
+    AuditSealName,
+    KeyName,
+    UserName,
+    WorkspaceName,
+    is_number,
+)
 from keywright.service.call import Call
 from keywright.service.visibility import is_named
 from keywright.storage.database import Database, Reads
@@ -18,17 +25,13 @@ from keywright.storage.database import Database, Reads
 
 @dataclass(frozen=True, slots=True)
 class EventQuery:
-    """Which events a caller means. Empty asks nothing."""
+    """Which events a caller means: `only`, but that actor and seal are names that it may not see.
 
+    Empty asks nothing.
+    """
+
+    only: EventFilter
     actor: UserName | None = None
-    credential: str = ""
-    resource: str = ""
-    actions: Sequence[str] = ()
-    outcomes: Sequence[str] = ()
-    start_time: datetime | None = None
-    end_time: datetime | None = None
-    client_address: str = ""
-    request_id: str = ""
     seal: AuditSealName | None = None
 
 
@@ -39,14 +42,14 @@ class Audit:
     database: Database
 
     async def get(self, call: Call, name: AuditEventName) -> Event:
-        """One event."""
+        """One event, if it is among those that `list` shows."""
         call.in_workspace(name.workspace, name)
-        call.require(p.AUDIT_READ)
+        _check_may_ask(call)
         if is_number(name.event):
             async with self.database.reading() as reads:
                 found = await reads.audit_events.get(name.workspace, int(name.event))
-            if found is not None:
-                return found
+                if found is not None and await _is_visible(reads, call, found):
+                    return found
         raise NotFound(str(name))
 
     async def list(
@@ -61,8 +64,7 @@ class Audit:
     ) -> Sequence[Listed[Event]]:
         """Events that match, newest first: all, or those about the caller's own keys."""
         call.in_workspace(parent.workspace, parent)
-        if not call.caller.may(p.AUDIT_READ) and not call.caller.may(p.KEYS_OWN):
-            raise permission_missing(p.AUDIT_READ)
+        _check_may_ask(call)
         async with self.database.reading() as reads:
             only = await _filter(reads, call, query)
             return await reads.audit_events.list(
@@ -96,28 +98,54 @@ class Audit:
             )
 
 
+def _check_may_ask(call: Call) -> None:
+    """Refuse who can see no events at all."""
+    if not call.caller.may(p.AUDIT_READ) and not call.caller.may(p.KEYS_OWN):
+        raise permission_missing(p.AUDIT_READ)
+
+
+async def _is_visible(reads: Reads, call: Call, event: Event) -> bool:
+    """Whether an event is the caller's to see: any, or about a key of the caller's own."""
+    if call.caller.may(p.AUDIT_READ):
+        return True
+    found = await reads.keys.get(event.workspace_id, event.resource.rpartition("/keys/")[2])
+    return (
+        found is not None
+        and str(found.key.name) == event.resource
+        and found.key.owner_internal_id == call.caller.user.internal_id
+    )
+
+
 async def _filter(reads: Reads, call: Call, query: EventQuery) -> EventFilter:
     """The filter that a query stands for, of the events that are the caller's to see."""
-    for name, path in (
-        (query.credential, "filter.credential"),
-        (query.resource, "filter.resource"),
-    ):
-        if name:
-            call.in_workspace(workspace_of(name, path), name)
+    only = query.only
+    if only.credential:
+        key = KeyName.parse(only.credential, "filter.credential")
+        call.in_workspace(key.workspace, key)
+    if only.resource:
+        call.in_workspace(workspace_of(only.resource, "filter.resource"), only.resource)
+    if only.start_time is not None and only.end_time is not None:
+        _check_range(only.start_time, only.end_time)
     if query.seal is not None:
         await _visible_seal(reads, call, query.seal)
-    return EventFilter(
+    return replace(
+        only,
         actor=await _actor(reads, call, query.actor),
-        credential=query.credential,
-        resource=query.resource,
-        actions=query.actions,
-        outcomes=query.outcomes,
-        start_time=query.start_time,
-        end_time=query.end_time,
-        client_address=query.client_address,
-        request_id=query.request_id,
+        resource=await _resource(reads, call, only.resource),
         seal=None if query.seal is None else query.seal.number,
         about_keys_of=None if call.caller.may(p.AUDIT_READ) else call.caller.user.internal_id,
+    )
+
+
+def _check_range(start_time: datetime, end_time: datetime) -> None:
+    if end_time <= start_time:
+        raise invalid_field("filter.end_time", "must be after filter.start_time")
+
+
+async def _resource(reads: Reads, call: Call, name: str) -> str:
+    """The same resource as the trail names it: a user by id."""
+    return (
+        await _actor(reads, call, UserName.parse(name, "filter.resource")) if "@" in name else name
     )
 
 

@@ -258,9 +258,11 @@ class AuditEventFilter(_message.Message):
     actor: _builtins.str
     """Done by this user, by id or e-mail address."""
     credential: _builtins.str
-    """Done with this credential: a resource name."""
+    """Done with this credential: a key's resource name."""
     resource: _builtins.str
-    """Done to this resource, or to something below it: a resource name."""
+    """Done to this resource, or to something below it: the resource name of a workspace, of a
+    collection in it, or of what is in one; of a user also by e-mail address.
+    """
     client_address: _builtins.str
     """From this client address."""
     request_id: _builtins.str
@@ -269,7 +271,9 @@ class AuditEventFilter(_message.Message):
     """Covered by this seal: `workspaces/{workspace}/auditSeals/{audit_seal}`."""
     @_builtins.property
     def actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """One of these actions: `RevokeKey`. At most 100."""
+        """One of these actions: names of methods, as `RevokeKey`, or `RetiredTokenPresented`,
+        `RevokedTokenPresented` and `RemoveAuditEvents`. At most 100.
+        """
 
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedScalarFieldContainer[Global___AuditOutcome.ValueType]:
@@ -281,7 +285,7 @@ class AuditEventFilter(_message.Message):
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """Before this moment."""
+        """Before this moment, which is after `start_time`."""
 
     def __init__(
         self,

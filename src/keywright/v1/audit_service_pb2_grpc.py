@@ -80,7 +80,8 @@ class AuditServiceServicer(object):
     def GetAuditEvent(self, request, context):
         """Gets an audit event.
 
-        Permission: `audit.read`.
+        Permission: `audit.read`; with `keys.own` one about a key of one's own, and others are not
+        found.
         Errors: `RESOURCE_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

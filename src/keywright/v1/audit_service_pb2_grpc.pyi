@@ -45,7 +45,8 @@ class AuditServiceStub:
     GetAuditEvent: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetAuditEventRequest, _audit_service_pb2.GetAuditEventResponse]
     """Gets an audit event.
 
-    Permission: `audit.read`.
+    Permission: `audit.read`; with `keys.own` one about a key of one's own, and others are not
+    found.
     Errors: `RESOURCE_NOT_FOUND`.
     """
     ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListAuditEventsRequest, _audit_service_pb2.ListAuditEventsResponse]
@@ -88,7 +89,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
     GetAuditEvent: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetAuditEventRequest, _audit_service_pb2.GetAuditEventResponse]  # type: ignore[assignment]
     """Gets an audit event.
 
-    Permission: `audit.read`.
+    Permission: `audit.read`; with `keys.own` one about a key of one's own, and others are not
+    found.
     Errors: `RESOURCE_NOT_FOUND`.
     """
     ListAuditEvents: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListAuditEventsRequest, _audit_service_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
@@ -134,7 +136,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_audit_service_pb2.GetAuditEventResponse, _abc.Awaitable[_audit_service_pb2.GetAuditEventResponse]]:
         """Gets an audit event.
 
-        Permission: `audit.read`.
+        Permission: `audit.read`; with `keys.own` one about a key of one's own, and others are not
+        found.
         Errors: `RESOURCE_NOT_FOUND`.
         """
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from keywright.domain.audit import Event
 from keywright.domain.audit_trail import Break, Seal
+from keywright.domain.names import AuditEventName, AuditSealName
 from keywright.service.audit_verification import Verdict
 from keywright.v1 import audit_event_pb2, audit_service_pb2, error_reason_pb2
 from keywright.wire.replies import timestamp
@@ -14,7 +15,7 @@ from keywright.wire.replies import timestamp
 def event(found: Event) -> audit_event_pb2.AuditEvent:
     """An event."""
     return audit_event_pb2.AuditEvent(
-        name=found.name,
+        name=str(found.name),
         create_time=timestamp(found.create_time),
         action=found.action,
         outcome=_member(audit_event_pb2.AuditOutcome, f"AUDIT_OUTCOME_{found.outcome}"),
@@ -29,7 +30,7 @@ def event(found: Event) -> audit_event_pb2.AuditEvent:
         changes=_changes(found.change),
         count=found.count,
         first_time=timestamp(found.first_time),
-        seal="" if found.seal is None else seal_name(found.workspace_id, found.seal),
+        seal="" if found.seal is None else str(AuditSealName(found.workspace_id, found.seal)),
         record=found.record,
     )
 
@@ -38,9 +39,9 @@ def seal(found: Seal) -> audit_event_pb2.AuditSeal:
     """A seal."""
     workspace_id, before = found.workspace_id, found.number - 1
     return audit_event_pb2.AuditSeal(
-        name=seal_name(workspace_id, found.number),
+        name=str(AuditSealName(workspace_id, found.number)),
         create_time=timestamp(found.create_time),
-        previous=seal_name(workspace_id, before) if before else "",
+        previous=str(AuditSealName(workspace_id, before)) if before else "",
         event_count=found.event_count,
         digest=found.digest,
         signature=found.signature,
@@ -62,18 +63,13 @@ def verdict(workspace_id: str, found: Verdict) -> audit_service_pb2.VerifyAuditT
 
 
 def _break(workspace_id: str, found: Break) -> audit_service_pb2.AuditBreak:
-    event_id, parent = found.event_id, f"workspaces/{workspace_id}"
+    event_id = found.event_id
     return audit_service_pb2.AuditBreak(
         kind=audit_service_pb2.AuditBreakKind.Value(f"AUDIT_BREAK_KIND_{found.kind}"),
-        seal=seal_name(workspace_id, found.seal),
-        audit_event="" if event_id is None else f"{parent}/auditEvents/{event_id}",
+        seal=str(AuditSealName(workspace_id, found.seal)),
+        audit_event="" if event_id is None else str(AuditEventName(workspace_id, str(event_id))),
         message=found.message,
     )
-
-
-def seal_name(workspace_id: str, number: int) -> str:
-    """The name of a seal."""
-    return f"workspaces/{workspace_id}/auditSeals/{number}"
 
 
 def _member(enum: Any, name: str) -> Any:

@@ -1,15 +1,13 @@
 """Every method of the contract, from its descriptors, with its handler where there is one."""
 
-import pkgutil
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message_factory import GetMessageClass
 
-from keywright import v1
+from keywright.wire.contract import services
 from keywright.wire.handlers import (
     audit,
     auth,
@@ -40,18 +38,6 @@ _HANDLERS: Mapping[str, Mapping[str, Any]] = {
 
 # Whatever is called that the contract does not have. A stream takes any body, also none.
 UNKNOWN = Method("unknown", "unknown", Empty, handler=None, streaming=True)
-
-
-def services() -> list[ServiceDescriptor]:
-    """The services of `keywright.v1`."""
-    return [
-        service
-        for module in pkgutil.iter_modules(v1.__path__)
-        if module.name.endswith("_service_pb2")
-        for service in import_module(
-            f"{v1.__name__}.{module.name}"
-        ).DESCRIPTOR.services_by_name.values()
-    ]
 
 
 def methods() -> list[Method]:

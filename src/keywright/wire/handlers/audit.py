@@ -1,7 +1,10 @@
 """AuditService."""
 
+from collections.abc import Sequence
+
 from google.protobuf.message import Message
 
+from keywright.domain.audit import OWN_ACTIONS, EventFilter
 from keywright.domain.errors import invalid_field
 from keywright.domain.names import AuditEventName, AuditSealName, WorkspaceName
 from keywright.service.audit import EventQuery
@@ -9,10 +12,12 @@ from keywright.service.audit_verification import KeptSeal
 from keywright.v1 import audit_service_pb2 as pb
 from keywright.v1.audit_event_pb2 import AuditEventFilter, AuditOutcome, AuditSeal
 from keywright.wire import audit_replies, convert
+from keywright.wire.contract import services
 from keywright.wire.paging import page
 from keywright.wire.rpc import Rpc
 
 _DIGEST_BYTES = 32
+_ACTIONS = OWN_ACTIONS | {method.name for service in services() for method in service.methods}
 
 
 async def get_audit_event(rpc: Rpc, request: pb.GetAuditEventRequest) -> pb.GetAuditEventResponse:
@@ -89,18 +94,30 @@ def _query(asked: AuditEventFilter) -> EventQuery:
     """
     convert.refuse_unknown(asked, "filter")
     address = convert.address(asked.client_address, "filter.client_address")
-    return EventQuery(
-        actor=convert.user_name(asked.actor, "filter.actor"),
+    only = EventFilter(
         credential=asked.credential,
         resource=asked.resource,
-        actions=list(asked.actions),
+        actions=_actions(asked.actions),
         outcomes=[AuditOutcome.Name(each)[14:] for each in asked.outcomes],
         start_time=convert.moment(asked, "start_time", "filter.start_time"),
         end_time=convert.moment(asked, "end_time", "filter.end_time"),
         client_address="" if address is None else str(address),
         request_id=asked.request_id,
-        seal=_seal_name(asked.seal, "filter.seal"),
     )
+    actor = convert.user_name(asked.actor, "filter.actor")
+    return EventQuery(only, actor, _seal_name(asked.seal, "filter.seal"))
+
+
+def _actions(names: Sequence[str]) -> Sequence[str]:
+    """Actions. One that there is not would match nothing, and be taken for a quiet week."""
+    for index, name in enumerate(names):
+        if name not in _ACTIONS:
+            own = ", ".join(sorted(OWN_ACTIONS))
+            raise invalid_field(
+                f"filter.actions[{index}]",
+                f"must be the name of a method, such as RevokeKey, or one of {own}",
+            )
+    return list(names)
 
 
 def _seal_name(text: str, path: str) -> AuditSealName | None:

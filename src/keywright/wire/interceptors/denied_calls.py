@@ -41,6 +41,8 @@ def _named(request: Any) -> str:
     if request is None:
         return ""
     fields = request.DESCRIPTOR.fields_by_name
+    if "keys" in fields and request.keys:  # a list about some of what the parent has
+        return _well_formed(request.keys[0])
     for field in ("name", "parent"):
         if field in fields:
             return _well_formed(getattr(request, field))
