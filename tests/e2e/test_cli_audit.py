@@ -68,7 +68,7 @@ async def test_a_filter_that_can_match_nothing_is_refused_and_not_answered_with_
     keywright: Keywright,
 ) -> None:
     await keywright("keys", "create", "--key-id", "ci-2")
-    me = (await keywright("whoami", "-o", "json")).json["credential"].rpartition("/")[2]
+    me = (await keywright("whoami", "-o", "json")).json["credential"]["name"].rpartition("/")[2]
     for credential in (me, f"keys/{me}"):
         found = await keywright("audit", "list", "--credential", credential, "-o", "json")
         assert found.json["events"][0]["resource"].endswith("/keys/ci-2")

@@ -160,9 +160,12 @@ class Output:
             }
             typer.echo(json.dumps({"error": _plain(told)}, indent=2), err=True)
             return
-        typer.echo(visible(f"error: {error.reason}: {error.message}"), err=True)
-        for each in error.more:
-            typer.echo(visible(f"  {each}"), err=True)
+        message, more = error.message, error.more
+        if not more and len(error.violations) > 1:  # the message tells them all, in one line
+            message = f"{len(error.violations)} fields are wrong"
+            more = [f"{each.field}: {each.description}" for each in error.violations]
+        for line in (f"error: {error.reason}: {message}", *(f"  {each}" for each in more)):
+            typer.echo(visible(line), err=True)
 
 
 def last_part(name: str) -> str:
