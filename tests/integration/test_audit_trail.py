@@ -146,6 +146,21 @@ async def test_an_event_put_among_the_sealed_is_shown(trail: Trail, seal: str) -
     assert number(verified.first_break.audit_event) == event_id
 
 
+@pytest.mark.parametrize("shift", ["1 microsecond", "-1 microsecond", "400 days"])
+async def test_an_edited_event_does_not_hide_behind_a_copy(trail: Trail, shift: str) -> None:
+    """The key of an event has its time, so that there can be two of one id."""
+    event_id = await trail.value(f"SELECT {_AN_EVENT}")
+    await trail.sql(
+        "INSERT INTO keywright.audit_event (id, create_time, workspace_id, action, resource,"
+        " actor, credential, seal) OVERRIDING SYSTEM VALUE"
+        f" SELECT id, create_time + interval '{shift}', workspace_id, 'DeleteKey', resource, actor,"
+        f" credential, seal FROM keywright.audit_event WHERE id = {event_id}"
+    )
+    verified = await trail.verify()
+    assert kind(verified) == "EVENT_INSERTED"
+    assert number(verified.first_break.audit_event) == event_id
+
+
 async def test_an_event_for_no_seal_is_shown_also_where_the_database_lets_it_in(
     trail: Trail,
 ) -> None:
@@ -204,9 +219,9 @@ async def a_forged_end(trail: Trail) -> None:
     )
     async with trail.database.reading() as reads:
         was = await reads.seals.get(trail.workspace_id, last)
-        leaves = (await reads.seals.leaves(trail.workspace_id, last, last))[last]
+        events = (await reads.seals.leaves(trail.workspace_id, last, last))[last]
     assert was is not None
-    covered = Leaves(list(leaves), b"".join(leaves.values()))
+    covered = Leaves([each for each, _ in events], b"".join(leaf for _, leaf in events))
     digest = sha256(replace(was.seal, root=covered.root).content)
     await trail.sql(
         "UPDATE keywright.audit_seal SET leaves = $3, root = $4, digest = $5, signature = $6,"

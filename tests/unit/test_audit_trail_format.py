@@ -68,7 +68,7 @@ def test_the_published_vectors_are_what_the_program_makes() -> None:
 
 def test_a_run_of_seals_stands_and_tells_its_first_break() -> None:
     run = seals()
-    found = {each.seal.number: each.covered.by_id() for each in run}
+    found = {each.seal.number: list(each.covered.by_id().items()) for each in run}
     verifies = TrustedKeys(frozenset([SIGNER.public_key])).have_signed
 
     def verified(after: Link = Link(), **given: Any) -> Any:  # noqa: B008  it is frozen
@@ -83,6 +83,11 @@ def test_a_run_of_seals_stands_and_tells_its_first_break() -> None:
     gone = verified(found={run[0].seal.number: found[1]})
     assert gone.first_break.kind is BreakKind.EVENT_MISSING
     assert gone.last == run[0].seal
+    (event_id, leaf), *others = found[1]
+    for copies in ((leaf, sha256("x")), (sha256("x"), leaf)):
+        twice = [*((event_id, each) for each in copies), *others]
+        inserted = verified(found={**found, 1: twice}).first_break
+        assert (inserted.kind, inserted.event_id) == (BreakKind.EVENT_INSERTED, event_id)
     late = date(2999, 1, 1)
     assert verified(found={}, removed_before=late).last == run[-1].seal
     assert verified(found={}, removed_before=run[0].seal.month).first_break.seal == 1

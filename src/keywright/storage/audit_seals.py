@@ -7,7 +7,7 @@ from datetime import date, datetime
 import asyncpg
 
 from keywright.domain.audit import REMOVE_AUDIT_EVENTS
-from keywright.domain.audit_trail import Covering, Leaves, Link, Seal, sha256
+from keywright.domain.audit_trail import Covering, Found, Leaves, Link, Seal, sha256
 from keywright.domain.listing import Listed
 from keywright.storage.audit_events import RECORD
 from keywright.storage.conditions import Conditions
@@ -119,8 +119,8 @@ class SealReader:
         )
         return [_covering(row) for row in rows]
 
-    async def leaves(self, workspace_id: str, first: int, last: int) -> dict[int, dict[int, bytes]]:
-        """The leaves of the events as they are now, by seal and id."""
+    async def leaves(self, workspace_id: str, first: int, last: int) -> dict[int, list[Found]]:
+        """The events as they are now, by seal, in order of their ids."""
         rows = await self._connection.fetch(
             f"""
             SELECT e.seal, e.id, {RECORD} FROM keywright.audit_event e
@@ -130,9 +130,9 @@ class SealReader:
             first,
             last,
         )
-        found: dict[int, dict[int, bytes]] = {}
+        found: dict[int, list[Found]] = {}
         for seal, event_id, record in rows:
-            found.setdefault(seal, {})[event_id] = sha256(record)
+            found.setdefault(seal, []).append((event_id, sha256(record)))
         return found
 
     async def astray(self, workspace_id: str) -> tuple[int, int] | None:
