@@ -13,7 +13,9 @@ from keywright.security.audit_signing import AuditSigner
 from keywright.storage.database import Database
 from keywright.v1 import audit_service_pb2 as pb
 from tests.support.audit import Trail, new_trail, opened, sealer
+from tests.support.database import Cluster
 from tests.support.service import Service, refusal
+from tests.support.service import service as running
 
 # Three seals after the first, which may be two: the third has the newest events.
 SIZES = (4, 5, 3)
@@ -208,6 +210,63 @@ async def an_edited_seal(trail: Trail, column: str) -> None:
 @pytest.mark.parametrize("column", SEAL_EDITS)
 async def test_an_edit_of_anything_in_a_seal_is_shown(trail: Trail, column: str) -> None:
     await an_edited_seal(trail, column)
+
+
+UNREADABLE = {
+    "a seal's time": ("audit_seal", "create_time = 'infinity'", "SEAL_INVALID"),
+    "a seal's month": ("audit_seal", "month = '20000-01-01'", "SEAL_INVALID"),
+    "a seal's events": ("audit_seal", "event_ids[1] = NULL", "SEAL_INVALID"),
+    "a seal's digest": ("audit_seal", "digest = NULL", "SEAL_INVALID"),
+    "an event's time": ("audit_event", "create_time = 'infinity'", "EVENT_CHANGED"),
+    "an event's year": ("audit_event", "create_time = '20000-01-01'", "EVENT_CHANGED"),
+    "an event's first time": ("audit_event", "first_time = '-infinity'", "EVENT_CHANGED"),
+    "what a removal removed": (
+        "audit_event",
+        "action = 'RemoveAuditEvents', change = '{}'",
+        "EVENT_CHANGED",
+    ),
+}
+_CONSTRAINTS = (
+    ("audit_event", "DROP CONSTRAINT audit_event_times_readable"),
+    ("audit_seal", "DROP CONSTRAINT audit_seal_times_readable"),
+    ("audit_seal", "DROP CONSTRAINT audit_seal_ids_known"),
+    ("audit_seal", "ALTER COLUMN digest DROP NOT NULL"),
+)
+
+
+@pytest.fixture(name="unguarded")
+async def _unguarded(cluster: Cluster) -> AsyncIterator[Trail]:
+    """A trail in a database whose owner has let in whatever fits a column."""
+    async with running(await cluster.migrated()) as alone, opened(alone.dsn) as database:
+        for table, change in _CONSTRAINTS:
+            await alone.sql(f"ALTER TABLE keywright.{table} {change}")
+        yield await new_trail(alone, database, *SIZES)
+
+
+async def test_what_cannot_be_read_is_shown_and_stops_nobody_elses_sealing(
+    unguarded: Trail,
+) -> None:
+    for what, (table, change, expected) in UNREADABLE.items():
+        trail = await new_trail(unguarded.service, unguarded.database, *SIZES)
+        which = {"audit_seal": "number", "audit_event": "seal"}[table]
+        await trail.sql(
+            f"UPDATE keywright.{table} SET {change} WHERE workspace_id = $1"
+            f" AND {which} = {_BEFORE_LAST}"
+        )
+        verified = await trail.verify()
+        assert kind(verified) == expected, what
+        assert number(verified.first_break.seal) == number(verified.last_seal.name) + 1
+
+    await trail.sql(
+        "INSERT INTO keywright.audit_event (create_time, workspace_id, action, resource, actor,"
+        " credential) SELECT time, $1, '', '', '', '' FROM unnest('{infinity,20000-01-01}'::"
+        "timestamptz[]) AS time"
+    )
+    await unguarded.insert(3)
+    await sealer(unguarded.database).run()
+    assert (await unguarded.verify()).event_count == await unguarded.value(
+        "SELECT count(*) FROM keywright.audit_event WHERE workspace_id = $1"
+    )
 
 
 async def a_forged_end(trail: Trail) -> None:

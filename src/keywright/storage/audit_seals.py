@@ -20,6 +20,21 @@ _COLUMNS = """
     workspace_id, number, create_time, month, previous, event_count, root, digest, signature,
     public_key
 """
+# As they are read. What no datetime and no list of numbers can say, and only tampering leaves, is
+# read as something else: then the seal is not as it was signed, and that can be told.
+_READABLE = "{0} >= '0001-01-01' AND {0} < '10000-01-01'"
+_SEAL = f"""
+    workspace_id, number,
+    CASE WHEN {_READABLE.format("create_time")} THEN create_time ELSE 'epoch' END AS create_time,
+    CASE WHEN {_READABLE.format("month")} THEN month ELSE 'epoch' END AS month,
+    coalesce(previous, '') AS previous, coalesce(event_count, 0) AS event_count,
+    coalesce(root, '') AS root, coalesce(digest, '') AS digest,
+    coalesce(signature, '') AS signature, coalesce(public_key, '') AS public_key
+"""
+_COVERED = """
+    ARRAY(SELECT coalesce(id, 0) FROM unnest(event_ids) AS id) AS event_ids,
+    coalesce(leaves, '') AS leaves
+"""
 _HEADS = """
     SELECT w.workspace_id, c.number, c.digest, s.number AS newest, s.digest AS newest_digest
     FROM unnest($1::text[]) AS w (workspace_id)
@@ -104,7 +119,7 @@ class SealReader:
         """
         rows = await self._connection.fetch(
             f"""
-            SELECT {_COLUMNS}, event_ids, leaves FROM (
+            SELECT {_SEAL}, {_COVERED} FROM (
                 SELECT *, sum(event_count) OVER (ORDER BY number) - event_count AS before
                 FROM (SELECT * FROM keywright.audit_seal
                       WHERE workspace_id = $1 AND number > $2 AND number <= $3
@@ -155,15 +170,17 @@ class SealReader:
         """What the newest event says that speaks of a removal."""
         row = await self._connection.fetchrow(
             f"""
-            SELECT e.id, e.seal, e.change, {RECORD} AS record FROM keywright.audit_event e
+            SELECT e.id, e.seal, e.change #>> '{{after,removed_before}}' AS removed_before,
+                {RECORD} AS record
+            FROM keywright.audit_event e
             WHERE e.workspace_id = $1 AND e.action = '{REMOVE_AUDIT_EVENTS}'
             ORDER BY e.id DESC LIMIT 1
             """,
             workspace_id,
         )
-        if row is None:
+        before = None if row is None else _date(row["removed_before"])
+        if row is None or before is None:
             return None
-        before = date.fromisoformat(row["change"]["after"]["removed_before"])
         return Removal(before, row["id"], sha256(row["record"]), row["seal"])
 
     async def list(
@@ -185,7 +202,7 @@ class SealReader:
             ]
         )
         rows = await self._connection.fetch(
-            f"SELECT {_COLUMNS} FROM keywright.audit_seal WHERE {where.sql} "
+            f"SELECT {_SEAL} FROM keywright.audit_seal WHERE {where.sql} "
             f"ORDER BY number LIMIT {where.placeholder(limit)}",
             *where.values,
         )
@@ -209,12 +226,17 @@ class SealWriter:
         return locked
 
     async def unsealed(self, passing_over: Collection[str], limit: int) -> list[Unsealed]:
-        """Events without a seal in order of their ids, but for those of some workspaces."""
+        """Events without a seal in order of their ids, but for those of some workspaces.
+
+        And but for those whose time is none that a seal could have.
+        """
         rows = await self._connection.fetch(
             f"""
             SELECT e.workspace_id, e.id, e.create_time, {RECORD} AS record
             FROM keywright.audit_event e
-            WHERE e.seal IS NULL AND e.workspace_id <> ALL ($1::text[]) ORDER BY e.id LIMIT $2
+            WHERE e.seal IS NULL AND {_READABLE.format("e.create_time")}
+                AND e.workspace_id <> ALL ($1::text[])
+            ORDER BY e.id LIMIT $2
             """,
             list(passing_over),
             limit,
@@ -268,7 +290,15 @@ def _values(seal: Seal) -> Iterator[object]:
 
 
 def _link(number: int | None, digest: bytes | None) -> Link:
-    return Link() if number is None or digest is None else Link(number, digest)
+    return Link() if number is None else Link(number, digest or b"")
+
+
+def _date(text: str | None) -> date | None:
+    """The date that an event says, unless it says none."""
+    try:
+        return date.fromisoformat(text or "")
+    except ValueError:
+        return None
 
 
 def _covering(row: asyncpg.Record) -> Covering:
