@@ -1,15 +1,18 @@
 """A sealed trail shows whatever was done to it: edits, removals, insertions, a tail cut off."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keywright.domain.audit_trail import Leaves, sha256
 from keywright.security.audit_signing import AuditSigner
+from keywright.storage.audit_seals import ADVISORY_LOCK
 from keywright.storage.database import Database
 from keywright.v1 import audit_service_pb2 as pb
 from tests.support.audit import Trail, new_trail, opened, sealer
@@ -364,6 +367,58 @@ async def test_nothing_is_sealed_on_top_of_a_chain_that_was_cut(
     told = await service.process.logged("the audit trail does not end where it did: not sealed")
     assert told["level"] == "error"
     await trail.sql("DELETE FROM keywright.audit_event WHERE workspace_id = $1 AND seal IS NULL")
+
+
+@asynccontextmanager
+async def no_sealing(trail: Trail) -> AsyncIterator[None]:
+    """As anybody can do who may connect."""
+    holder = await asyncpg.connect(trail.service.dsn)
+    try:
+        await holder.execute(f"SELECT pg_advisory_lock({ADVISORY_LOCK})")
+        yield
+    finally:
+        await holder.close()
+
+
+@pytest.mark.parametrize("off", [timedelta(minutes=-2), timedelta(days=2)])
+async def test_events_that_are_kept_from_being_sealed_are_shown(
+    trail: Trail, database: Database, off: timedelta
+) -> None:
+    async with no_sealing(trail):
+        await trail.insert(1)
+        assert (await trail.verify()).intact
+        await trail.insert(2, at=datetime.now(UTC) + off)
+        here = sealer(database)
+        await here.run()
+        assert here.seal_count == 0
+        assert here.waited > timedelta()
+        verified = await trail.verify()
+        assert kind(verified) == "EVENT_UNSEALED"
+        assert not verified.intact
+        assert not verified.complete
+        assert number(verified.first_break.audit_event) == await trail.value(
+            "SELECT max(id) - 1 FROM keywright.audit_event WHERE workspace_id = $1"
+        )
+        assert not verified.first_break.seal
+    await trail.seal()
+    assert (await trail.verify()).intact
+
+
+async def test_a_removal_is_not_believed_while_it_is_kept_from_being_sealed(trail: Trail) -> None:
+    await trail.add(2, at=datetime.now(UTC) - timedelta(days=400))
+    await trail.sql(
+        f"DELETE FROM keywright.audit_event WHERE workspace_id = $1 AND seal = {_OF_LAST}"
+    )
+    async with no_sealing(trail):
+        await trail.sql(
+            "INSERT INTO keywright.audit_event (create_time, workspace_id, action, resource, actor,"
+            " credential, change) SELECT now() - interval '2 minutes', $1, 'RemoveAuditEvents', '',"
+            " 'retention', '', jsonb_build_object('after', jsonb_build_object('removed_before',"
+            " date_trunc('month', now() - interval '100 days')::date))"
+        )
+        assert kind(await trail.verify()) == "EVENT_MISSING"
+    await trail.seal()
+    assert (await trail.verify()).intact
 
 
 # --- what is known elsewhere -------------------------------------------------------------------

@@ -114,14 +114,15 @@ class BreakKind(StrEnum):
     EVENT_INSERTED = "EVENT_INSERTED"
     SEAL_INVALID = "SEAL_INVALID"
     SEAL_MISSING = "SEAL_MISSING"
+    EVENT_UNSEALED = "EVENT_UNSEALED"
 
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """Where a trail is broken: at which seal, and at which event where one can be told."""
+    """Where a trail is broken: at which seal and at which event, where they can be told."""
 
     kind: BreakKind
-    seal: int
+    seal: int | None
     message: str
     event_id: int | None = None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import asyncpg
 
@@ -13,7 +13,7 @@ from keywright.storage.audit_events import RECORD
 from keywright.storage.conditions import Conditions
 from keywright.storage.connection import Connection
 
-_ADVISORY_LOCK = 0x6B777365  # "kwse": one sealer at a time
+ADVISORY_LOCK = 0x6B777365  # "kwse": one sealer at a time
 # To verify a signature takes longer than to hash many events.
 _RUN_MAX_COUNT = 100
 _COLUMNS = """
@@ -35,6 +35,8 @@ _COVERED = """
     ARRAY(SELECT coalesce(id, 0) FROM unnest(event_ids) AS id) AS event_ids,
     coalesce(leaves, '') AS leaves
 """
+# Events may be without a seal for so long; a time to come would make it longer.
+_DUE = "e.create_time BETWEEN now() - interval '1 minute' AND now() + interval '1 minute'"
 _HEADS = """
     SELECT w.workspace_id, c.number, c.digest, s.number AS newest, s.digest AS newest_digest
     FROM unnest($1::text[]) AS w (workspace_id)
@@ -80,12 +82,27 @@ class SealReader:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def any_unsealed(self) -> bool:
-        """Whether there is an event to be sealed."""
-        found: bool = await self._connection.fetchval(
-            "SELECT EXISTS (SELECT FROM keywright.audit_event WHERE seal IS NULL)"
+    async def waited(self) -> timedelta | None:
+        """How long the first event without a seal has waited; None if there is none."""
+        waited: timedelta | None = await self._connection.fetchval(
+            f"""
+            SELECT clock_timestamp() - e.create_time FROM keywright.audit_event e
+            WHERE e.seal IS NULL AND {_READABLE.format("e.create_time")} ORDER BY e.id LIMIT 1
+            """
         )
-        return found
+        return waited
+
+    async def overdue(self, workspace_id: str) -> int | None:
+        """The first event that should have a seal by now, and has none."""
+        event_id: int | None = await self._connection.fetchval(
+            f"""
+            SELECT e.id FROM keywright.audit_event e
+            WHERE e.workspace_id = $1 AND e.seal IS NULL AND NOT {_DUE}
+            ORDER BY e.id LIMIT 1
+            """,
+            workspace_id,
+        )
+        return event_id
 
     async def heads(self, workspace_ids: Collection[str]) -> dict[str, Head]:
         """Where the chain of each workspace ends."""
@@ -167,13 +184,17 @@ class SealReader:
         return None if row is None else (row["seal"], row["id"])
 
     async def removal(self, workspace_id: str) -> Removal | None:
-        """What the newest event says that speaks of a removal."""
+        """What the newest event says that speaks of a removal.
+
+        One that waits to be sealed for longer than is right is passed over: see `overdue`.
+        """
         row = await self._connection.fetchrow(
             f"""
             SELECT e.id, e.seal, e.change #>> '{{after,removed_before}}' AS removed_before,
                 {RECORD} AS record
             FROM keywright.audit_event e
             WHERE e.workspace_id = $1 AND e.action = '{REMOVE_AUDIT_EVENTS}'
+                AND (e.seal IS NOT NULL OR {_DUE})
             ORDER BY e.id DESC LIMIT 1
             """,
             workspace_id,
@@ -221,7 +242,7 @@ class SealWriter:
         To be called before anything is read: what is read after it has all that others sealed.
         """
         locked: bool = await self._connection.fetchval(
-            "SELECT pg_try_advisory_xact_lock($1)", _ADVISORY_LOCK
+            "SELECT pg_try_advisory_xact_lock($1)", ADVISORY_LOCK
         )
         return locked
 

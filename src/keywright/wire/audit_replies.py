@@ -65,7 +65,7 @@ def _break(workspace_id: str, found: Break) -> audit_service_pb2.AuditBreak:
     event_id, parent = found.event_id, f"workspaces/{workspace_id}"
     return audit_service_pb2.AuditBreak(
         kind=audit_service_pb2.AuditBreakKind.Value(f"AUDIT_BREAK_KIND_{found.kind}"),
-        seal=seal_name(workspace_id, found.seal),
+        seal="" if found.seal is None else seal_name(workspace_id, found.seal),
         audit_event="" if event_id is None else f"{parent}/auditEvents/{event_id}",
         message=found.message,
     )
