@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 import asyncpg
 
 from keywright.domain.audit import REMOVE_AUDIT_EVENTS
-from keywright.domain.audit_trail import Covering, Found, Leaves, Link, Seal, sha256
+from keywright.domain.audit_trail import Covering, Found, Leaves, Link, Seal, first_of_month, sha256
 from keywright.domain.listing import Listed
 from keywright.storage.audit_events import RECORD
 from keywright.storage.conditions import Conditions
@@ -186,15 +186,16 @@ class SealReader:
     async def removal(self, workspace_id: str) -> Removal | None:
         """What the newest event says that speaks of a removal.
 
-        One that waits to be sealed for longer than is right is passed over: see `overdue`.
+        One that waits to be sealed for longer than is right is passed over: see `overdue`. None
+        removes what came after it: its own month, and those after that, are not believed.
         """
         row = await self._connection.fetchrow(
             f"""
-            SELECT e.id, e.seal, e.change #>> '{{after,removed_before}}' AS removed_before,
-                {RECORD} AS record
+            SELECT e.id, e.create_time, e.seal,
+                e.change #>> '{{after,removed_before}}' AS removed_before, {RECORD} AS record
             FROM keywright.audit_event e
             WHERE e.workspace_id = $1 AND e.action = '{REMOVE_AUDIT_EVENTS}'
-                AND (e.seal IS NOT NULL OR {_DUE})
+                AND {_READABLE.format("e.create_time")} AND (e.seal IS NOT NULL OR {_DUE})
             ORDER BY e.id DESC LIMIT 1
             """,
             workspace_id,
@@ -202,7 +203,8 @@ class SealReader:
         before = None if row is None else _date(row["removed_before"])
         if row is None or before is None:
             return None
-        return Removal(before, row["id"], sha256(row["record"]), row["seal"])
+        past = min(before, first_of_month(row["create_time"]))
+        return Removal(past, row["id"], sha256(row["record"]), row["seal"])
 
     async def list(
         self,
