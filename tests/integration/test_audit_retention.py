@@ -143,6 +143,24 @@ async def test_an_event_made_into_one_of_a_removal_removes_nothing(trail: Trail)
     assert verified.first_break.kind == pb.AUDIT_BREAK_KIND_EVENT_MISSING
 
 
+async def test_a_removal_says_nothing_of_months_to_come(trail: Trail) -> None:
+    await trail.sql(
+        "INSERT INTO keywright.audit_event (workspace_id, action, resource, actor, credential,"
+        " change) VALUES ($1, 'RemoveAuditEvents', '', 'retention', '',"
+        """ '{"after": {"removed_before": "2999-01-01"}}')"""
+    )
+    await trail.seal()
+    await trail.add(3)
+    await trail.sql(f"DROP TABLE {PARTITION}")
+    assert (await trail.verify()).intact
+    await trail.sql(
+        "DELETE FROM keywright.audit_event WHERE workspace_id = $1 AND seal ="
+        " (SELECT max(number) FROM keywright.audit_seal WHERE workspace_id = $1)"
+    )
+    verified = await trail.verify()
+    assert verified.first_break.kind == pb.AUDIT_BREAK_KIND_EVENT_MISSING
+
+
 async def test_what_remains_of_a_month_that_was_removed_must_still_be_whole(
     trail: Trail, database: Database
 ) -> None:

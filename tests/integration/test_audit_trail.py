@@ -1,19 +1,24 @@
 """A sealed trail shows whatever was done to it: edits, removals, insertions, a tail cut off."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keywright.domain.audit_trail import Leaves, sha256
 from keywright.security.audit_signing import AuditSigner
+from keywright.storage.audit_seals import ADVISORY_LOCK
 from keywright.storage.database import Database
 from keywright.v1 import audit_service_pb2 as pb
 from tests.support.audit import Trail, new_trail, opened, sealer
+from tests.support.database import Cluster
 from tests.support.service import Service, refusal
+from tests.support.service import service as running
 
 # Three seals after the first, which may be two: the third has the newest events.
 SIZES = (4, 5, 3)
@@ -146,6 +151,21 @@ async def test_an_event_put_among_the_sealed_is_shown(trail: Trail, seal: str) -
     assert number(verified.first_break.audit_event) == event_id
 
 
+@pytest.mark.parametrize("shift", ["1 microsecond", "-1 microsecond", "400 days"])
+async def test_an_edited_event_does_not_hide_behind_a_copy(trail: Trail, shift: str) -> None:
+    """The key of an event has its time, so that there can be two of one id."""
+    event_id = await trail.value(f"SELECT {_AN_EVENT}")
+    await trail.sql(
+        "INSERT INTO keywright.audit_event (id, create_time, workspace_id, action, resource,"
+        " actor, credential, seal) OVERRIDING SYSTEM VALUE"
+        f" SELECT id, create_time + interval '{shift}', workspace_id, 'DeleteKey', resource, actor,"
+        f" credential, seal FROM keywright.audit_event WHERE id = {event_id}"
+    )
+    verified = await trail.verify()
+    assert kind(verified) == "EVENT_INSERTED"
+    assert number(verified.first_break.audit_event) == event_id
+
+
 async def test_an_event_for_no_seal_is_shown_also_where_the_database_lets_it_in(
     trail: Trail,
 ) -> None:
@@ -195,6 +215,63 @@ async def test_an_edit_of_anything_in_a_seal_is_shown(trail: Trail, column: str)
     await an_edited_seal(trail, column)
 
 
+UNREADABLE = {
+    "a seal's time": ("audit_seal", "create_time = 'infinity'", "SEAL_INVALID"),
+    "a seal's month": ("audit_seal", "month = '20000-01-01'", "SEAL_INVALID"),
+    "a seal's events": ("audit_seal", "event_ids[1] = NULL", "SEAL_INVALID"),
+    "a seal's digest": ("audit_seal", "digest = NULL", "SEAL_INVALID"),
+    "an event's time": ("audit_event", "create_time = 'infinity'", "EVENT_CHANGED"),
+    "an event's year": ("audit_event", "create_time = '20000-01-01'", "EVENT_CHANGED"),
+    "an event's first time": ("audit_event", "first_time = '-infinity'", "EVENT_CHANGED"),
+    "what a removal removed": (
+        "audit_event",
+        "action = 'RemoveAuditEvents', change = '{}'",
+        "EVENT_CHANGED",
+    ),
+}
+_CONSTRAINTS = (
+    ("audit_event", "DROP CONSTRAINT audit_event_times_readable"),
+    ("audit_seal", "DROP CONSTRAINT audit_seal_times_readable"),
+    ("audit_seal", "DROP CONSTRAINT audit_seal_ids_known"),
+    ("audit_seal", "ALTER COLUMN digest DROP NOT NULL"),
+)
+
+
+@pytest.fixture(name="unguarded")
+async def _unguarded(cluster: Cluster) -> AsyncIterator[Trail]:
+    """A trail in a database whose owner has let in whatever fits a column."""
+    async with running(await cluster.migrated()) as alone, opened(alone.dsn) as database:
+        for table, change in _CONSTRAINTS:
+            await alone.sql(f"ALTER TABLE keywright.{table} {change}")
+        yield await new_trail(alone, database, *SIZES)
+
+
+async def test_what_cannot_be_read_is_shown_and_stops_nobody_elses_sealing(
+    unguarded: Trail,
+) -> None:
+    for what, (table, change, expected) in UNREADABLE.items():
+        trail = await new_trail(unguarded.service, unguarded.database, *SIZES)
+        which = {"audit_seal": "number", "audit_event": "seal"}[table]
+        await trail.sql(
+            f"UPDATE keywright.{table} SET {change} WHERE workspace_id = $1"
+            f" AND {which} = {_BEFORE_LAST}"
+        )
+        verified = await trail.verify()
+        assert kind(verified) == expected, what
+        assert number(verified.first_break.seal) == number(verified.last_seal.name) + 1
+
+    await trail.sql(
+        "INSERT INTO keywright.audit_event (create_time, workspace_id, action, resource, actor,"
+        " credential) SELECT time, $1, '', '', '', '' FROM unnest('{infinity,20000-01-01}'::"
+        "timestamptz[]) AS time"
+    )
+    await unguarded.insert(3)
+    await sealer(unguarded.database).run()
+    assert (await unguarded.verify()).event_count == await unguarded.value(
+        "SELECT count(*) FROM keywright.audit_event WHERE workspace_id = $1"
+    )
+
+
 async def a_forged_end(trail: Trail) -> None:
     """An edited event, sealed anew by who has all of the database but not the key."""
     last = await trail.value(f"SELECT {_OF_LAST}")
@@ -204,9 +281,9 @@ async def a_forged_end(trail: Trail) -> None:
     )
     async with trail.database.reading() as reads:
         was = await reads.seals.get(trail.workspace_id, last)
-        leaves = (await reads.seals.leaves(trail.workspace_id, last, last))[last]
+        events = (await reads.seals.leaves(trail.workspace_id, last, last))[last]
     assert was is not None
-    covered = Leaves(list(leaves), b"".join(leaves.values()))
+    covered = Leaves([each for each, _ in events], b"".join(leaf for _, leaf in events))
     digest = sha256(replace(was.seal, root=covered.root).content)
     await trail.sql(
         "UPDATE keywright.audit_seal SET leaves = $3, root = $4, digest = $5, signature = $6,"
@@ -290,6 +367,58 @@ async def test_nothing_is_sealed_on_top_of_a_chain_that_was_cut(
     told = await service.process.logged("the audit trail does not end where it did: not sealed")
     assert told["level"] == "error"
     await trail.sql("DELETE FROM keywright.audit_event WHERE workspace_id = $1 AND seal IS NULL")
+
+
+@asynccontextmanager
+async def no_sealing(trail: Trail) -> AsyncIterator[None]:
+    """As anybody can do who may connect."""
+    holder = await asyncpg.connect(trail.service.dsn)
+    try:
+        await holder.execute(f"SELECT pg_advisory_lock({ADVISORY_LOCK})")
+        yield
+    finally:
+        await holder.close()
+
+
+@pytest.mark.parametrize("off", [timedelta(minutes=-2), timedelta(days=2)])
+async def test_events_that_are_kept_from_being_sealed_are_shown(
+    trail: Trail, database: Database, off: timedelta
+) -> None:
+    async with no_sealing(trail):
+        await trail.insert(1)
+        assert (await trail.verify()).intact
+        await trail.insert(2, at=datetime.now(UTC) + off)
+        here = sealer(database)
+        await here.run()
+        assert here.seal_count == 0
+        assert here.waited > timedelta()
+        verified = await trail.verify()
+        assert kind(verified) == "EVENT_UNSEALED"
+        assert not verified.intact
+        assert not verified.complete
+        assert number(verified.first_break.audit_event) == await trail.value(
+            "SELECT max(id) - 1 FROM keywright.audit_event WHERE workspace_id = $1"
+        )
+        assert not verified.first_break.seal
+    await trail.seal()
+    assert (await trail.verify()).intact
+
+
+async def test_a_removal_is_not_believed_while_it_is_kept_from_being_sealed(trail: Trail) -> None:
+    await trail.add(2, at=datetime.now(UTC) - timedelta(days=400))
+    await trail.sql(
+        f"DELETE FROM keywright.audit_event WHERE workspace_id = $1 AND seal = {_OF_LAST}"
+    )
+    async with no_sealing(trail):
+        await trail.sql(
+            "INSERT INTO keywright.audit_event (create_time, workspace_id, action, resource, actor,"
+            " credential, change) SELECT now() - interval '2 minutes', $1, 'RemoveAuditEvents', '',"
+            " 'retention', '', jsonb_build_object('after', jsonb_build_object('removed_before',"
+            " date_trunc('month', now() - interval '100 days')::date))"
+        )
+        assert kind(await trail.verify()) == "EVENT_MISSING"
+    await trail.seal()
+    assert (await trail.verify()).intact
 
 
 # --- what is known elsewhere -------------------------------------------------------------------

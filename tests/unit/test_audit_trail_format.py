@@ -68,7 +68,7 @@ def test_the_published_vectors_are_what_the_program_makes() -> None:
 
 def test_a_run_of_seals_stands_and_tells_its_first_break() -> None:
     run = seals()
-    found = {each.seal.number: each.covered.by_id() for each in run}
+    found = {each.seal.number: list(each.covered.by_id().items()) for each in run}
     verifies = TrustedKeys(frozenset([SIGNER.public_key])).have_signed
 
     def verified(after: Link = Link(), **given: Any) -> Any:  # noqa: B008  it is frozen
@@ -83,6 +83,11 @@ def test_a_run_of_seals_stands_and_tells_its_first_break() -> None:
     gone = verified(found={run[0].seal.number: found[1]})
     assert gone.first_break.kind is BreakKind.EVENT_MISSING
     assert gone.last == run[0].seal
+    (event_id, leaf), *others = found[1]
+    for copies in ((leaf, sha256("x")), (sha256("x"), leaf)):
+        twice = [*((event_id, each) for each in copies), *others]
+        inserted = verified(found={**found, 1: twice}).first_break
+        assert (inserted.kind, inserted.event_id) == (BreakKind.EVENT_INSERTED, event_id)
     late = date(2999, 1, 1)
     assert verified(found={}, removed_before=late).last == run[-1].seal
     assert verified(found={}, removed_before=run[0].seal.month).first_break.seal == 1
@@ -129,3 +134,39 @@ _SEAL = len(VECTORS["seals"][0]["records"])
 def test_an_export_that_is_not_as_it_was_written_is_told(lines: list[str], told: str) -> None:
     with pytest.raises(ExportError, match=told):
         check_export(lines)
+
+
+@pytest.mark.parametrize(("removed_in", "whole"), [("2026-12-01", True), ("2026-11-30", False)])
+def test_an_export_may_lack_only_months_that_were_over_when_they_were_removed(
+    removed_in: str, *, whole: bool
+) -> None:
+    """Whatever the removal says: here, that all up to 2999 were."""
+    time = datetime.fromisoformat(f"{removed_in}T12:00Z")
+    record = json.dumps(
+        {
+            "id": 5,
+            "action": "RemoveAuditEvents",
+            "create_time": int(time.timestamp()) * 1_000_000,
+            "change": {"after": {"removed_before": "2999-01-01"}},
+        }
+    )
+    first, covered = seals()[0].seal, Leaves([5], sha256(record))
+    seal = Seal("acme", 2, time, first_of_month(time), first.digest, 1, covered.root)
+    lines = [
+        EXPORT[_SEAL],
+        record,
+        json.dumps(
+            {
+                "seal": "workspaces/acme/auditSeals/2",
+                "content": seal.content,
+                "digest": sha256(seal.content).hex(),
+                "signature": "",
+                "public_key": "",
+            }
+        ),
+    ]
+    if whole:
+        assert check_export(lines).event_count == 1
+    else:
+        with pytest.raises(ExportError, match="events of seal 1 are missing"):
+            check_export(lines)

@@ -87,7 +87,9 @@ def _of_the_sealer(sealer: Sealer) -> Iterator[Metric]:
     yield _counter("keywright_audit_seals", "Seals made.", sealer.seal_count)
     yield _counter("keywright_audit_sealed_events", "Events sealed.", sealer.event_count)
     waited = sealer.waited.total_seconds()
-    yield _gauge("keywright_audit_seal_wait_seconds", "How long the last ones waited.", waited)
+    yield _gauge(
+        "keywright_audit_seal_wait_seconds", "How long the first unsealed has waited.", waited
+    )
     broken = len(sealer.broken)
     yield _gauge("keywright_audit_broken_chains", "Workspaces that are not sealed.", broken)
 

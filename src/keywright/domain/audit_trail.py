@@ -9,6 +9,7 @@ digest is the SHA-256 of that, and is signed.
 import hashlib
 import json
 import struct
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -22,6 +23,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Verifies = Callable[["Seal"], bool]
 """Whether a trusted key has signed the digest of a seal."""
+
+Found = tuple[int, bytes]
+"""An event that there is: its id, and its leaf as it is now. No id is to be there twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +114,15 @@ class BreakKind(StrEnum):
     EVENT_INSERTED = "EVENT_INSERTED"
     SEAL_INVALID = "SEAL_INVALID"
     SEAL_MISSING = "SEAL_MISSING"
+    EVENT_UNSEALED = "EVENT_UNSEALED"
 
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """Where a trail is broken: at which seal, and at which event where one can be told."""
+    """Where a trail is broken: at which seal and at which event, where they can be told."""
 
     kind: BreakKind
-    seal: int
+    seal: int | None
     message: str
     event_id: int | None = None
 
@@ -160,16 +165,19 @@ def follows(seal: Seal, after: Link) -> Break | None:
     return None
 
 
-def covers(covering: Covering, found: Mapping[int, bytes]) -> Break | None:
-    """What is wrong with the events of a seal, whose leaves are `found` by id."""
+def covers(covering: Covering, events: Sequence[Found]) -> Break | None:
+    """What is wrong with the `events` of a seal."""
     sealed, number = covering.covered.by_id(), covering.seal.number
-    if sealed == found:
+    found, times = dict(events), Counter(event_id for event_id, _ in events)
+    if sealed == found and len(sealed) == len(events):
         return None
     for event_id in sorted(sealed.keys() | found.keys()):
         if event_id not in found:
             kind, what = BreakKind.EVENT_MISSING, "was sealed and is missing"
         elif event_id not in sealed:
             kind, what = BreakKind.EVENT_INSERTED, f"was put among those of seal {number}"
+        elif times[event_id] > 1:  # one of them may be as it was sealed, to hide the other
+            kind, what = BreakKind.EVENT_INSERTED, f"is {times[event_id]} times in seal {number}"
         elif sealed[event_id] != found[event_id]:
             kind, what = BreakKind.EVENT_CHANGED, "is not as it was sealed"
         else:
@@ -190,7 +198,7 @@ class Verified:
 def verify(
     after: Link,
     run: Sequence[Covering],
-    found: Mapping[int, Mapping[int, bytes]],
+    found: Mapping[int, Sequence[Found]],
     *,
     removed_before: date | None,
     verifies: Verifies,
@@ -200,7 +208,7 @@ def verify(
     Args:
         after: the last seal that was verified.
         run: the seals, with what they cover.
-        found: the leaves of the events that there are now, by seal and id.
+        found: the events that there are now, by seal.
         removed_before: events of earlier months were removed, and the trail says so: of those
             months it is no break if all that a seal covers is gone.
         verifies: whether a trusted key has signed a seal.
@@ -208,7 +216,7 @@ def verify(
     last, count = None, 0
     for covering in run:
         seal = covering.seal
-        events = found.get(seal.number, {})
+        events = found.get(seal.number, ())
         removed = not events and removed_before is not None and seal.month < removed_before
         broken = (
             follows(seal, after)

@@ -9,6 +9,7 @@ import json
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from keywright.sdk.audit import Audit
@@ -16,6 +17,7 @@ from keywright.sdk.audit_results import AuditSeal
 
 _FIRST_PREVIOUS = bytes(32).hex()
 _PAGE_SIZE = 1000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def export(audit: Audit, *, after_seal: str | None = None) -> Iterator[str]:
@@ -65,7 +67,7 @@ def check_export(lines: Iterable[str]) -> CheckedExport:
     for number, line in enumerate(lines, 1):
         try:
             check.take(line.rstrip("\n"))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
             told = str(error) if isinstance(error, ExportError) else "is no line of an export"
             raise ExportError(f"line {number} {told}") from None
     return check.result()
@@ -77,7 +79,7 @@ class _Check:
 
     event_count: int = 0
     seals: list[AuditSeal] = field(default_factory=list)
-    removed_before: str = ""
+    removed_before: str = ""  # which month
     empty: dict[int, str] = field(default_factory=dict)  # seals without events: their months
     _ids: list[int] = field(default_factory=list)
     _leaves: list[bytes] = field(default_factory=list)
@@ -90,7 +92,10 @@ class _Check:
         self._ids.append(int(value["id"]))
         self._leaves.append(hashlib.sha256(line.encode()).digest())
         if value["action"] == "RemoveAuditEvents":
-            self.removed_before = value["change"]["after"]["removed_before"]
+            said = date.fromisoformat(value["change"]["after"]["removed_before"])
+            made = _EPOCH + timedelta(microseconds=value["create_time"])
+            # No month can be removed before it is over.
+            self.removed_before = min(f"{said:%Y-%m}", f"{made:%Y-%m}")
 
     def _take_seal(self, value: dict[str, Any]) -> None:
         text = value["content"]
@@ -141,6 +146,6 @@ class _Check:
         if self._ids:
             raise ExportError("the export ends with events whose seal is missing")
         for number, month in self.empty.items():
-            if not month < self.removed_before[:7]:
+            if not month < self.removed_before:
                 raise ExportError(f"the events of seal {number} are missing")
         return CheckedExport(self.event_count, len(self.seals), self.seals[-1])

@@ -23,6 +23,7 @@ class AuditBreakKind(StrEnum):
     EVENT_INSERTED = "EVENT_INSERTED"
     SEAL_INVALID = "SEAL_INVALID"
     SEAL_MISSING = "SEAL_MISSING"
+    EVENT_UNSEALED = "EVENT_UNSEALED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class AuditSeal:
 
 @dataclass(frozen=True, slots=True)
 class AuditBreak:
-    """Where a trail is broken: at which seal, and at which event where one can be told."""
+    """Where a trail is broken: at which seal and at which event, where they can be told."""
 
     kind: AuditBreakKind
     seal: str

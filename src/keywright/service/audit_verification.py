@@ -107,7 +107,12 @@ class _Walk:
             if verified.first_break:
                 return Verdict(last, count, first_break=verified.first_break)
             if link.number >= head.newest.number:
-                broken = _ends(head, link) or await self._astray() or await self._lacks(known)
+                broken = (
+                    _ends(head, link)
+                    or await self._astray()
+                    or await self._lacks(known)
+                    or await self._overdue()
+                )
                 return Verdict(last, count, complete=not broken, first_break=broken)
             if count >= _CALL_EVENT_COUNT:
                 break
@@ -167,6 +172,13 @@ class _Walk:
             f"event {event_id} says it is covered by seal {seal}, which is not in the chain",
             event_id,
         )
+
+    async def _overdue(self) -> Break | None:
+        event_id = await self.reads.seals.overdue(self.workspace_id)
+        if event_id is None:
+            return None
+        message = f"event {event_id} should have been sealed long ago, and is not"
+        return Break(BreakKind.EVENT_UNSEALED, None, message, event_id)
 
 
 def _ends(head: Head, newest: Link) -> Break | None:

@@ -24,11 +24,10 @@ SEAL_MAX_COUNT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What one transaction sealed, how long the first had waited, and whether more may wait."""
+    """What one transaction sealed, and whether more may wait."""
 
     seals: Sequence[Seal]
     broken: frozenset[str]
-    waited: timedelta = timedelta()
     full: bool = False
 
 
@@ -42,7 +41,8 @@ class Sealer:
         found_broken: told of a workspace whose chain does not end where it is said to. Nothing is
             sealed on top of it until that is mended; others' events go on.
         broken: the workspaces that are.
-        waited: how long the first event of the last batch had waited.
+        waited: how long the first event without a seal had waited when last looked at, whoever
+            is the one to seal it.
     """
 
     database: Database
@@ -61,7 +61,8 @@ class Sealer:
             ServiceError: the database cannot be reached.
         """
         async with self.database.reading() as reads:
-            waits = await reads.seals.any_unsealed()
+            waited = await reads.seals.waited()
+        self.waited, waits = waited or timedelta(), waited is not None
         while waits:
             signer = await self.keys.signer()
             batch = await self.database.writing(partial(self._seal, signer))
@@ -75,7 +76,7 @@ class Sealer:
         Insert the seals, mark the events, move the heads.
         """
         if not await writes.seals.try_lock():
-            return _Batch((), self.broken, self.waited)
+            return _Batch((), self.broken)
         heads = await writes.read.seals.heads(self.broken)
         broken = frozenset(each for each, head in heads.items() if head.said != head.newest)
         events = await writes.seals.unsealed(broken, _BATCH_COUNT)
@@ -87,13 +88,12 @@ class Sealer:
         if not run:
             return _Batch((), broken)
         await writes.seals.insert(run, events)
-        waited = now - min(each.create_time for each in events)
-        return _Batch([each.seal for each in run], broken, waited, len(events) == _BATCH_COUNT)
+        return _Batch([each.seal for each in run], broken, len(events) == _BATCH_COUNT)
 
     def _tell(self, batch: _Batch) -> None:
         for workspace_id in batch.broken - self.broken:
             self.found_broken(workspace_id)
-        self.broken, self.waited = batch.broken, batch.waited
+        self.broken = batch.broken
         for seal in batch.seals:
             self.sealed(seal)
             self.seal_count += 1

@@ -9,7 +9,7 @@ from keywright.domain.listing import Listed
 from keywright.storage.conditions import Conditions
 from keywright.storage.connection import Connection
 
-_MICROSECONDS = "(extract(epoch FROM {0}) * 1000000)::bigint"
+_MICROSECONDS = "trunc(extract(epoch FROM {0}) * 1000000)"  # of 'infinity', too
 # The line of JSON that a seal covers: all that an event says, but not by which seal it is covered.
 # Its form is published (docs/audit-trail): a change of it would break every trail there is.
 RECORD = f"""

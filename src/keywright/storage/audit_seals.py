@@ -2,24 +2,41 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import asyncpg
 
 from keywright.domain.audit import REMOVE_AUDIT_EVENTS
-from keywright.domain.audit_trail import Covering, Leaves, Link, Seal, sha256
+from keywright.domain.audit_trail import Covering, Found, Leaves, Link, Seal, first_of_month, sha256
 from keywright.domain.listing import Listed
 from keywright.storage.audit_events import RECORD
 from keywright.storage.conditions import Conditions
 from keywright.storage.connection import Connection
 
-_ADVISORY_LOCK = 0x6B777365  # "kwse": one sealer at a time
+ADVISORY_LOCK = 0x6B777365  # "kwse": one sealer at a time
 # To verify a signature takes longer than to hash many events.
 _RUN_MAX_COUNT = 100
 _COLUMNS = """
     workspace_id, number, create_time, month, previous, event_count, root, digest, signature,
     public_key
 """
+# As they are read. What no datetime and no list of numbers can say, and only tampering leaves, is
+# read as something else: then the seal is not as it was signed, and that can be told.
+_READABLE = "{0} >= '0001-01-01' AND {0} < '10000-01-01'"
+_SEAL = f"""
+    workspace_id, number,
+    CASE WHEN {_READABLE.format("create_time")} THEN create_time ELSE 'epoch' END AS create_time,
+    CASE WHEN {_READABLE.format("month")} THEN month ELSE 'epoch' END AS month,
+    coalesce(previous, '') AS previous, coalesce(event_count, 0) AS event_count,
+    coalesce(root, '') AS root, coalesce(digest, '') AS digest,
+    coalesce(signature, '') AS signature, coalesce(public_key, '') AS public_key
+"""
+_COVERED = """
+    ARRAY(SELECT coalesce(id, 0) FROM unnest(event_ids) AS id) AS event_ids,
+    coalesce(leaves, '') AS leaves
+"""
+# Events may be without a seal for so long; a time to come would make it longer.
+_DUE = "e.create_time BETWEEN now() - interval '1 minute' AND now() + interval '1 minute'"
 _HEADS = """
     SELECT w.workspace_id, c.number, c.digest, s.number AS newest, s.digest AS newest_digest
     FROM unnest($1::text[]) AS w (workspace_id)
@@ -65,12 +82,27 @@ class SealReader:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def any_unsealed(self) -> bool:
-        """Whether there is an event to be sealed."""
-        found: bool = await self._connection.fetchval(
-            "SELECT EXISTS (SELECT FROM keywright.audit_event WHERE seal IS NULL)"
+    async def waited(self) -> timedelta | None:
+        """How long the first event without a seal has waited; None if there is none."""
+        waited: timedelta | None = await self._connection.fetchval(
+            f"""
+            SELECT clock_timestamp() - e.create_time FROM keywright.audit_event e
+            WHERE e.seal IS NULL AND {_READABLE.format("e.create_time")} ORDER BY e.id LIMIT 1
+            """
         )
-        return found
+        return waited
+
+    async def overdue(self, workspace_id: str) -> int | None:
+        """The first event that should have a seal by now, and has none."""
+        event_id: int | None = await self._connection.fetchval(
+            f"""
+            SELECT e.id FROM keywright.audit_event e
+            WHERE e.workspace_id = $1 AND e.seal IS NULL AND NOT {_DUE}
+            ORDER BY e.id LIMIT 1
+            """,
+            workspace_id,
+        )
+        return event_id
 
     async def heads(self, workspace_ids: Collection[str]) -> dict[str, Head]:
         """Where the chain of each workspace ends."""
@@ -104,7 +136,7 @@ class SealReader:
         """
         rows = await self._connection.fetch(
             f"""
-            SELECT {_COLUMNS}, event_ids, leaves FROM (
+            SELECT {_SEAL}, {_COVERED} FROM (
                 SELECT *, sum(event_count) OVER (ORDER BY number) - event_count AS before
                 FROM (SELECT * FROM keywright.audit_seal
                       WHERE workspace_id = $1 AND number > $2 AND number <= $3
@@ -119,8 +151,8 @@ class SealReader:
         )
         return [_covering(row) for row in rows]
 
-    async def leaves(self, workspace_id: str, first: int, last: int) -> dict[int, dict[int, bytes]]:
-        """The leaves of the events as they are now, by seal and id."""
+    async def leaves(self, workspace_id: str, first: int, last: int) -> dict[int, list[Found]]:
+        """The events as they are now, by seal, in order of their ids."""
         rows = await self._connection.fetch(
             f"""
             SELECT e.seal, e.id, {RECORD} FROM keywright.audit_event e
@@ -130,9 +162,9 @@ class SealReader:
             first,
             last,
         )
-        found: dict[int, dict[int, bytes]] = {}
+        found: dict[int, list[Found]] = {}
         for seal, event_id, record in rows:
-            found.setdefault(seal, {})[event_id] = sha256(record)
+            found.setdefault(seal, []).append((event_id, sha256(record)))
         return found
 
     async def astray(self, workspace_id: str) -> tuple[int, int] | None:
@@ -152,19 +184,27 @@ class SealReader:
         return None if row is None else (row["seal"], row["id"])
 
     async def removal(self, workspace_id: str) -> Removal | None:
-        """What the newest event says that speaks of a removal."""
+        """What the newest event says that speaks of a removal.
+
+        One that waits to be sealed for longer than is right is passed over: see `overdue`. None
+        removes what came after it: its own month, and those after that, are not believed.
+        """
         row = await self._connection.fetchrow(
             f"""
-            SELECT e.id, e.seal, e.change, {RECORD} AS record FROM keywright.audit_event e
+            SELECT e.id, e.create_time, e.seal,
+                e.change #>> '{{after,removed_before}}' AS removed_before, {RECORD} AS record
+            FROM keywright.audit_event e
             WHERE e.workspace_id = $1 AND e.action = '{REMOVE_AUDIT_EVENTS}'
+                AND {_READABLE.format("e.create_time")} AND (e.seal IS NOT NULL OR {_DUE})
             ORDER BY e.id DESC LIMIT 1
             """,
             workspace_id,
         )
-        if row is None:
+        before = None if row is None else _date(row["removed_before"])
+        if row is None or before is None:
             return None
-        before = date.fromisoformat(row["change"]["after"]["removed_before"])
-        return Removal(before, row["id"], sha256(row["record"]), row["seal"])
+        past = min(before, first_of_month(row["create_time"]))
+        return Removal(past, row["id"], sha256(row["record"]), row["seal"])
 
     async def list(
         self,
@@ -185,7 +225,7 @@ class SealReader:
             ]
         )
         rows = await self._connection.fetch(
-            f"SELECT {_COLUMNS} FROM keywright.audit_seal WHERE {where.sql} "
+            f"SELECT {_SEAL} FROM keywright.audit_seal WHERE {where.sql} "
             f"ORDER BY number LIMIT {where.placeholder(limit)}",
             *where.values,
         )
@@ -204,17 +244,22 @@ class SealWriter:
         To be called before anything is read: what is read after it has all that others sealed.
         """
         locked: bool = await self._connection.fetchval(
-            "SELECT pg_try_advisory_xact_lock($1)", _ADVISORY_LOCK
+            "SELECT pg_try_advisory_xact_lock($1)", ADVISORY_LOCK
         )
         return locked
 
     async def unsealed(self, passing_over: Collection[str], limit: int) -> list[Unsealed]:
-        """Events without a seal in order of their ids, but for those of some workspaces."""
+        """Events without a seal in order of their ids, but for those of some workspaces.
+
+        And but for those whose time is none that a seal could have.
+        """
         rows = await self._connection.fetch(
             f"""
             SELECT e.workspace_id, e.id, e.create_time, {RECORD} AS record
             FROM keywright.audit_event e
-            WHERE e.seal IS NULL AND e.workspace_id <> ALL ($1::text[]) ORDER BY e.id LIMIT $2
+            WHERE e.seal IS NULL AND {_READABLE.format("e.create_time")}
+                AND e.workspace_id <> ALL ($1::text[])
+            ORDER BY e.id LIMIT $2
             """,
             list(passing_over),
             limit,
@@ -268,7 +313,15 @@ def _values(seal: Seal) -> Iterator[object]:
 
 
 def _link(number: int | None, digest: bytes | None) -> Link:
-    return Link() if number is None or digest is None else Link(number, digest)
+    return Link() if number is None else Link(number, digest or b"")
+
+
+def _date(text: str | None) -> date | None:
+    """The date that an event says, unless it says none."""
+    try:
+        return date.fromisoformat(text or "")
+    except ValueError:
+        return None
 
 
 def _covering(row: asyncpg.Record) -> Covering:

@@ -39,6 +39,10 @@ class _AuditBreakKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditB
     """A seal was changed, or its signature does not verify."""
     AUDIT_BREAK_KIND_SEAL_MISSING: _AuditBreakKind.ValueType  # 5
     """A seal is missing, the known one for example: the tail was cut off."""
+    AUDIT_BREAK_KIND_EVENT_UNSEALED: _AuditBreakKind.ValueType  # 6
+    """An event is more than a minute old, or of a time to come, and not sealed: sealing was stopped,
+    or this event kept from it. Looked for when the end of the trail is reached.
+    """
 
 class AuditBreakKind(_AuditBreakKind, metaclass=_AuditBreakKindEnumTypeWrapper):
     """How an audit trail is broken."""
@@ -55,6 +59,10 @@ AUDIT_BREAK_KIND_SEAL_INVALID: AuditBreakKind.ValueType  # 4
 """A seal was changed, or its signature does not verify."""
 AUDIT_BREAK_KIND_SEAL_MISSING: AuditBreakKind.ValueType  # 5
 """A seal is missing, the known one for example: the tail was cut off."""
+AUDIT_BREAK_KIND_EVENT_UNSEALED: AuditBreakKind.ValueType  # 6
+"""An event is more than a minute old, or of a time to come, and not sealed: sealing was stopped,
+or this event kept from it. Looked for when the end of the trail is reached.
+"""
 Global___AuditBreakKind: _TypeAlias = AuditBreakKind  # noqa: Y015
 
 @_typing.final
@@ -305,7 +313,9 @@ class VerifyAuditTrailResponse(_message.Message):
     EVENT_COUNT_FIELD_NUMBER: _builtins.int
     FIRST_BREAK_FIELD_NUMBER: _builtins.int
     intact: _builtins.bool
-    """Whether everything that was looked at is as it was sealed."""
+    """Whether everything that was looked at is as it was sealed, and nothing has waited too long to
+    be sealed.
+    """
     complete: _builtins.bool
     """Whether the trail was looked at to its end."""
     event_count: _builtins.int
@@ -348,7 +358,9 @@ class AuditBreak(_message.Message):
     kind: Global___AuditBreakKind.ValueType
     """What is wrong."""
     seal: _builtins.str
-    """The seal that does not hold: `workspaces/{workspace}/auditSeals/{audit_seal}`."""
+    """The seal that does not hold: `workspaces/{workspace}/auditSeals/{audit_seal}`. Empty for
+    `AUDIT_BREAK_KIND_EVENT_UNSEALED`.
+    """
     audit_event: _builtins.str
     """The event that is wrong, where one can be told:
     `workspaces/{workspace}/auditEvents/{audit_event}`.

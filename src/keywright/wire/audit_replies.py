@@ -66,7 +66,7 @@ def _break(workspace_id: str, found: Break) -> audit_service_pb2.AuditBreak:
     event_id = found.event_id
     return audit_service_pb2.AuditBreak(
         kind=audit_service_pb2.AuditBreakKind.Value(f"AUDIT_BREAK_KIND_{found.kind}"),
-        seal=str(AuditSealName(workspace_id, found.seal)),
+        seal="" if found.seal is None else str(AuditSealName(workspace_id, found.seal)),
         audit_event="" if event_id is None else str(AuditEventName(workspace_id, str(event_id))),
         message=found.message,
     )

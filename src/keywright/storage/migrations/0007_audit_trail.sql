@@ -7,9 +7,12 @@ ALTER TABLE keywright.audit_event
     -- The seal that covers it, in the chain of its workspace; null while there is none.
     ADD COLUMN seal bigint,
     ADD CONSTRAINT audit_event_seal_positive CHECK (seal > 0),
-    -- A record says its times in numbers.
-    ADD CONSTRAINT audit_event_times_finite
-        CHECK (isfinite(create_time) AND isfinite(coalesce(first_time, create_time)));
+    -- Times that every calendar has: one that cannot be read would stop who reads the others.
+    ADD CONSTRAINT audit_event_times_readable CHECK (
+        create_time >= '0001-01-01 00:00Z' AND create_time < '10000-01-01 00:00Z'
+        AND first_time >= '0001-01-01 00:00Z' IS NOT FALSE
+        AND first_time < '10000-01-01 00:00Z' IS NOT FALSE
+    );
 
 -- Each index costs every mutation. Partial ones cost only what they hold.
 DROP INDEX keywright.audit_event_by_resource;
@@ -84,7 +87,12 @@ CREATE TABLE keywright.audit_seal (
     CONSTRAINT audit_seal_number_positive CHECK (number > 0),
     CONSTRAINT audit_seal_has_events CHECK (event_count > 0),
     CONSTRAINT audit_seal_is_whole
-        CHECK (cardinality(event_ids) = event_count AND octet_length(leaves) = 32 * event_count)
+        CHECK (cardinality(event_ids) = event_count AND octet_length(leaves) = 32 * event_count),
+    CONSTRAINT audit_seal_ids_known CHECK (array_position(event_ids, NULL) IS NULL),
+    CONSTRAINT audit_seal_times_readable CHECK (
+        create_time >= '0001-01-01 00:00Z' AND create_time < '10000-01-01 00:00Z'
+        AND month >= '0001-01-01' AND month < '10000-01-01'
+    )
 );
 -- The newest seal of each workspace: shows that no newer ones were cut off.
 CREATE TABLE keywright.audit_chain (
