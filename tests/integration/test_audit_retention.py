@@ -1,7 +1,7 @@
 """Months of the audit trail: made ahead, and removed when they are too old, so that it shows."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -45,6 +45,14 @@ async def _trail(service: Service, database: Database) -> Trail:
     return trail
 
 
+def retention(
+    database: Database,
+    time: timedelta | None = MONTH,
+    held: Callable[[str], None] = lambda _workspace: None,
+) -> AuditRetention:
+    return AuditRetention(database, time, held)
+
+
 async def exists(service: Service, table: str) -> bool:
     return (await service.sql("SELECT to_regclass($1)", table))[0][0] is not None
 
@@ -70,7 +78,7 @@ async def test_a_month_too_old_is_dropped_and_the_trail_says_so_and_verifies(
     before = (await trail.verify()).event_count
     await trail.insert(1, at=OLD - timedelta(days=400))  # of a clock gone astray
     await trail.seal()
-    await AuditRetention(database, MONTH).run()
+    await retention(database).run()
     assert not await exists(trail.service, PARTITION)
     assert await old_events(trail) == 0
 
@@ -85,12 +93,12 @@ async def test_a_month_too_old_is_dropped_and_the_trail_says_so_and_verifies(
     verified = await trail.verify()
     assert verified.intact
     assert verified.event_count == before + 2
-    await AuditRetention(database, MONTH).run()
+    await retention(database).run()
     assert len(await of_removal(trail)) == 1
 
 
 async def test_who_lost_nothing_is_told_nothing(trail: Trail, database: Database) -> None:
-    await AuditRetention(database, MONTH).run()
+    await retention(database).run()
     reply = await trail.service.admin.do(
         "ListAuditEvents", parent=PARENT, filter={"actions": ["RemoveAuditEvents"]}
     )
@@ -122,7 +130,7 @@ async def test_a_removal_that_the_trail_does_not_tell_of_is_shown(trail: Trail) 
 async def test_a_removal_whose_event_was_tampered_with_is_shown(
     trail: Trail, database: Database, tampering: str
 ) -> None:
-    await AuditRetention(database, MONTH).run()
+    await retention(database).run()
     await trail.seal()
     (event,) = await of_removal(trail)
     await trail.sql(tampering.format(event=event.name.rpartition("/")[2]))
@@ -164,7 +172,7 @@ async def test_a_removal_says_nothing_of_months_to_come(trail: Trail) -> None:
 async def test_what_remains_of_a_month_that_was_removed_must_still_be_whole(
     trail: Trail, database: Database
 ) -> None:
-    await AuditRetention(database, MONTH).run()
+    await retention(database).run()
     await trail.add(3, at=OLD)  # of a clock that went back
     assert (await trail.verify()).intact
     await trail.sql(
@@ -181,9 +189,15 @@ async def test_what_is_not_sealed_is_not_removed(
     await trail.sql("DELETE FROM keywright.audit_chain WHERE workspace_id = $1")  # is not sealed
     await trail.insert(1, at=OLD)
     await sealer(database).run()
-    await AuditRetention(database, MONTH).run()
+    told: list[str] = []
+    await retention(database, held=told.append).run()
     assert await old_events(trail) == 10
     assert await exists(service, PARTITION)
+    assert told == [trail.workspace_id]
+
+    async with serve(trail.service.dsn, audit_retention="31d") as other:
+        line = await other.logged("nothing is removed: old events are not sealed")
+    assert (line["level"], line["workspace"]) == ("warning", trail.workspace_id)
 
 
 async def test_a_removal_waits_for_nobody_and_comes_another_time(
@@ -193,12 +207,12 @@ async def test_a_removal_waits_for_nobody_and_comes_another_time(
     try:
         await reader.execute("BEGIN; SELECT FROM keywright.audit_event LIMIT 1")
         with pytest.raises(Exception, match="try again"):
-            await AuditRetention(database, MONTH).run()
+            await retention(database).run()
         assert await old_events(trail) == 9
         await reader.execute("ROLLBACK")
     finally:
         await reader.close()
-    await AuditRetention(database, MONTH).run()
+    await retention(database).run()
     assert await old_events(trail) == 0
 
 
@@ -210,16 +224,15 @@ async def test_the_months_ahead_are_made_and_what_came_before_them_moves_in(
     partition = f"keywright.audit_event_{ahead:%Y_%m}"
     await trail.sql(f"DROP TABLE {partition}")
     await trail.add(3, at=datetime(ahead.year, ahead.month, 2, tzinfo=UTC))
-    await AuditRetention(database, None).run()
+    await retention(database, None).run()
     assert await trail.value(f"SELECT count(*) FROM {partition}") == 3
     assert await trail.value("SELECT count(*) FROM keywright.audit_event_default") == 0
     assert (await trail.verify()).intact
 
 
 async def test_two_servers_remove_once(trail: Trail, database: Database) -> None:
-    retention = AuditRetention(database, MONTH)
-    await asyncio.gather(retention.run(), retention.run())
-    await retention.run()
+    await asyncio.gather(retention(database).run(), retention(database).run())
+    await retention(database).run()
     assert len(await of_removal(trail)) == 1
 
 

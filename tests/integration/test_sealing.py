@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from keywright.v1 import audit_service_pb2 as pb
 from tests.support.audit import Trail, new_trail, opened, sealer
 from tests.support.database import Cluster
-from tests.support.service import PARENT, WORKSPACE, Service, another, serve, service
+from tests.support.service import PARENT, WORKSPACE, Service, another, refusal, serve, service
 from tests.support.waiting import held_row
 
 _UNSEALED = "SELECT count(*) FROM keywright.audit_event WHERE seal IS NULL"
@@ -74,6 +74,19 @@ async def test_two_servers_make_one_chain_without_gaps(cluster: Cluster) -> None
         assert verified.event_count == await trail.value(
             "SELECT count(*) FROM keywright.audit_event WHERE workspace_id = $1"
         )
+
+
+async def test_a_server_that_stops_leaves_nothing_unsealed(cluster: Cluster) -> None:
+    """Also of what it writes only at the end: how often a dead token was tried since."""
+    async with service(await cluster.migrated()) as running:
+        dead = await running.admin.create_key()
+        await running.admin.revoke_key(dead.key.name)
+        for _ in range(3):
+            await refusal(running.admin.authenticate(dead.token))
+        await running.process.stop()
+        tried = "SELECT sum(count) FROM keywright.audit_event WHERE outcome <> 'DONE'"
+        assert (await running.sql(tried))[0][0] == 3
+        assert (await running.sql(_UNSEALED))[0][0] == 0
 
 
 async def test_a_sealer_that_is_killed_leaves_nothing_and_another_goes_on(

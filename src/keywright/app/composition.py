@@ -101,7 +101,7 @@ class Parts:
             ),
             audit_keys=audit_keys,
             sealer=Sealer(database, audit_keys, sealing.sealed, sealing.found_broken),
-            audit_retention=AuditRetention(database, config.audit_retention),
+            audit_retention=AuditRetention(database, config.audit_retention, sealing.removal_held),
         )
 
     async def close(self) -> None:

@@ -40,9 +40,17 @@ def found_broken(workspace_id: str) -> None:
     _log.error("the audit trail does not end where it did: not sealed", workspace=workspace_id)
 
 
+def removal_held(workspace_id: str) -> None:
+    """Tell why events that are too old are still there."""
+    _log.warning("nothing is removed: old events are not sealed", workspace=workspace_id)
+
+
 @asynccontextmanager
 async def keeping_the_trail(parts: "Parts", backend: Backend) -> AsyncIterator[None]:
-    """While the block runs and the database is there: seal, make months, remove those too old."""
+    """While the block runs and the database is there: seal, make months, remove those too old.
+
+    At the end what is left is sealed.
+    """
     loop = asyncio.get_running_loop()
     retention_due = loop.time()
 
@@ -57,7 +65,7 @@ async def keeping_the_trail(parts: "Parts", backend: Backend) -> AsyncIterator[N
             await parts.audit_retention.run()
 
     async with (
-        repeating("seal the audit trail", seal, every=_INTERVAL),
+        repeating("seal the audit trail", seal, every=_INTERVAL, at_the_end=seal),
         repeating("keep the audit trail's months", keep, every=_INTERVAL),
     ):
         yield

@@ -63,6 +63,8 @@ async def listening(config: Config, dsn: str) -> AsyncIterator[Listening]:
         server = _server(config, backend, health)
         target = _bind(server, config)
         stack.callback(metrics.serve(config.metrics_listen, parts))
+        # Before what writes events at the end, to end after it.
+        await stack.enter_async_context(sealing.keeping_the_trail(parts, backend))
         await stack.enter_async_context(
             repeating(
                 "write the usage of keys",
@@ -79,7 +81,6 @@ async def listening(config: Config, dsn: str) -> AsyncIterator[Listening]:
             await stack.enter_async_context(
                 repeating(what, work, every=every, at_the_end=at_the_end)
             )
-        await stack.enter_async_context(sealing.keeping_the_trail(parts, backend))
         await server.start()
         stack.push_async_callback(server.stop, config.shutdown_grace.total_seconds())
         _log.info("listening", listen=target, version=__version__)

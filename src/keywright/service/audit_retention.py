@@ -1,5 +1,6 @@
 """The months of the audit trail: made before they come, and removed when they are too old."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,10 +12,16 @@ _MONTHS_AHEAD = 2
 
 @dataclass(frozen=True, slots=True)
 class AuditRetention:
-    """Keeps the trail for so long; without a `retention`, for ever."""
+    """Keeps the trail for so long; without a `retention`, for ever.
+
+    Attributes:
+        held: told of a workspace whose old events are not sealed: nobody's are removed then, since
+            a month is dropped as a whole.
+    """
 
     database: Database
     retention: timedelta | None
+    held: Callable[[str], None]
 
     async def run(self) -> None:
         """Make the next months, and remove those of which all is too old.
@@ -27,19 +34,23 @@ class AuditRetention:
         """
         await self.database.writing(self._add)
         if self.retention is not None:
-            await self.database.writing(self._remove)
+            for workspace_id in await self.database.writing(self._remove):
+                self.held(workspace_id)
 
     async def _add(self, writes: Writes) -> None:
         if await writes.audit_partitions.try_lock():
             await writes.audit_partitions.add(_MONTHS_AHEAD)
 
-    async def _remove(self, writes: Writes) -> None:
+    async def _remove(self, writes: Writes) -> Sequence[str]:
+        """Remove what is too old, unless it is held by the workspaces that are returned."""
         assert self.retention is not None, "asked for only then"  # noqa: S101
         partitions = writes.audit_partitions
         if not await partitions.try_lock():
-            return
+            return []
         first_kept = first_of_month(await writes.seals.now() - self.retention)
         if not await partitions.any_before(first_kept):
-            return
-        if not await partitions.any_unsealed_before(first_kept):
+            return []
+        unsealed = await partitions.unsealed_before(first_kept)
+        if not unsealed:
             await partitions.remove_before(first_kept)
+        return unsealed

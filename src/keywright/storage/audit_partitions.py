@@ -59,13 +59,14 @@ class PartitionWriter:
         months = [date(int(each[1]), int(each[2]), 1) for each in found if each]
         return [each for each in months if each < month]
 
-    async def any_unsealed_before(self, month: date) -> bool:
-        """Whether an event of an earlier month is not sealed."""
-        found: bool = await self._connection.fetchval(
-            f"SELECT EXISTS (SELECT FROM keywright.audit_event WHERE seal IS NULL AND {_OLD})",
+    async def unsealed_before(self, month: date) -> list[str]:
+        """Workspaces with an event of an earlier month that is not sealed; at most ten."""
+        rows = await self._connection.fetch(
+            "SELECT DISTINCT workspace_id FROM keywright.audit_event "
+            f"WHERE seal IS NULL AND {_OLD} ORDER BY workspace_id LIMIT 10",
             month,
         )
-        return found
+        return [row["workspace_id"] for row in rows]
 
     async def remove_before(self, month: date) -> None:
         """Remove all events of earlier months, and say so in the trail of each of them."""
