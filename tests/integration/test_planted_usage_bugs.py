@@ -49,8 +49,8 @@ BUGS = {
     ),
     "denied calls that are all told apart": Bug(
         "service/notices.py",
-        guard="_MAX_COUNT_A_CREDENTIAL = 20",
-        instead="_MAX_COUNT_A_CREDENTIAL = 10_000",
+        guard="_MAX_COUNT_A_USER = 20",
+        instead="_MAX_COUNT_A_USER = 10_000",
         scenario=test_notices.a_flood_leaves_few_rows,
     ),
     "a leak report that leaves no event": Bug(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -14,50 +15,59 @@ _log = structlog.get_logger("keywright.background")
 
 Work = Callable[[], Awaitable[None]]
 
-# How long the end waits for each: a database that says nothing must not keep a server from ending.
-_END_PATIENCE = timedelta(seconds=10)
+# How long the end waits: a database that says nothing must not keep a server from ending.
+_END_PATIENCE = timedelta(seconds=3)
 
 
-@asynccontextmanager
-async def repeating(
-    what: str, work: Work, *, every: timedelta, at_the_end: Work | None = None
-) -> AsyncIterator[None]:
-    """Do `work` now and then while the block runs; what fails is logged, and tried again.
+@dataclass(slots=True)
+class Background:
+    """What one server does so; at its end all of it has `_END_PATIENCE` together."""
 
-    What is under way when the block ends is finished. `at_the_end` is done then, for what would be
-    lost otherwise. Neither is waited for any longer than `_END_PATIENCE`.
-    """
-    ended = asyncio.Event()
+    _until: float | None = None
 
-    async def once(work: Work) -> None:
+    @asynccontextmanager
+    async def repeating(
+        self, what: str, work: Work, *, every: timedelta, at_the_end: Work | None = None
+    ) -> AsyncIterator[None]:
+        """Do `work` now and then while the block runs; what fails is logged, and tried again.
+
+        What is under way when the block ends is finished. `at_the_end` is done then, for what would
+        be lost otherwise.
+        """
+        ended = asyncio.Event()
+
+        async def now_and_then() -> None:
+            while not await _set_within(ended, every):
+                await _once(what, work)
+
+        working = asyncio.create_task(now_and_then())
         try:
-            await work()
-        except ServiceError as error:
-            _log.warning("background work failed", work=what, error=explained(error))
-        except UnexpectedDatabaseError as error:
-            _log.error("background work failed", work=what, error=str(error))
-        except Exception:  # noqa: BLE001  whatever it is, it must not be the last time
-            _log.exception("background work failed", work=what)
+            yield
+        finally:
+            ended.set()
+            await self._ended(working)
+            if at_the_end is not None:
+                await self._ended(asyncio.create_task(_once(what, at_the_end)))
 
-    async def now_and_then() -> None:
-        while not await _set_within(ended, every):
-            await once(work)
+    async def _ended(self, task: "asyncio.Task[None]") -> None:
+        """Wait for a task, and cancel it if the time is over."""
+        now = asyncio.get_running_loop().time()
+        if self._until is None:
+            self._until = now + _END_PATIENCE.total_seconds()
+        await asyncio.wait([task], timeout=max(0, self._until - now))
+        if task.cancel():
+            await asyncio.wait([task])
 
-    working = asyncio.create_task(now_and_then())
+
+async def _once(what: str, work: Work) -> None:
     try:
-        yield
-    finally:
-        ended.set()
-        await _ended(working)
-        if at_the_end is not None:
-            await _ended(asyncio.create_task(once(at_the_end)))
-
-
-async def _ended(task: "asyncio.Task[None]") -> None:
-    """Wait for a task, and cancel it if it takes too long."""
-    await asyncio.wait([task], timeout=_END_PATIENCE.total_seconds())
-    if task.cancel():
-        await asyncio.wait([task])
+        await work()
+    except ServiceError as error:
+        _log.warning("background work failed", work=what, error=explained(error))
+    except UnexpectedDatabaseError as error:
+        _log.error("background work failed", work=what, error=str(error))
+    except Exception:  # noqa: BLE001  whatever it is, it must not be the last time
+        _log.exception("background work failed", work=what)
 
 
 async def _set_within(event: asyncio.Event, time: timedelta) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from keywright.app.background import repeating
+from keywright.app.background import Background
 from keywright.domain.audit_trail import Seal
 from keywright.wire.rpc import Backend
 
@@ -46,7 +46,9 @@ def removal_held(workspace_id: str) -> None:
 
 
 @asynccontextmanager
-async def keeping_the_trail(parts: "Parts", backend: Backend) -> AsyncIterator[None]:
+async def keeping_the_trail(
+    parts: "Parts", backend: Backend, background: Background
+) -> AsyncIterator[None]:
     """While the block runs and the database is there: seal, make months, remove those too old.
 
     At the end what is left is sealed.
@@ -65,7 +67,7 @@ async def keeping_the_trail(parts: "Parts", backend: Backend) -> AsyncIterator[N
             await parts.audit_retention.run()
 
     async with (
-        repeating("seal the audit trail", seal, every=_INTERVAL, at_the_end=seal),
-        repeating("keep the audit trail's months", keep, every=_INTERVAL),
+        background.repeating("seal the audit trail", seal, every=_INTERVAL, at_the_end=seal),
+        background.repeating("keep the audit trail's months", keep, every=_INTERVAL),
     ):
         yield

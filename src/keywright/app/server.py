@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection
 
 from keywright import __version__
 from keywright.app import metrics, sealing
-from keywright.app.background import repeating
+from keywright.app.background import Background
 from keywright.app.composition import Parts
 from keywright.app.config import Config
 from keywright.app.health import Health
@@ -64,9 +64,10 @@ async def listening(config: Config, dsn: str) -> AsyncIterator[Listening]:
         target = _bind(server, config)
         stack.callback(metrics.serve(config.metrics_listen, parts))
         # Before what writes events at the end, to end after it.
-        await stack.enter_async_context(sealing.keeping_the_trail(parts, backend))
+        background = Background()
+        await stack.enter_async_context(sealing.keeping_the_trail(parts, backend, background))
         await stack.enter_async_context(
-            repeating(
+            background.repeating(
                 "write the usage of keys",
                 parts.usage.write,
                 every=config.usage_interval,
@@ -79,7 +80,7 @@ async def listening(config: Config, dsn: str) -> AsyncIterator[Listening]:
             ("forget what is old", parts.retention.forget, _MINUTE, None),
         ):
             await stack.enter_async_context(
-                repeating(what, work, every=every, at_the_end=at_the_end)
+                background.repeating(what, work, every=every, at_the_end=at_the_end)
             )
         await server.start()
         stack.push_async_callback(server.stop, config.shutdown_grace.total_seconds())
