@@ -69,13 +69,13 @@ async def _denied(service: Service) -> str:
         """
         INSERT INTO keywright.audit_event
             (workspace_id, action, resource, outcome, reason, actor, actor_email, credential,
-             client_address, request_id, count, first_time)
+             client_address, request_id, call_id, count, first_time)
         VALUES ('default', 'CreateUser', 'workspaces/default/users/x', 'DENIED',
                 'CALLER_PERMISSION_MISSING', 'workspaces/default/users/gone', 'gone@example.com',
-                'workspaces/default/keys/of-gone', '2001:db8::1', 'again', 7,
+                'workspaces/default/keys/of-gone', '2001:db8::1', 'again', 'in-the-log', 7,
                 now() - interval '1 minute'),
                ('default', 'RetiredTokenPresented', 'workspaces/default/keys/old', 'NOTICED',
-                'TOKEN_RETIRED', '', '', '', '192.0.2.9', '', 1, NULL)
+                'TOKEN_RETIRED', '', '', '', '192.0.2.9', '', '', 1, NULL)
         """
     )
     return "workspaces/default/users/x"
@@ -97,7 +97,9 @@ async def _denied(service: Service) -> str:
         ),
         ({"client_address": "2001:DB8:0::1"}, ["CreateUser"]),
         ({"request_id": "again"}, ["CreateUser"]),
+        ({"request_id": "in-the-log"}, ["CreateUser"]),
         ({"request_id": "again", "actions": ["UpdateKey"]}, []),
+        ({"actions": ["ImportKey", "RemoveAuditEvents", "RevokedTokenPresented"]}, []),
         ({"outcomes": ["AUDIT_OUTCOME_DENIED"], "end_time": {"seconds": 1}}, []),
         ({"outcomes": ["AUDIT_OUTCOME_DENIED"], "start_time": {"seconds": 1}}, ["CreateUser"]),
     ],

@@ -12,8 +12,10 @@ from keywright.domain.names import AuditEventName
 
 REMOVE_AUDIT_EVENTS = "RemoveAuditEvents"
 """The action of the event that says which events were removed by age."""
-OWN_ACTIONS = frozenset({REMOVE_AUDIT_EVENTS, "RetiredTokenPresented", "RevokedTokenPresented"})
-"""Actions of the service itself; every other is a method's name."""
+OWN_ACTIONS = frozenset(
+    {REMOVE_AUDIT_EVENTS, "ImportKey", "RetiredTokenPresented", "RevokedTokenPresented"}
+)
+"""Actions that are no method's name: of the service itself, and of one key among many."""
 
 _COLLECTIONS = "auditEvents|auditSeals|grants|keys|roles|sessions|sshKeys|users"
 _RESOURCE = re.compile(rf"workspaces/(?P<workspace>[^/]+)(?:/(?:{_COLLECTIONS})(?:/[^/]+)?)?")

@@ -97,7 +97,7 @@ class AuditEventReader:
                 ("e.create_time >= {0}", only.start_time),
                 ("e.create_time < {0}", only.end_time),
                 ("e.client_address = {0}", only.client_address),
-                ("e.request_id = {0}", only.request_id),
+                ("(e.request_id = {0} OR e.call_id = {0})", only.request_id),
                 ("e.seal = {0}", only.seal),
                 (_ABOUT_KEYS_OF, only.about_keys_of),
             ]

@@ -266,7 +266,7 @@ class AuditEventFilter(_message.Message):
     client_address: _builtins.str
     """From this client address."""
     request_id: _builtins.str
-    """Of the calls with this `request_id`."""
+    """Of the calls with this `request_id`, or with this id in the server's log."""
     seal: _builtins.str
     """Covered by this seal: `workspaces/{workspace}/auditSeals/{audit_seal}`."""
     @_builtins.property
