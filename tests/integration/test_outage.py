@@ -25,7 +25,7 @@ from tests.support.database import TIMEOUT, Cluster
 from tests.support.proxy import Proxy, proxy
 from tests.support.service import Caller, RefusedError, Service, refusal, service
 from tests.support.unprivileged import directory_others_may_enter
-from tests.support.waiting import call_logged, held_key
+from tests.support.waiting import all_sealed, call_logged, held_key
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -49,6 +49,7 @@ class Outage:
     async def key(self) -> tuple[str, str]:
         """A new key: its name and its token."""
         created = await self.admin.create_key()
+        await all_sealed(self.service)  # else the next COMMIT may be the sealer's
         return created.key.name, created.token
 
     async def healed(self) -> None:

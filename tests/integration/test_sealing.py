@@ -14,16 +14,7 @@ from keywright.v1 import audit_service_pb2 as pb
 from tests.support.audit import Trail, new_trail, opened, sealer
 from tests.support.database import Cluster
 from tests.support.service import PARENT, WORKSPACE, Service, another, refusal, serve, service
-from tests.support.waiting import held_row
-
-_UNSEALED = "SELECT count(*) FROM keywright.audit_event WHERE seal IS NULL"
-
-
-async def all_sealed(running: Service) -> None:
-    """Wait until no event waits."""
-    async with asyncio.timeout(20):
-        while (await running.sql(_UNSEALED))[0][0]:  # noqa: ASYNC110  nothing announces it
-            await asyncio.sleep(0.05)
+from tests.support.waiting import all_sealed, held_row
 
 
 async def test_an_event_is_sealed_within_about_a_second_and_says_by_which_seal(
@@ -86,7 +77,8 @@ async def test_a_server_that_stops_leaves_nothing_unsealed(cluster: Cluster) -> 
         await running.process.stop()
         tried = "SELECT sum(count) FROM keywright.audit_event WHERE outcome <> 'DONE'"
         assert (await running.sql(tried))[0][0] == 3
-        assert (await running.sql(_UNSEALED))[0][0] == 0
+        unsealed = "SELECT count(*) FROM keywright.audit_event WHERE seal IS NULL"
+        assert (await running.sql(unsealed))[0][0] == 0
 
 
 async def test_a_sealer_that_is_killed_leaves_nothing_and_another_goes_on(

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from tests.support.service import Caller, Process
+from tests.support.service import Caller, Process, Service
 
 _LOOK_AGAIN_SECONDS = 0.02
 
@@ -28,6 +28,14 @@ async def sealed(caller: Caller, workspace: str) -> None:
     """Wait until there is a seal in a workspace: its server makes one within a second."""
     async with asyncio.timeout(20):
         while not (await caller.do("ListAuditSeals", parent=workspace)).audit_seals:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+
+async def all_sealed(service: Service) -> None:
+    """Wait until no audit event waits for its seal: then no sealer writes, either."""
+    unsealed = "SELECT count(*) FROM keywright.audit_event WHERE seal IS NULL"
+    async with asyncio.timeout(20):
+        while (await service.sql(unsealed))[0][0]:  # noqa: ASYNC110  nothing announces it
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
 
