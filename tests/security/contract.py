@@ -17,6 +17,7 @@ from keywright.wire.methods import methods
 from keywright.wire.rpc import Method
 from tests.security.operated import Operated
 from tests.support.service import ADMIN, PARENT, Caller
+from tests.support.waiting import sealed
 
 METHODS = methods()
 IMPLEMENTED = [method for method in METHODS if method.handler is not None]
@@ -377,7 +378,7 @@ async def _of_audit(service: Operated, method: str, _of: str) -> Fields:
         case "ListAuditEvents" | "ListAuditSeals":
             return {"parent": PARENT}
         case "VerifyAuditTrail":
-            await service.process.logged("sealed")
+            await sealed(service.admin, PARENT)
             listed = await service.admin.do("ListAuditSeals", parent=PARENT, page_size=1)
             seal = listed.audit_seals[0]
             return {"parent": PARENT, "from_seal": seal, "known_seal": seal}

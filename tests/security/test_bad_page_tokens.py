@@ -13,6 +13,7 @@ from tests.security.leaks import essence
 from tests.security.operated import OPERATORS, Operated
 from tests.security.patched import in_process
 from tests.support.service import PARENT, Caller, RefusedError
+from tests.support.waiting import all_sealed
 
 LISTS = {method.name: method for method in IMPLEMENTED if method.name.startswith("List")}
 every_list = pytest.mark.parametrize("method", LISTS)
@@ -50,9 +51,8 @@ async def _members(service: Operated) -> list[Caller]:
             await service.admin.do("CreateGrant", parent=PARENT, grant=grant)
     # Two seals at least: what is made after the first one is in another.
     for number in range(2):
-        seen = len(service.process.log)
         await service.admin.create_user(f"sealed-{number}")
-        await service.process.logged("sealed", after=seen)
+        await all_sealed(service)
     return callers
 
 
