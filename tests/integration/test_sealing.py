@@ -20,6 +20,7 @@ from tests.support.waiting import all_sealed, held_row
 async def test_an_event_is_sealed_within_about_a_second_and_says_by_which_seal(
     service: Service,
 ) -> None:
+    await all_sealed(service)
     seen = len(service.process.log)
     made = (await service.admin.create_key()).key
     told = await service.process.logged("sealed", after=seen)
