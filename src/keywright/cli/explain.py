@@ -6,6 +6,12 @@ import typer
 
 from keywright.cli import values
 from keywright.cli.command import Session, command
+from keywright.cli.options import (
+    AskedResourceOption,
+    ClientAddressOption,
+    KeyArgument,
+    RequiredEnvironmentOption,
+)
 from keywright.cli.output import Branch, Mark
 from keywright.sdk import AccessExplanation, AccessRule, AccessStep, AccessVerdict
 
@@ -32,9 +38,7 @@ _MARKS = {
 @command
 def explain(
     session: Session,
-    key: Annotated[
-        str, typer.Argument(metavar="KEY", help="An id, or a full name.", show_default=False)
-    ] = "",
+    key: KeyArgument = "",
     permission: Annotated[
         str,
         typer.Argument(metavar="PERMISSION", help="What it is to do.", show_default=False),
@@ -47,20 +51,9 @@ def explain(
             show_default=False,
         ),
     ] = None,
-    resource: Annotated[
-        str,
-        typer.Option(
-            metavar="PATH", help="What it is to act on: projects/abc.", show_default=False
-        ),
-    ] = "",
-    required_environment: Annotated[
-        str,
-        typer.Option(metavar="ID", help="What it must be a key of.", show_default=False),
-    ] = "",
-    client_address: Annotated[
-        str,
-        typer.Option(metavar="ADDRESS", help="Where it is presented from.", show_default=False),
-    ] = "",
+    resource: AskedResourceOption = "",
+    required_environment: RequiredEnvironmentOption = "",
+    client_address: ClientAddressOption = "",
 ) -> None:
     """Say why a key or a user may do something, or not: every rule, and the one that decides.
 

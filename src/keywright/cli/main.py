@@ -10,6 +10,11 @@ from keywright.cli.asking import presented_token
 from keywright.cli.command import Session, command, shared_options
 from keywright.cli.exits import ExitCode, epilog
 from keywright.cli.explain import explain
+from keywright.cli.options import (
+    AskedResourceOption,
+    ClientAddressOption,
+    RequiredEnvironmentOption,
+)
 from keywright.sdk.errors import PermissionDenied, Unauthenticated
 
 app = typer.Typer(
@@ -34,23 +39,13 @@ app.add_typer(imports.app, name="import")
 @command
 def authenticate(
     session: Session,
-    resource: Annotated[
-        str,
-        typer.Option(
-            metavar="PATH", help="What it is to act on: projects/abc.", show_default=False
-        ),
-    ] = "",
+    resource: AskedResourceOption = "",
     required_permission: Annotated[
         list[str] | None,
         typer.Option(metavar="PERMISSION", help="What it must be allowed to do; repeatable."),
     ] = None,
-    required_environment: Annotated[
-        str, typer.Option(metavar="ID", help="What it must be a key of.", show_default=False)
-    ] = "",
-    client_address: Annotated[
-        str,
-        typer.Option(metavar="ADDRESS", help="Where it was presented from.", show_default=False),
-    ] = "",
+    required_environment: RequiredEnvironmentOption = "",
+    client_address: ClientAddressOption = "",
 ) -> None:
     """Say who presents a token and what it may do; exit with 9 if it is denied.
 

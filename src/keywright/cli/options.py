@@ -29,6 +29,17 @@ OptionalWorkspaceArgument = Annotated[
     ),
 ]
 
+AskedResourceOption = Annotated[
+    str,
+    typer.Option(metavar="PATH", help="What it is to act on: projects/abc.", show_default=False),
+]
+RequiredEnvironmentOption = Annotated[
+    str, typer.Option(metavar="ID", help="What it must be a key of.", show_default=False)
+]
+ClientAddressOption = Annotated[
+    str, typer.Option(metavar="ADDRESS", help="Where it is presented from.", show_default=False)
+]
+
 YesOption = Annotated[
     bool, typer.Option("--yes", "-y", help="Do not ask. Nothing is asked without a terminal.")
 ]

@@ -168,9 +168,10 @@ def follows(seal: Seal, after: Link) -> Break | None:
 def covers(covering: Covering, events: Sequence[Found]) -> Break | None:
     """What is wrong with the `events` of a seal."""
     sealed, number = covering.covered.by_id(), covering.seal.number
-    found, times = dict(events), Counter(event_id for event_id, _ in events)
+    found = dict(events)
     if sealed == found and len(sealed) == len(events):
         return None
+    times = Counter(event_id for event_id, _ in events)
     for event_id in sorted(sealed.keys() | found.keys()):
         if event_id not in found:
             kind, what = BreakKind.EVENT_MISSING, "was sealed and is missing"

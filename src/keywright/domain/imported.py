@@ -65,15 +65,11 @@ class TokenShape:
         """The most characters that are hashed."""
         return self.pattern.longest - self.hash_offset
 
-    def secret(self, token: str) -> Secret[bytes]:
-        """What of a token was hashed."""
-        return secret_of(token, self.hash_offset)
-
     def places(self, token: str) -> Sequence[Place]:
         """Where to look for the record of a token that matches."""
         if self.lookup is TokenLookup.PREFIX:
             return [Place(self, prefix=token[: self.prefix_length])]
-        secret = self.secret(token).reveal()
+        secret = secret_of(token, self.hash_offset).reveal()
         return [
             Place(self, digest=digest(secret).digest())
             for digest in (hashlib.sha256, hashlib.sha512)

@@ -35,7 +35,7 @@ def _value(message: Any, field: str, hint: Any) -> Any:
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return _member(hint, enum, value)
     if enum is not None and hint is str:
-        return _member_name(enum, value) if value else ""
+        return member_name(enum, value) if value else ""
     return _convert(value, hint)
 
 
@@ -55,11 +55,11 @@ def _convert(value: Any, hint: Any) -> Any:
 
 
 def _member(kind: type[StrEnum], enum: Any, number: int) -> StrEnum:
-    return kind.__members__.get(_member_name(enum, number), kind("UNKNOWN"))
+    return kind.__members__.get(member_name(enum, number), kind("UNKNOWN"))
 
 
-def _member_name(enum: Any, number: int) -> str:
-    """Without its prefix."""
+def member_name(enum: Any, number: int) -> str:
+    """The name of an enum's value without its prefix; `UNKNOWN` if a newer server has it."""
     unspecified, known = enum.values_by_number[0].name, enum.values_by_number.get(number)
     if known is None:
         return "UNKNOWN"

@@ -7,13 +7,13 @@ from typing import Unpack
 from keywright.sdk.arguments import UsageQuery
 from keywright.sdk.flow import Flow, Listing, Method, listing
 from keywright.sdk.names import NamedSurface
+from keywright.sdk.reading import member_name
 from keywright.sdk.results import UsagePoint
 from keywright.sdk.writing import write
-from keywright.v1 import error_reason_pb2
 from keywright.v1 import usage_service_pb2 as pb
+from keywright.v1.error_reason_pb2 import ErrorReason
 
 _QUERY = Method("UsageService", "QueryUsage", pb.QueryUsageResponse)
-_REASON = "ERROR_REASON_"
 
 
 class Usage(NamedSurface):
@@ -58,10 +58,8 @@ def _points(reply: pb.QueryUsageResponse) -> Iterator[UsagePoint]:
             key=point.key,
             start_time=point.start_time.ToDatetime(tzinfo=UTC),
             allowed_count=point.allowed_count,
-            denials={_reason(each.reason): each.count for each in point.denials},
+            denials={
+                member_name(ErrorReason.DESCRIPTOR, each.reason): each.count
+                for each in point.denials
+            },
         )
-
-
-def _reason(number: int) -> str:
-    known = error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_number.get(number)
-    return "UNKNOWN" if known is None else known.name.removeprefix(_REASON)

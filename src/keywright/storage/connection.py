@@ -18,6 +18,11 @@ PATIENCE = timedelta(seconds=1)
 """
 
 
+def row_count(status: str) -> int:
+    """How many rows a statement changed, of what asyncpg returns for it: `DELETE 3`."""
+    return int(status.rpartition(" ")[2])
+
+
 async def keep_session(_connection: Connection) -> None:
     """What a connection needs before its next user: nothing.
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from keywright.storage.connection import Connection
+from keywright.storage.connection import Connection, row_count
 
 _MINUTE = timedelta(minutes=1)
 # One statement at a time sees a subject: whoever comes second waits, and is refused.
@@ -37,4 +37,4 @@ class NoticeWriter:
     async def prune(self, limit: int) -> int:
         """Forget at most `limit` of those that could pass; returns how many."""
         done = await self._connection.execute(_PRUNE, _MINUTE, limit)
-        return int(done.rpartition(" ")[2])
+        return row_count(done)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from keywright.domain.identity import RequestIdentity
-from keywright.storage.connection import Connection
+from keywright.storage.connection import Connection, row_count
 
 KEPT_FOR = timedelta(hours=24)
 
@@ -94,4 +94,4 @@ class RequestIdWriter:
             KEPT_FOR,
             limit,
         )
-        return int(result.rpartition(" ")[2])
+        return row_count(result)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from keywright.domain.listing import Listed
 from keywright.domain.usage import Point
 from keywright.storage.conditions import Conditions
-from keywright.storage.connection import Connection
+from keywright.storage.connection import Connection, row_count
 
 # In the order of the primary key, so that two servers never wait for each other crosswise.
 _ADD = """
@@ -140,7 +140,7 @@ class UsageWriter:
     async def prune(self, retention: timedelta, limit: int) -> int:
         """Forget what is older than `retention`, at most `limit` rows; returns how many."""
         done = await self._connection.execute(_PRUNE, retention, limit)
-        return int(done.rpartition(" ")[2])
+        return row_count(done)
 
 
 def _conditions(only: UsageFilter) -> Conditions:

@@ -78,12 +78,17 @@ def denial(error: ServiceError) -> denial_pb2.Denial:
     """The message that says why a token was denied: the same in an error and beside an item."""
     missing = error.details.get("missing", "")
     return denial_pb2.Denial(
-        reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{error.reason}"),
+        reason=reason_value(error.reason),
         message=_short(error.message, _MESSAGE_MAX_BYTES),
         code=code_pb2.Code.Value(error.status.value),
         missing_permissions=[each for each in missing.split(",") if each][:_VIOLATIONS_MAX_COUNT],
         metadata=_metadata(error),
     )
+
+
+def reason_value(reason: str) -> error_reason_pb2.ErrorReason.ValueType:
+    """A reason, for a reply."""
+    return error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{reason}")
 
 
 def internal_error() -> ServiceError:

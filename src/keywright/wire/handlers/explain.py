@@ -6,9 +6,8 @@ from keywright.domain.names import KeyName, UserName, is_id, is_id_or_email
 from keywright.domain.steps import Step
 from keywright.service.explain import Explained
 from keywright.v1 import auth_service_pb2 as pb
-from keywright.v1 import error_reason_pb2
 from keywright.wire import convert
-from keywright.wire.errors import denial
+from keywright.wire.errors import denial, reason_value
 from keywright.wire.rpc import Rpc
 
 
@@ -86,7 +85,7 @@ def _step(step: Step) -> pb.AccessStep:
         subject=step.subject,
         values=step.values,
         message=step.message,
-        reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{step.reason or 'UNSPECIFIED'}"),
+        reason=reason_value(step.reason or "UNSPECIFIED"),
     )
 
 

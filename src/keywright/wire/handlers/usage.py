@@ -4,9 +4,9 @@ from keywright.domain.errors import invalid_field
 from keywright.domain.names import KeyName, WorkspaceName
 from keywright.domain.usage import ALLOWED, Point
 from keywright.service.usage import UsageQuery
-from keywright.v1 import error_reason_pb2
 from keywright.v1 import usage_service_pb2 as pb
 from keywright.wire import convert, replies
+from keywright.wire.errors import reason_value
 from keywright.wire.paging import page
 from keywright.wire.rpc import Rpc
 
@@ -45,10 +45,7 @@ def _point(parent: WorkspaceName, point: Point) -> pb.UsagePoint:
         start_time=replies.timestamp(point.start_time),
         allowed_count=point.counts.get(ALLOWED, 0),
         denials=[
-            pb.DenialCount(
-                reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{reason}"), count=count
-            )
-            for reason, count in denied
+            pb.DenialCount(reason=reason_value(reason), count=count) for reason, count in denied
         ],
     )
 
