@@ -12,10 +12,10 @@ COMPILE := pip compile ../../pyproject.toml --quiet --universal --python-version
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run admin-token test test-all lint format proto bench lock system-deps audit clean
+.PHONY: help run admin-token test test-slow test-load test-model model-traces test-consistency test-proxies test-all lint format proto bench soak lock system-deps audit clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(READY) ## Serve on 127.0.0.1:7700 with an embedded PostgreSQL; the first run prints the admin's token
 	@exec "$(BIN)/keywright" dev --data-dir "$(DATA_DIR)"
@@ -24,9 +24,31 @@ admin-token: $(READY) ## Print a new token of the first admin, while `make run` 
 	@"$(BIN)/keywright" dev --data-dir "$(DATA_DIR)" --new-admin-token
 
 test: $(READY) ## Run the tests (10 minutes at most)
-	"$(BIN)/pytest" -n 2 --dist loadfile
+	"$(BIN)/pytest" -n 3 --dist loadfile -m "not slow"
 
-test-all: test ## Run the slow suites too (there are none yet)
+test-slow: $(READY) ## Run what takes long: every command, builds without guards, caches explored at length
+	"$(BIN)/pytest" -n 2 --dist loadfile -m slow tests --ignore=tests/model --ignore=tests/consistency \
+		--ignore=tests/adversity --ignore=tests/proxies
+
+# One after the other: each wants the machine, or its descriptors, for itself.
+test-load: $(READY) ## Attack a server, and see that others do not notice
+	"$(BIN)/pytest" -m slow tests/adversity
+
+test-model: $(READY) ## Explore the model of the consistency protocol, whole and with each planted mistake
+	"$(BIN)/pytest" -n 2 -m slow tests/model
+
+model-traces: $(READY) ## Write the counterexamples of the model's planted mistakes anew
+	"$(BIN)/python" -m tests.model.searches
+
+# In one process: it measures what takes time, and prints what it has seen.
+test-consistency: $(READY) ## Check histories of real servers, under faults and with planted mistakes
+	"$(BIN)/pytest" -m slow tests/consistency -s
+
+# The first run installs Envoy, Traefik and Caddy, each for itself.
+test-proxies: $(READY) ## Have real proxies ask a sidecar, with the configurations in deploy (5 minutes at most)
+	"$(BIN)/pytest" -n 2 --dist loadfile -m slow tests/proxies
+
+test-all: system-deps test test-slow test-load test-model test-consistency test-proxies ## Run the slow suites too; Debian and root only
 
 lint: $(READY) ## Check style, types, imports, the wire contract and the generated code
 	"$(BIN)/ruff" check
@@ -42,21 +64,26 @@ format: $(READY) ## Bring the code into its style
 	"$(BIN)/ruff" format
 	"$(BIN)/buf" format protos --path protos/keywright --write
 
-proto: $(READY) ## Generate src/keywright/v1 from protos/
+proto: $(READY) ## Generate src/keywright/v1, and the sidecar's code for Envoy, from protos/
 	"$(BIN)/python" protos/generate.py
 
-bench: $(READY) ## Measure, each figure beside its baseline
+bench: $(READY) ## Measure (15 minutes at most), and write docs/performance.md
 	"$(BIN)/python" -m bench $(BENCH_OPTIONS)
+
+soak: $(READY) ## Answer ten million calls, and see that memory and open files do not grow (an hour)
+	"$(BIN)/python" -m bench soak $(BENCH_OPTIONS)
 
 lock: $(READY) ## Renew the locks in deploy/requirements from pyproject.toml
 	cd $(LOCKS) && "$(abspath $(BIN)/uv)" $(COMPILE) --extra server -c constraints.txt -o server.lock
-	cd $(LOCKS) && "$(abspath $(BIN)/uv)" $(COMPILE) --extra server --extra embedded --group ../../pyproject.toml:dev \
+	cd $(LOCKS) && "$(abspath $(BIN)/uv)" $(COMPILE) --extra server --extra sidecar --extra embedded --group ../../pyproject.toml:dev \
 		-c server.lock -o dev.lock
 
 audit: $(READY) ## Look for known vulnerabilities in what the server needs
 	"$(BIN)/pip-audit" --require-hashes --disable-pip -r $(LOCKS)/server.lock
 
-system-deps: ## Install the Debian packages that the slow suites need (none yet)
+system-deps: ## Install the Debian packages that the slow suites need
+	apt-get update --quiet
+	apt-get install --yes --quiet --no-install-recommends gcc libc6-dev nghttp2-client nginx-light spin
 
 clean: ## Remove the virtual environment, caches and the embedded database's data
 	rm -rf $(VENV) .data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist

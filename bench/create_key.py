@@ -15,6 +15,7 @@ from bench.keys import PARENT, Admin, bearer
 from bench.load import Call, in_turn
 from bench.loader import loaded_prefix
 from bench.server import Postgres
+from bench.table import remark
 from bench.target import IN_FLIGHT, Target, show_targets, take_turns
 from keywright.v1 import key_pb2
 from keywright.v1 import key_service_pb2 as pb
@@ -50,8 +51,8 @@ async def run(postgres: Postgres, effort: Effort) -> None:
         after = await _revision(dsn)
     show_targets("CreateKey, beside bare inserts", _NOTE, _BARE, targets)
     created = sum(target.calls for target in targets if target.server is not None)
-    print(
-        f"\nWhile these {created:,} keys were created, the row of `keywright.authority_revision` "
+    remark(
+        f"While these {created:,} keys were created, the row of `keywright.authority_revision` "
         f"{'stood still' if before == after else 'MOVED'}: revision {before['revision']} before, "
         f"{after['revision']} after."
     )

@@ -32,7 +32,7 @@ Batch: TypeAlias = Callable[[range], Awaitable[None]]
 async def run(postgres: Postgres, effort: Effort) -> None:
     """Print the table."""
     dsn, admin_token = await postgres.database("import_keys")
-    count = 10 * effort.few
+    count = 3 * effort.few
     async with server.keywright(dsn) as at:
         admin = Admin(at.channel, admin_token)
         users = [await admin.service_user(f"member-{n}", "member") for n in range(_USERS)]

@@ -7,7 +7,15 @@ import grpc.aio
 
 from bench.load import Metadata
 from bench.server import WORKSPACE
-from keywright.v1 import key_pb2, key_service_pb2, key_service_pb2_grpc, user_pb2, user_service_pb2
+from keywright.domain.token import TokenFormat
+from keywright.v1 import (
+    key_pb2,
+    key_service_pb2,
+    key_service_pb2_grpc,
+    user_pb2,
+    user_service_pb2,
+    wait_mode_pb2,
+)
 from keywright.v1 import user_service_pb2_grpc as user_grpc
 
 PARENT = f"workspaces/{WORKSPACE}"
@@ -48,3 +56,21 @@ class Admin:
         """Tokens of `count` new keys of one new member."""
         member = await self.service_user("member", "member")
         return [await self.key(member) for _ in range(count)]
+
+    async def name_of(self, token: str) -> str:
+        """The name of the key of a token."""
+        stub: Any = key_service_pb2_grpc.KeyServiceStub(self.channel)
+        prefix = TokenFormat().parse(token).prefix
+        response = await stub.LookupKey(
+            key_service_pb2.LookupKeyRequest(parent=PARENT, prefix=prefix),
+            metadata=bearer(self.token),
+        )
+        return str(response.key.name)
+
+    async def revoke(self, key: str, *, wait: bool = True) -> None:
+        """Revoke a key by its name, and wait until no server acts on the old state."""
+        stub: Any = key_service_pb2_grpc.KeyServiceStub(self.channel)
+        mode = wait_mode_pb2.WAIT_MODE_ALL if wait else wait_mode_pb2.WAIT_MODE_NONE
+        await stub.RevokeKey(
+            key_service_pb2.RevokeKeyRequest(name=key, wait=mode), metadata=bearer(self.token)
+        )

@@ -96,6 +96,24 @@ async def closed_loop(call: Call, *, in_flight: int, seconds: float) -> Slice:
     return Slice(latencies, time.perf_counter() - start)
 
 
+async def so_many(call: Call, *, count: int, in_flight: int) -> Slice:
+    """Call `count` times, with `in_flight` calls under way."""
+    latencies: list[float] = []
+    left = itertools.repeat(None, count)  # one for all
+
+    async def one_after_another() -> None:
+        for _ in left:
+            began = time.perf_counter()
+            await call()
+            latencies.append(time.perf_counter() - began)
+
+    start = time.perf_counter()
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(in_flight):
+            tasks.create_task(one_after_another())
+    return Slice(latencies, time.perf_counter() - start)
+
+
 async def time_in_turn(calls: Sequence[Call], *, samples: int) -> list[list[float]]:
     """Time each of `calls` alone, `samples` times; seconds, per call.
 

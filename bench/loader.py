@@ -1,17 +1,23 @@
 """Many keys, fast: made inside PostgreSQL, for what depends on their number only.
 
 Their secrets are nobody's: each prefix is made of its number, so that a benchmark can name any of
-them without asking, and the hash is the same for all.
+them without asking, and the hash is the same for all. `load_tokens` gives some of them secrets.
 """
 
+import asyncio
 import base64
 import hashlib
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import asyncpg
 
 from bench.server import WORKSPACE, Postgres
+from keywright.domain.secret import Secret
+from keywright.domain.token import SECRET_BYTES, Token, TokenFormat, verifier_tag
+from keywright.security.hashing import TOKEN, hash_secret
 
 KEYS_PER_USER = 10
 
@@ -43,6 +49,28 @@ FROM (SELECT id, row_number() OVER () - 1 AS n FROM loaded_key) AS numbered
 _PREFIX = "left(translate(encode(sha256(int8send(n)), 'base64'), '+/', 'xy'), 12)"
 _HASH = "$argon2id$v=19$m=1024,t=1,p=1$" + "A" * 22 + "$" + "A" * 43
 _TABLES = ("user", "key", "key_secret")
+# What costs time at each row, and what makes it anew: rules between tables, and all indexes but
+# those that such a rule needs.
+_LATER = """
+SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', c.conrelid::regclass, c.conname) AS drop,
+       format('ALTER TABLE %s ADD CONSTRAINT %I %s', c.conrelid::regclass, c.conname,
+              pg_get_constraintdef(c.oid)) AS create
+FROM pg_constraint c
+WHERE c.conrelid = ANY($1::regclass[])
+  AND (c.contype = 'f' OR c.contype = 'u' AND NOT EXISTS (
+      SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.conindid = c.conindid
+  ))
+UNION ALL
+SELECT format('DROP INDEX %s', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid)
+FROM pg_index i
+WHERE i.indrelid = ANY($1::regclass[])
+  AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid)
+"""
+_GIVE_SECRETS = """
+UPDATE keywright.key_secret AS s SET verifier_tag = given.tag, hash = given.hash
+FROM unnest($1::text[], $2::bytea[], $3::text[]) AS given (prefix, tag, hash)
+WHERE s.prefix = given.prefix
+"""
 
 
 def loaded_prefix(number: int) -> str:
@@ -77,33 +105,36 @@ class Loaded:
         await load_keys(dsn, keys)
         return cls(keys, dsn, admin_token, time.perf_counter() - began)
 
+    @classmethod
+    async def shared(cls, postgres: Postgres, keys: int) -> "Loaded":
+        """A database for whoever only reads it, or changes what the others do not look at."""
+        name = f"loaded_{keys}"
+        if (postgres.dsn, name) not in _shared:
+            _shared[postgres.dsn, name] = await cls.new(postgres, name, keys)
+        return _shared[postgres.dsn, name]
+
     @property
     def name(self) -> str:
         """What a row is called."""
         return f"{self.keys:,} keys"
 
 
+_shared: dict[tuple[str, str], Loaded] = {}
+
+
 async def load_keys(dsn: str, count: int) -> None:
     """Add `count` keys (a multiple of `KEYS_PER_USER`) to a migrated database.
 
-    Foreign keys are checked once at the end instead of at each row.
+    Foreign keys are checked and indexes are built once at the end, instead of at each row.
     """
+    tables = [f"keywright.{table}" for table in _TABLES]
     connection = await asyncpg.connect(dsn)
     try:
         async with connection.transaction():
-            checks = await connection.fetch(
-                """
-                SELECT conrelid::regclass::text AS "table", conname AS name,
-                       pg_get_constraintdef(oid) AS rule
-                FROM pg_constraint
-                WHERE contype = 'f' AND conrelid = ANY($1::regclass[])
-                """,
-                [f"keywright.{table}" for table in _TABLES],
-            )
-            for check in checks:
-                await connection.execute(
-                    f"ALTER TABLE {check['table']} DROP CONSTRAINT {check['name']}"
-                )
+            await connection.execute("SET LOCAL maintenance_work_mem = '512MB'")
+            later = await connection.fetch(_LATER, tables)
+            for each in later:
+                await connection.execute(each["drop"])
             await connection.execute(
                 _LOAD.format(
                     workspace=WORKSPACE,
@@ -113,11 +144,38 @@ async def load_keys(dsn: str, count: int) -> None:
                     hash=_HASH,
                 )
             )
-            for check in checks:
-                await connection.execute(
-                    f"ALTER TABLE {check['table']} ADD CONSTRAINT {check['name']} {check['rule']}"
-                )
+            for each in later:
+                await connection.execute(each["create"])
         for table in _TABLES:
             await connection.execute(f"VACUUM ANALYZE keywright.{table}")
     finally:
         await connection.close()
+
+
+async def load_tokens(dsn: str, count: int) -> list[str]:
+    """Add `count` keys (a multiple of `KEYS_PER_USER`) with a secret each; returns their tokens."""
+    await load_keys(dsn, count)
+    return await give_secrets(dsn, count)
+
+
+async def give_secrets(dsn: str, count: int) -> list[str]:
+    """Give the first `count` of the loaded keys a secret each; returns their tokens."""
+    tokens = [
+        Token("live", loaded_prefix(n), Secret(os.urandom(SECRET_BYTES))) for n in range(count)
+    ]
+    with ThreadPoolExecutor() as pool:  # Argon2 leaves the interpreter to others
+        hashes = await asyncio.get_running_loop().run_in_executor(
+            None, lambda: list(pool.map(_hash, tokens))
+        )
+    connection = await asyncpg.connect(dsn)
+    try:
+        tags = [verifier_tag(token.secret) for token in tokens]
+        await connection.execute(_GIVE_SECRETS, [each.prefix for each in tokens], tags, hashes)
+        await connection.execute("VACUUM ANALYZE keywright.key_secret")
+    finally:
+        await connection.close()
+    return [TokenFormat().render(token).reveal() for token in tokens]
+
+
+def _hash(token: Token) -> str:
+    return hash_secret(token.secret, TOKEN, os.urandom(TOKEN.salt_len))

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,9 +19,12 @@ import asyncpg
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from bench import cores, program
+from bench.program import Program
 from keywright.app.composition import Parts
 from keywright.app.config import Config
 from keywright.app.embedded import EmbeddedPostgres, locate_binaries
+from keywright.app.server import _options
 from keywright.storage import migrate
 
 WORKSPACE = "default"
@@ -29,9 +34,10 @@ _POLL_SECONDS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """A running PostgreSQL of our own."""
+    """A running PostgreSQL of our own; `pid` is its postmaster."""
 
     dsn: str
+    pid: int
 
     async def database(self, name: str) -> tuple[str, str]:
         """A new database with the current schema and a first admin: its DSN, the admin's token."""
@@ -63,55 +69,127 @@ async def postgres(**settings: str) -> AsyncIterator[Postgres]:
         given = {"shared_buffers": "1GB", **settings}
         postgresql = EmbeddedPostgres(directory / "postgres", binaries, settings=given)
         async with postgresql as dsn:
-            yield Postgres(dsn)
+            pid = int(
+                (directory / "postgres" / "instance" / "data" / "postmaster.pid")
+                .read_text()
+                .split()[0]
+            )
+            yield Postgres(dsn, pid)
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server process and a connection to it."""
+    """A server, where it listens, and a connection to it.
+
+    Attributes:
+        pid: its process, or the supervisor of its workers.
+        metrics_address: where its metrics are; empty if they are nowhere.
+    """
 
     pid: int
+    address: str
     channel: grpc.aio.Channel
+    metrics_address: str = ""
+
+    def resident_bytes(self) -> int:
+        """Memory that the process has in use, without its workers (proc(5): VmRSS)."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+
+    def descriptor_count(self) -> int:
+        """How many files and sockets the process has open, without its workers."""
+        return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
 
     def cpu_seconds(self) -> float:
-        """Processor time that the process has used, all threads, in steps of 10 ms (proc(5))."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Processor time that the process and its workers have used (`cpu_seconds`)."""
+        return cpu_seconds(self.pid)
+
+    async def metrics(self) -> str:
+        """What a scrape says, as text."""
+        reader, writer = await asyncio.open_connection(*self.metrics_address.rsplit(":", 1))
+        try:
+            writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+            return (await reader.read()).decode()
+        finally:
+            writer.close()
+
+    async def metric(self, name: str) -> float:
+        """The sum of a metric's samples."""
+        lines = (await self.metrics()).splitlines()
+        return sum(
+            float(line.rpartition(" ")[2])
+            for line in lines
+            if line.startswith((f"{name} ", f"{name}{{"))
+        )
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process and of its children that live, all threads, in steps of 10 ms.
+
+    (proc(5); what has ended meanwhile has ended with its time.)
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(cpu_seconds(int(child)) for child in children)
 
 
 @asynccontextmanager
 async def keywright(
-    dsn: str, *, source: Path | None = None, **settings: str
+    dsn: str,
+    *,
+    source: Path | None = None,
+    core: int | None = None,
+    python: Path | str = sys.executable,
+    **settings: str,
 ) -> AsyncIterator[Server]:
     """`keywright serve` as it ships, on a database; settings are KEYWRIGHT_... in lower case.
 
     Its access log goes to a file, as it would to a collector: read through a pipe by this process,
-    it would cost the load generator time. `source` has another build of the program.
+    it would cost the load generator time. `source` has another build of the program, `core` is the
+    only one that it may use, `python` is another interpreter. With `workers`, all of them serve.
     """
-    given = {"database_url": dsn, "listen": "127.0.0.1:0", "metrics_listen": "", **settings}
+    anywhere = "127.0.0.1:0"
+    given = {"database_url": dsn, "listen": anywhere, "metrics_listen": anywhere, **settings}
     environ = {
         **{name: value for name, value in os.environ.items() if not name.startswith("KEYWRIGHT_")},
         **{f"KEYWRIGHT_{name.upper()}": value for name, value in given.items()},
         **({} if source is None else {"PYTHONPATH": str(source)}),
     }
     with tempfile.TemporaryFile() as log:
-        argv = [sys.executable, "-m", "keywright", "serve"]
-        async with _running(argv, environ, stderr=log) as process:
-            address = await _listens(process, log)
+        argv = [str(python), "-m", "keywright", "serve"]
+        async with _running(argv, environ, stderr=log, core=core) as process:
+            said = _Said(process, log)
+            (listening,) = await said.lines("listening")
+            if (workers := int(given.get("workers", "1"))) > 1:
+                await said.lines("a worker serves", workers)
+            metrics = await said.lines("serving metrics") if given["metrics_listen"] else []
+            address = str(listening["listen"])
             async with grpc.aio.insecure_channel(address) as channel:
                 await _serves(channel)
-                yield Server(process.pid, channel)
+                yield Server(
+                    process.pid,
+                    address,
+                    channel,
+                    "".join(str(line["listen"]) for line in metrics),
+                )
 
 
 @asynccontextmanager
-async def echo(reply_bytes: int) -> AsyncIterator[Server]:
-    """The no-op of `bench.echo`, with replies of that size."""
+async def echo(reply_bytes: int, *, core: int | None = None) -> AsyncIterator[Server]:
+    """The no-op of `bench.echo`, with replies of that size.
+
+    It runs as the server does: on uvloop, with the same channel options.
+    """
     argv = [sys.executable, "-m", "bench.echo", "serve", "--reply-bytes", str(reply_bytes)]
-    async with _running(argv, os.environ, stdout=asyncio.subprocess.PIPE) as process:
-        assert process.stdout is not None
-        address = (await process.stdout.readline()).decode().strip()
+    argv += ["--options", json.dumps(_options(Config(), shares_port=False))]
+    async with _running(argv, os.environ, stdout=subprocess.PIPE, core=core) as process:
+        address = (await process.line()).strip()
         async with grpc.aio.insecure_channel(address) as channel:
-            yield Server(process.pid, channel)
+            yield Server(process.pid, address, channel)
 
 
 @contextmanager
@@ -130,10 +208,10 @@ async def _running(
     *,
     stdout: int | None = None,
     stderr: IO[bytes] | None = None,
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        *argv, env=dict(environ), stdin=asyncio.subprocess.DEVNULL, stdout=stdout, stderr=stderr
-    )
+    core: int | None = None,
+) -> AsyncIterator[Program]:
+    with cores.only(core):
+        process = program.start(*argv, env=environ, stdout=stdout, stderr=stderr)
     try:
         yield process
     finally:
@@ -142,17 +220,30 @@ async def _running(
         await process.wait()
 
 
-async def _listens(process: asyncio.subprocess.Process, log: IO[bytes]) -> str:
-    """Where the server listens, as its log says."""
-    async with asyncio.timeout(_PATIENCE.total_seconds()):
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a server says in its log."""
+
+    process: Program
+    log: IO[bytes]
+
+    async def lines(self, event: str, count: int = 1) -> Sequence[Mapping[str, object]]:
+        """The first `count` lines of an event, as soon as they are there.
+
+        Raises:
+            RuntimeError: they do not come.
+        """
+        end = time.monotonic() + _PATIENCE.total_seconds()
         while True:
             # pread, because the file's position is the server's, too.
-            text = os.pread(log.fileno(), 1 << 16, 0)
-            for line in text.splitlines(keepends=True):
-                if line.endswith(b"\n") and b'"listening"' in line:
-                    return str(json.loads(line)["listen"])
-            if process.returncode is not None:
-                raise RuntimeError(f"keywright serve ended at once: {text.decode()}")
+            text = os.pread(self.log.fileno(), 1 << 16, 0)
+            lines = (line for line in text.splitlines(keepends=True) if line.endswith(b"\n"))
+            said = [json.loads(line) for line in lines if line.startswith(b"{")]
+            told = [line for line in said if line.get("event") == event]
+            if len(told) >= count:
+                return told[:count]
+            if self.process.returncode is not None or time.monotonic() > end:
+                raise RuntimeError(f"keywright serve has not said {event!r}: {text.decode()}")
             await asyncio.sleep(_POLL_SECONDS)
 
 

@@ -1,12 +1,16 @@
-"""Write the Python code for `keywright.v1`, or check that what is committed is fresh.
+"""Write the Python code for our protos, or check that what is committed is fresh.
 
-    python protos/generate.py            write src/keywright/v1
+    python protos/generate.py            write src/keywright/v1 and src/keywright/sidecar/envoy_api
     python protos/generate.py --check    write nothing; exit 1 and name each file that differs
 
 The messages' rules need `buf/validate/validate.proto`. Its code is kept inside our own package, so
 that installing keywright does not put a top-level package named `buf` on anybody's path; the import
 lines that protoc writes are changed to match. The code for `google/api` comes from
 googleapis-common-protos.
+
+The sidecar speaks Envoy's external authorization. Its code, too, is kept inside our own package,
+and in a descriptor pool of its own (`keywright.sidecar.envoy_pool`): other packages bring all of
+Envoy's protos, and the default pool would not take files of the same names from both.
 """
 
 import argparse
@@ -16,19 +20,34 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 PROTOS = Path(__file__).resolve().parent
-TARGET = PROTOS.parent / "src" / "keywright" / "v1"
+SOURCE = PROTOS.parent / "src"
+TARGET = Path("keywright", "v1")
+ENVOY_TARGET = Path("keywright", "sidecar", "envoy_api")
 
 VENDORED = "buf/validate/validate.proto"
 VENDOR_PACKAGE = "keywright.v1._third_party"
+ENVOY_PACKAGE = "keywright.sidecar.envoy_api"
 
 REWRITES = (
     (re.compile(r"^from buf\.", re.MULTILINE), f"from {VENDOR_PACKAGE}.buf."),
     # grpcio-tools writes its own patch release as the oldest grpcio that will do, although patch
     # releases generate the same: it would raise our floor, and differ from machine to machine.
     (re.compile(r"(?<=^GRPC_GENERATED_VERSION = ')(\d+\.\d+)\.\d+", re.MULTILINE), r"\1.0"),
+)
+
+ENVOY_REWRITES = (
+    (re.compile(r"^from envoy\.", re.MULTILINE), f"from {ENVOY_PACKAGE}.envoy."),
+    (
+        re.compile(
+            r"^from google\.protobuf import descriptor_pool as _descriptor_pool$", re.MULTILINE
+        ),
+        "from keywright.sidecar.envoy_pool import POOL as _POOL",
+    ),
+    (re.compile(r"\b_descriptor_pool\.Default\(\)"), "_POOL"),
 )
 
 PACKAGES = {
@@ -41,28 +60,35 @@ PACKAGES = {
 
 def main() -> int:
     """Parse the arguments, generate into a temporary directory, then compare or copy."""
-    parser = argparse.ArgumentParser(description="Generate src/keywright/v1 from protos/.")
+    parser = argparse.ArgumentParser(description="Generate our Python code from protos/.")
     parser.add_argument("--check", action="store_true", help="only say which files are stale")
     check: bool = parser.parse_args().check
+    complaints = []
     with tempfile.TemporaryDirectory() as scratch:
-        fresh = generate(Path(scratch))
-        if not check:
-            replace(TARGET, fresh)
-            return 0
-        complaints = differences(TARGET, fresh)
+        generate(Path(scratch, "ours"))
+        generate_envoy(Path(scratch, "envoy"))
+        for target, fresh in (
+            (TARGET, Path(scratch, "ours", TARGET)),
+            (ENVOY_TARGET, Path(scratch, "envoy", ENVOY_TARGET)),
+        ):
+            if check:
+                complaints += differences(target, fresh)
+            else:
+                replace(SOURCE / target, fresh)
     for complaint in complaints:
         print(complaint, file=sys.stderr)
     if complaints:
-        print("src/keywright/v1 is not what protos/ says: run `make proto`", file=sys.stderr)
+        print("the generated code is not what protos/ says: run `make proto`", file=sys.stderr)
     return 1 if complaints else 0
 
 
-def generate(scratch: Path) -> Path:
-    """Run protoc into `scratch` and return the directory that belongs at `src/keywright/v1`.
+def generate(scratch: Path) -> None:
+    """Write what belongs at `src/keywright/v1` below `scratch`.
 
     Raises:
         SystemExit: protoc refused a file, having said why on standard error.
     """
+    scratch.mkdir()
     ours = sorted(
         path.relative_to(PROTOS).as_posix() for path in PROTOS.glob("keywright/v1/*.proto")
     )
@@ -70,16 +96,40 @@ def generate(scratch: Path) -> Path:
     run_protoc([*ours, VENDORED], python_out=scratch, mypy_out=scratch)
     run_protoc(services, grpc_python_out=scratch, mypy_grpc_out=scratch)
 
-    package = scratch / "keywright" / "v1"
+    package = scratch / TARGET
     shutil.move(scratch / "buf", package / "_third_party" / "buf")
     for folder, docstring in PACKAGES.items():
         (package / folder / "__init__.py").write_text(f'"""{docstring}"""\n', encoding="utf-8")
+    rewrite(package, REWRITES)
+
+
+def generate_envoy(scratch: Path) -> None:
+    """Write what belongs at `src/keywright/sidecar/envoy_api` below `scratch`.
+
+    Raises:
+        SystemExit: protoc refused a file, having said why on standard error.
+    """
+    package = scratch / ENVOY_TARGET
+    package.mkdir(parents=True)
+    third_party = PROTOS / "third_party"
+    names = sorted(
+        path.relative_to(third_party).as_posix() for path in third_party.glob("envoy/**/*.proto")
+    )
+    run_protoc(names, python_out=package, mypy_out=package)
+    for folder in {parent for path in package.rglob("*.py") for parent in path.parents}:
+        if folder.is_relative_to(package):
+            docstring = '"""Generated from protos/third_party/envoy; see the README there."""\n'
+            (folder / "__init__.py").write_text(docstring, encoding="utf-8")
+    rewrite(package, ENVOY_REWRITES)
+
+
+def rewrite(package: Path, rewrites: Iterable[tuple[re.Pattern[str], str]]) -> None:
+    """Change what protoc wrote, so that it imports what is ours."""
     for path in (*package.rglob("*_pb2*.py"), *package.rglob("*_pb2*.pyi")):
         text = path.read_text(encoding="utf-8")
-        for pattern, replacement in REWRITES:
+        for pattern, replacement in rewrites:
             text = pattern.sub(replacement, text)
         path.write_text(text, encoding="utf-8")
-    return package
 
 
 def run_protoc(names: list[str], **outputs: Path) -> None:
@@ -105,8 +155,9 @@ def run_protoc(names: list[str], **outputs: Path) -> None:
         raise SystemExit(finished.returncode)
 
 
-def differences(committed: Path, fresh: Path) -> list[str]:
+def differences(target: Path, fresh: Path) -> list[str]:
     """Say of each file that is missing, stale or not generated at all, in order of their paths."""
+    committed = SOURCE / target
     have, want = listing(committed), listing(fresh)
     verdicts = dict.fromkeys(want - have, "missing")
     verdicts |= dict.fromkeys(have - want, "not generated from any proto")
@@ -115,7 +166,7 @@ def differences(committed: Path, fresh: Path) -> list[str]:
         for path in want & have
         if not filecmp.cmp(committed / path, fresh / path, shallow=False)
     }
-    return [f"src/keywright/v1/{path}: {verdicts[path]}" for path in sorted(verdicts)]
+    return [f"src/{target.as_posix()}/{path}: {verdicts[path]}" for path in sorted(verdicts)]
 
 
 def replace(committed: Path, fresh: Path) -> None:

@@ -1,5 +1,6 @@
 """The parts that tests of several kinds need. A database is never shared between test modules."""
 
+import os
 import signal
 from collections.abc import AsyncIterator
 
@@ -16,6 +17,8 @@ def pytest_configure() -> None:
     # Tests interrupt their programs, also where they run in the background of a shell: there SIGINT
     # is ignored, and every program that is started inherits it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Nor may a file of whoever runs them say where their clients call.
+    os.environ["KEYWRIGHT_CLIENT_CONFIG"] = os.devnull
     # How long an example takes says more of the machine than of the program.
     hypothesis.settings.register_profile("untimed", deadline=None)
     hypothesis.settings.load_profile("untimed")

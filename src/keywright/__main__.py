@@ -1,12 +1,14 @@
-"""The `keywright` command: what callers do (`cli`), and what servers do (`app`)."""
+"""The `keywright` command: what callers do (`cli`), and what servers do (`app`, `sidecar`)."""
 
 from keywright.app.commands import add_to
 from keywright.cli import app
+from keywright.sidecar.commands import add_to as add_sidecar_to
 
 
 def main() -> None:
     """Run the command."""
     add_to(app)
+    add_sidecar_to(app)
     app(prog_name="keywright")
 
 

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 GENERATE = ROOT / "protos" / "generate.py"
 GENERATED = ROOT / "src" / "keywright" / "v1"
+ENVOY = Path("src", "keywright", "sidecar", "envoy_api")
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -28,9 +29,10 @@ def checkout(tmp_path: Path) -> Path:
     """A copy of the protos and the generated code, in a path with a space."""
     copy = tmp_path / "a checkout"
     shutil.copytree(ROOT / "protos", copy / "protos")
-    shutil.copytree(
-        GENERATED, copy / "src" / "keywright" / "v1", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    for package in (Path("src", "keywright", "v1"), ENVOY):
+        shutil.copytree(
+            ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
     return copy
 
 
@@ -73,5 +75,23 @@ def test_importing_the_generated_code_warns_of_nothing_and_takes_no_top_level_pa
         "    import_module(module.name)\n"
         "assert 'keywright.v1._third_party.buf.validate.validate_pb2' in sys.modules\n"
         "assert 'buf' not in sys.modules\n",
+    )
+    assert imported.returncode == 0, imported.stderr
+
+
+def test_envoys_messages_load_beside_another_package_that_brings_the_same_files() -> None:
+    imported = run(
+        *("-W", "error", "-c"),
+        "from google.protobuf import descriptor_pb2, descriptor_pool\n"
+        "file = descriptor_pb2.FileDescriptorProto(\n"
+        "    name='envoy/service/auth/v3/external_auth.proto', package='envoy.service.auth.v3')\n"
+        "file.message_type.add(name='CheckRequest').field.add(\n"
+        "    name='other', number=9, type='TYPE_STRING', label='LABEL_OPTIONAL')\n"
+        "descriptor_pool.Default().AddSerializedFile(file.SerializeToString())\n"
+        "from keywright.sidecar.envoy_api.envoy.service.auth.v3 import external_auth_pb2 as pb\n"
+        "assert pb.CheckRequest.DESCRIPTOR.full_name == 'envoy.service.auth.v3.CheckRequest'\n"
+        "assert pb.CheckResponse(status={'code': 7}).SerializeToString() == b'\\n\\x02\\x08\\x07'\n"
+        "import sys\n"
+        "assert 'envoy' not in sys.modules\n",
     )
     assert imported.returncode == 0, imported.stderr

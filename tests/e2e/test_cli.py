@@ -6,16 +6,20 @@ import os
 import pty
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from keywright.sdk import Client, KeyState
 from tests.support.service import Service
+
+pytestmark = pytest.mark.slow
 
 TOKEN_LENGTH = len("kw_live_") + 12 + 43 + 6
 
@@ -91,6 +95,7 @@ class Keywright:
         try:
             shown = await asyncio.to_thread(_until, person, asked)
             if isinstance(answer, signal.Signals):
+                await asyncio.to_thread(_until_it_waits, process.pid)
                 process.send_signal(answer)
             else:
                 os.write(person, answer.encode())
@@ -110,6 +115,15 @@ def _until(terminal: int, text: str | None) -> str:
         while text is None or text.encode() not in shown:
             shown += os.read(terminal, 4096)
     return shown.decode()
+
+
+def _until_it_waits(pid: int) -> None:
+    """Until a program that has asked reads the answer.
+
+    A signal that arrives in the few microseconds before would not end the reading that follows.
+    """
+    while psutil.Process(pid).status() != psutil.STATUS_SLEEPING:
+        time.sleep(0)
 
 
 @pytest.fixture(name="keywright")

@@ -13,6 +13,8 @@ from tests.e2e.test_cli import Keywright
 from tests.support.audit import Trail, new_trail, opened
 from tests.support.service import Service
 
+pytestmark = pytest.mark.slow  # dozens of commands, each a process
+
 
 @pytest.fixture(name="trail")
 async def _trail(service: Service) -> Any:

@@ -19,6 +19,8 @@ from tests.e2e.test_cli import Keywright
 from tests.e2e.test_cli_keys import person
 from tests.support.service import Service, first_admin
 
+pytestmark = pytest.mark.slow  # dozens of commands, each a process
+
 
 @pytest.fixture(name="keywright")
 def _keywright(service: Service) -> Keywright:

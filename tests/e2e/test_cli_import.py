@@ -12,6 +12,8 @@ from tests.e2e.test_cli import Ended, Keywright
 from tests.support.service import Service, first_admin
 from tests.support.unprivileged import CHECKOUT
 
+pytestmark = pytest.mark.slow  # dozens of commands, each a process
+
 FIXTURES = CHECKOUT / "tests" / "fixtures" / "imports"
 DRF_LIVING = {
     "nightly export",

@@ -5,6 +5,8 @@ import pytest
 from tests.e2e.test_cli import Keywright
 from tests.support.service import Service
 
+pytestmark = pytest.mark.slow  # dozens of commands, each a process
+
 
 @pytest.fixture(name="keywright")
 def _keywright(service: Service) -> Keywright:

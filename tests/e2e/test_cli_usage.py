@@ -8,6 +8,8 @@ from tests.e2e.test_cli import Keywright
 from tests.support.database import Cluster
 from tests.support.service import Service, service
 
+pytestmark = pytest.mark.slow  # dozens of commands, each a process
+
 
 @pytest.fixture(name="keywright")
 def _keywright(service: Service) -> Keywright:

@@ -93,6 +93,7 @@ async def test_the_admins_token_is_printed_at_the_first_run_only_and_outlives_a_
         assert await whoami(second, token) == "admin@localhost"
 
 
+@pytest.mark.slow
 async def test_a_lost_admin_token_is_replaced_while_the_server_runs_and_while_it_does_not(
     place: Path,
 ) -> None:
@@ -107,6 +108,7 @@ async def test_a_lost_admin_token_is_replaced_while_the_server_runs_and_while_it
         assert await whoami(run, token) == "admin@localhost"
 
 
+@pytest.mark.slow
 async def test_data_survives_kill_9_of_server_and_database(place: Path) -> None:
     async with dev([*KEYWRIGHT, "dev"], place) as run:
         token = run.token
@@ -155,6 +157,7 @@ async def test_a_second_server_on_the_same_data_is_told_who_has_it(place: Path) 
         assert "Traceback" not in said
 
 
+@pytest.mark.slow
 async def test_data_of_another_major_version_is_refused_with_both_versions(place: Path) -> None:
     async with dev([*KEYWRIGHT, "dev"], place):
         pass
@@ -184,6 +187,7 @@ async def test_a_provided_database_is_used_instead_of_the_embedded_one(
     assert not (place / ".data").exists()
 
 
+@pytest.mark.slow
 async def test_a_first_run_on_a_busy_port_loses_no_token(place: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         address = f"127.0.0.1:{busy.getsockname()[1]}"

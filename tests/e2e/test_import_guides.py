@@ -18,6 +18,8 @@ from tests.e2e.test_readme import alike, shell
 from tests.support.service import Service, first_admin
 from tests.support.unprivileged import CHECKOUT
 
+pytestmark = pytest.mark.slow  # dozens of commands, each a process
+
 GUIDES = CHECKOUT / "docs" / "guides"
 FIXTURES = CHECKOUT / "tests" / "fixtures" / "imports"
 _numbers = count(1)

@@ -7,9 +7,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e.test_cli import Keywright
 from tests.support.database import Cluster
 from tests.support.service import Service, another, refusal, service
+
+pytestmark = pytest.mark.slow  # dozens of commands, each a process
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "incident.md"
 OFFICE, THIEF = "198.51.100.7", "203.0.113.9"

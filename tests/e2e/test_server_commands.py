@@ -83,6 +83,7 @@ async def test_every_mistake_in_the_configuration_is_told_at_once(tmp_path: Path
     assert "did you mean" in ended.told
 
 
+@pytest.mark.slow
 async def test_a_database_is_prepared_and_its_first_admin_made_by_commands(
     cluster: Cluster,
 ) -> None:

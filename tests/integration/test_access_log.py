@@ -1,10 +1,19 @@
 """The access log: one line a call, these fields and no others, and never a token."""
 
 import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime
 
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+
 from keywright.v1 import auth_service_pb2, key_pb2, key_service_pb2, user_pb2, user_service_pb2
-from tests.support.service import PARENT, RefusedError, Service, refusal
+from tests.support.database import Cluster
+from tests.support.service import PARENT, Caller, RefusedError, Service, refusal, serve
+from tests.support.service import service as served
 from tests.support.waiting import call_logged
 
 FIELDS = {
@@ -19,6 +28,25 @@ FIELDS = {
     "peer",
     "caller",
 }
+
+
+@pytest.fixture(scope="module", name="service")
+async def _service(cluster: Cluster) -> AsyncIterator[Service]:
+    """A server whose operator wants a line for verdicts about tokens, too."""
+    async with served(await cluster.migrated(), access_log="all") as running:
+        yield running
+
+
+async def test_verdicts_about_tokens_have_no_line_unless_it_is_wanted(cluster: Cluster) -> None:
+    async with served(await cluster.migrated()) as running:
+        await running.admin.authenticate(running.admin_token)
+        await refusal(running.admin.authenticate("no token"))
+        await refusal(running.as_caller("no token").authenticate(running.admin_token))
+        caller = running.as_caller(running.admin_token, ("x-request-id", "of-management"))
+        await caller.list_keys()
+        await call_logged(running.process, "of-management")
+        lines = [line["method"] for line in running.process.log if line["event"] == "call"]
+    assert lines == ["/keywright.v1.KeyService/ListKeys"]
 
 
 async def test_a_call_is_one_line_with_exactly_the_fields_that_are_allowed(
@@ -41,6 +69,88 @@ async def test_a_call_is_one_line_with_exactly_the_fields_that_are_allowed(
         "peer": "127.0.0.1",
         "caller": principal.credential.name,
     }
+
+
+async def test_a_verdict_from_memory_is_logged_as_one_that_was_looked_up(service: Service) -> None:
+    fell = await service.admin.create_key()
+    await service.admin.revoke_key(fell.key.name)
+    expected = {
+        "of-one-allowed": ("OK", ""),
+        "of-one-denied": ("UNAUTHENTICATED", "KEY_REVOKED"),
+    }
+    for name, token in zip(expected, (service.admin_token, fell.token), strict=True):
+        for times in ("first", "again"):
+            caller = service.as_caller(service.admin_token, ("x-request-id", f"{name}-{times}"))
+            with suppress(RefusedError):
+                await caller.authenticate(token)
+    for name, told in expected.items():
+        first, again = [
+            await call_logged(service.process, f"{name}-{times}") for times in ("first", "again")
+        ]
+        assert (again["code"], again["reason"]) == told
+        assert list(again) == list(first)
+        same = FIELDS - {"timestamp", "duration_ms", "request_id"}
+        assert {name: again[name] for name in same} == {name: first[name] for name in same}
+
+
+async def test_a_denial_has_the_id_that_the_log_has(service: Service) -> None:
+    fell = await service.admin.create_key()
+    await service.admin.revoke_key(fell.key.name)
+    for _ in range(2):  # looked up, and from memory
+        refused = await refusal(service.admin.authenticate(fell.token))
+        told = refused.detail(error_details_pb2.RequestInfo)
+        assert told is not None
+        line = await call_logged(service.process, told.request_id)
+        assert line["reason"] == refused.reason == "KEY_REVOKED"
+
+
+async def test_the_lines_of_the_last_calls_are_written_before_a_server_ends(
+    cluster: Cluster,
+) -> None:
+    names = [f"one-of-the-last-{number}" for number in range(64)]
+    async with served(await cluster.migrated(), access_log="all") as running:
+        calls = [
+            running.as_caller(running.admin_token, ("x-request-id", name)).authenticate(
+                running.admin_token
+            )
+            for name in names
+        ]
+        await asyncio.gather(*calls)
+        running.process.process.terminate()
+        await running.process.ended()
+    logged = [line.get("request_id") for line in running.process.log if line["event"] == "call"]
+    assert sorted(filter(None, logged)) == sorted(names)
+    assert running.process.log[-1]["event"] == "stopped"
+
+
+async def some_of_a_token_as_the_id_of_a_call(running: Service) -> None:
+    token = (await running.admin.create_key()).token
+    caller = running.as_caller(running.admin_token, ("x-request-id", token[:40]))
+    await caller.authenticate(token)
+    await caller.get_key((await caller.authenticate(token)).credential.name)
+    shown = token[: len("kw_live_") + 12]
+    await running.process.told("GetKey")  # at once, and after the others
+    written = "\n".join(running.process.raw)
+    assert written.count(f'"request_id": "{shown}..."') == 3
+    assert token[len(shown) : len(shown) + 8] not in written
+
+
+async def test_some_of_a_token_as_the_id_of_a_call_is_cut(service: Service) -> None:
+    await some_of_a_token_as_the_id_of_a_call(service)
+
+
+async def test_lines_for_people_have_the_calls_too(cluster: Cluster) -> None:
+    settings = {"access_log": "all", "log_format": "console"}
+    dsn = await cluster.migrated()
+    async with serve(dsn, **settings) as process:
+        listening = await process.told("listening")
+        (target,) = re.findall(r"listen=(\S+)", listening)
+        async with grpc.aio.insecure_channel(target) as channel:
+            stranger = Caller(channel, None, (("x-request-id", "for-people"),))
+            await refusal(stranger.authenticate("no token"))
+        line = await process.told("for-people")
+    assert "code=" in line
+    assert "Authenticate" in line
 
 
 async def test_a_refused_call_is_logged_with_its_code_and_reason(service: Service) -> None:

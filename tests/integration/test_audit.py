@@ -32,18 +32,18 @@ async def count(service: Service) -> int:
 @asynccontextmanager
 async def failing(service: Service, table: str, event: str) -> AsyncIterator[None]:
     """Let the database refuse a write for as long as the block."""
-    await service.sql(
+    await service.quietly(
         "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION 'a fault that the test made'; END $$"
     )
     try:
-        await service.sql(
+        await service.quietly(
             f"CREATE TRIGGER fault BEFORE {event} ON keywright.{table} "
             "FOR EACH ROW EXECUTE FUNCTION fail()"
         )
         yield
     finally:
-        await service.sql("DROP FUNCTION fail CASCADE")
+        await service.quietly("DROP FUNCTION fail CASCADE")
 
 
 # --- one with the other -----------------------------------------------------------------------

@@ -200,6 +200,13 @@ async def test_what_is_not_sealed_is_not_removed(
     assert (line["level"], line["workspace"]) == ("warning", trail.workspace_id)
 
 
+async def until_refused(database: Database) -> None:
+    """Try to remove what is old: whoever finds the server at it leaves that to it."""
+    async with asyncio.timeout(20):
+        while True:
+            await retention(database).run()
+
+
 async def test_a_removal_waits_for_nobody_and_comes_another_time(
     trail: Trail, database: Database
 ) -> None:
@@ -207,7 +214,7 @@ async def test_a_removal_waits_for_nobody_and_comes_another_time(
     try:
         await reader.execute("BEGIN; SELECT FROM keywright.audit_event LIMIT 1")
         with pytest.raises(Exception, match="try again"):
-            await retention(database).run()
+            await until_refused(database)
         assert await old_events(trail) == 9
         await reader.execute("ROLLBACK")
     finally:

@@ -323,7 +323,8 @@ async def test_of_many_who_take_a_grant_away_at_once_one_does(service: Service) 
     refused = [each.reason for each in results if isinstance(each, RefusedError)]
     assert refused == ["RESOURCE_NOT_FOUND"] * 4
     events = await service.sql(
-        "SELECT count(*) FROM keywright.audit_event WHERE resource = $1 AND action = 'DeleteGrant'",
+        "SELECT count(*) FROM keywright.audit_event WHERE resource = $1 "
+        "AND action = 'DeleteGrant' AND outcome = 'DONE'",
         made.name,
     )
     assert events[0][0] == 1

@@ -66,7 +66,7 @@ async def guessing(service: Service) -> None:
     assert told.count("FAILURES_LIMITED") == 100 - begun
     error = await refusal(service.admin.authenticate(dotted(token[:8]), client_address="192.0.2.1"))
     assert (error.reason, error.code.name) == ("FAILURES_LIMITED", "RESOURCE_EXHAUSTED")
-    assert 0 < float(error.info.metadata["retry_delay_seconds"]) <= 1
+    assert 0 < error.retry_delay <= 1
     assert error.denial is None  # nothing was found out about the token
     # Others may go on, and prove what is right.
     assert await present(service, dotted(token[:8]), "192.0.2.2") == "TOKEN_UNKNOWN"

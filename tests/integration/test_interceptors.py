@@ -8,49 +8,61 @@ import pytest
 from google.rpc import error_details_pb2
 from structlog.testing import capture_logs
 
-from keywright.v1 import auth_service_pb2
+from keywright.v1 import auth_service_pb2, key_service_pb2
 from keywright.wire.grpc import Transport
 from keywright.wire.handlers import auth
 from keywright.wire.rpc import Backend, Rpc, Settings
-from tests.support.service import Caller, Service, refusal
+from tests.support.service import METHODS, PARENT, Caller, Service, refusal
 
 GIVEN = re.compile(r"[0-9a-f]{32}")
 
 
-async def _id_in_reply(service: Service, *metadata: tuple[str, str]) -> str:
-    """The id that a successful reply carries."""
+async def _ids_in_reply(service: Service, method: str, *metadata: tuple[str, str]) -> list[str]:
+    """What a successful reply of `method` carries as the id of its call; a list of one, or none."""
     caller = service.as_caller(service.admin_token, *metadata)
+    requests: dict[str, Any] = {
+        "Authenticate": auth_service_pb2.AuthenticateRequest(token=service.admin_token),
+        "ListKeys": key_service_pb2.ListKeysRequest(parent=PARENT),
+    }
     channel: Any = service.channel
-    call = channel.unary_unary("/keywright.v1.AuthService/Authenticate")(
-        auth_service_pb2.AuthenticateRequest(token=service.admin_token).SerializeToString(),
-        metadata=caller._metadata(),
+    call = channel.unary_unary(METHODS[method][0])(
+        requests[method].SerializeToString(), metadata=caller._metadata()
     )
     await call
-    [found] = [value for key, value in await call.initial_metadata() if key == "x-request-id"]
-    return str(found)
+    assert "x-request-id" not in dict(await call.initial_metadata())
+    return [value for key, value in await call.trailing_metadata() if key == "x-request-id"]
 
 
+every_way = pytest.mark.parametrize("method", ["Authenticate", "ListKeys"])
+
+
+@every_way
 @pytest.mark.parametrize("given", ["0af7651916cd43dd", "job:2024-11-21.7-x", "x-" * 32])
 async def test_the_id_that_a_caller_gives_is_the_id_of_the_call(
-    service: Service, given: str
+    service: Service, method: str, given: str
 ) -> None:
-    assert await _id_in_reply(service, ("x-request-id", given)) == given
+    assert await _ids_in_reply(service, method, ("x-request-id", given)) == [given]
 
 
+@every_way
 @pytest.mark.parametrize(
     "given", ["", "short", "x-" * 32 + "x", "x" * 43, "two words", '"},{"event":"forged']
 )
-async def test_an_id_that_is_none_is_replaced(service: Service, given: str) -> None:
-    assert GIVEN.fullmatch(await _id_in_reply(service, ("x-request-id", given)))
+async def test_an_id_that_is_none_is_replaced(service: Service, method: str, given: str) -> None:
+    [found] = await _ids_in_reply(service, method, ("x-request-id", given))
+    assert GIVEN.fullmatch(found)
 
 
-async def test_two_ids_are_none(service: Service) -> None:
+@every_way
+async def test_two_ids_are_none(service: Service, method: str) -> None:
     twice = [("x-request-id", "first-of-two"), ("x-request-id", "second-of-two")]
-    assert GIVEN.fullmatch(await _id_in_reply(service, *twice))
+    [found] = await _ids_in_reply(service, method, *twice)
+    assert GIVEN.fullmatch(found)
 
 
 async def test_no_two_calls_are_given_the_same_id(service: Service) -> None:
-    assert len({await _id_in_reply(service) for _ in range(5)}) == 5
+    found = [each for _ in range(5) for each in await _ids_in_reply(service, "ListKeys")]
+    assert len(set(found)) == len(found) == 5
 
 
 async def test_an_error_carries_the_id_of_its_call_in_details_and_trailers(

@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from keywright.domain.token import TokenFormat
 from keywright.v1 import key_pb2, key_service_pb2
-from tests.support.service import ADMIN, PARENT, Caller, Service, refusal
+from tests.support.service import ADMIN, PARENT, Caller, Service, another, refusal
 
 
 def user(user_id: str) -> str:
@@ -379,13 +379,19 @@ async def everything_stored(service: Service) -> bytes:
 
 
 async def test_a_token_is_shown_once_and_is_nowhere_afterwards(service: Service) -> None:
-    created = await service.admin.create_key(display_name="secret", labels={"a": "b"})
-    await service.admin.authenticate(created.token)
-    await refusal(service.admin.create_key(key_id=created.key.name.rpartition("/")[2]))
-    got = await service.admin.get_key(created.key.name)
-    listed = await service.admin.list_keys()
-    revoked = await service.admin.revoke_key(created.key.name)
-    await refusal(service.admin.authenticate(created.token))
+    async with another(service, access_log="all") as verbose:
+        created = await verbose.admin.create_key(display_name="secret", labels={"a": "b"})
+        await service.admin.authenticate(created.token)
+        await verbose.admin.authenticate(created.token)
+        await refusal(verbose.admin.create_key(key_id=created.key.name.rpartition("/")[2]))
+        got = await verbose.admin.get_key(created.key.name)
+        listed = await verbose.admin.list_keys()
+        revoked = await verbose.admin.revoke_key(created.key.name)
+        await refusal(service.admin.authenticate(created.token))
+        await refusal(verbose.admin.authenticate(created.token))
+    written = [
+        line for each in (service, verbose) for line in each.process.raw + each.process.printed
+    ]
     events = await service.sql("SELECT t::text FROM keywright.audit_event t")
 
     secret = TokenFormat().parse(created.token).secret.reveal()
@@ -403,7 +409,7 @@ async def test_a_token_is_shown_once_and_is_nowhere_afterwards(service: Service)
         "RevokeKey": revoked.SerializeToString(),
         "audit": b"".join(event[0].encode() for event in events),
         "database": await everything_stored(service),
-        "log": "\n".join(service.process.raw + service.process.printed).encode(),
+        "log": "\n".join(written).encode(),
     }
     assert created.key.prefix.encode() in places["database"]  # the search looks where it should
     assert b"AuthService/Authenticate" in places["log"]

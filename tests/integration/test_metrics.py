@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from urllib.request import urlopen
 
 import pytest
@@ -14,12 +14,14 @@ from keywright.wire.methods import UNKNOWN, methods
 from tests.support.database import Cluster
 from tests.support.service import RefusedError, Service, service
 
+METRICS = {"metrics_listen": "127.0.0.1:0"}
+PLACES = 32  # so many connections are served at a time
 METHODS = {f"{method.service}/{method.name}" for method in [*methods(), UNKNOWN]}
 
 
 @pytest.fixture(scope="module", name="watched")
 async def _watched(cluster: Cluster) -> AsyncIterator[Service]:
-    async with service(await cluster.migrated(), metrics_listen="127.0.0.1:0") as running:
+    async with service(await cluster.migrated(), **METRICS) as running:
         yield running
 
 
@@ -100,3 +102,42 @@ async def test_an_operator_sees_how_full_each_bounded_pool_is(watched: Service) 
     open_connections = value("keywright_database_connections")
     assert 1 <= open_connections <= value("keywright_database_connections_max")
     assert value("keywright_database_connections_idle") <= open_connections
+
+
+@asynccontextmanager
+async def _silent(watched: Service) -> "AsyncIterator[asyncio.Task[bytes]]":
+    """A connection that says nothing; what it is told, once it is closed."""
+    address = (await watched.process.logged("serving metrics"))["listen"]
+    reader, writer = await asyncio.open_connection(*address.rsplit(":", 1))
+
+    async def told() -> bytes:
+        with suppress(ConnectionError):
+            return await reader.read()
+        return b""
+
+    telling = asyncio.create_task(told())
+    try:
+        yield telling
+    finally:
+        telling.cancel()
+        writer.close()
+
+
+async def silent_connections(watched: Service) -> None:
+    async with AsyncExitStack() as open_:
+        # They are taken in the order in which they come.
+        first = [await open_.enter_async_context(_silent(watched)) for _ in range(PLACES)]
+        late = await open_.enter_async_context(_silent(watched))
+        ended, _ = await asyncio.wait([*first, late], timeout=20, return_when="FIRST_COMPLETED")
+        assert ended == {late}, "all places are taken: whoever comes is turned away at once"
+        _, held = await asyncio.wait(first, timeout=20)
+        assert not held, "who says nothing holds its place for no more than some seconds"
+        assert _count(await _scrape(watched)) >= 0
+
+
+@pytest.mark.slow
+async def test_connections_that_say_nothing_are_bounded_and_then_a_scrape_is_answered(
+    cluster: Cluster,
+) -> None:
+    async with service(await cluster.migrated(), **METRICS) as running:
+        await silent_connections(running)

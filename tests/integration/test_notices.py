@@ -13,7 +13,7 @@ from keywright.domain.errors import Reason
 from keywright.domain.keys import parse_address
 from keywright.service.notices import DeniedCall, Notices
 from keywright.storage.database import Database
-from tests.support.credentials import credential, principal
+from tests.support.credentials import credential, known, principal
 from tests.support.database import TIMEOUT, Cluster
 from tests.support.service import PARENT, Service, another, refusal, service
 
@@ -207,12 +207,12 @@ async def noticing(database: str) -> AsyncIterator[Notices]:
 
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-KEY = replace(credential(), key=replace(credential().key, internal_id=7))
+KEY = known(replace(credential(), key=replace(credential().key, internal_id=7)))
 
 
 def presents(notices: Notices, second: int, *, address: str = "192.0.2.1") -> None:
     now = NOW + timedelta(seconds=second)
-    notices.token_denied(KEY, Reason.KEY_REVOKED, now, parse_address(address))
+    notices.token_denied(KEY, Reason.KEY_REVOKED, now.timestamp(), parse_address(address))
 
 
 def is_denied(

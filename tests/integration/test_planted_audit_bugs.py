@@ -13,6 +13,8 @@ from tests.support.database import Cluster
 from tests.support.planted import Bug, assert_noticed
 from tests.support.service import Service
 
+pytestmark = pytest.mark.slow
+
 
 def with_trail(
     scenario: Callable[[Trail], Awaitable[None]],

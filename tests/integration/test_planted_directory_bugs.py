@@ -17,6 +17,8 @@ from tests.support.database import Cluster
 from tests.support.planted import Bug, assert_noticed
 from tests.support.service import Service
 
+pytestmark = pytest.mark.slow
+
 
 def operated(
     scenario: Callable[[Operators], Awaitable[None]],

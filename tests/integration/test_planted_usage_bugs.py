@@ -8,6 +8,8 @@ from tests.integration import test_leaks, test_notices, test_usage
 from tests.support.database import Cluster
 from tests.support.planted import Bug, assert_noticed
 
+pytestmark = pytest.mark.slow
+
 BUGS = {
     "usage that is forgotten where it cannot be written": Bug(
         "service/usage_counters.py",
@@ -19,14 +21,14 @@ BUGS = {
     ),
     "denials that are not counted": Bug(
         "service/usage_counters.py",
-        guard="self._count(credential, now, reason.value)",
+        guard="self._denied[known, reason] = self._denied.get((known, reason), 0) + 1",
         instead="pass",
         scenario=test_usage.every_decision_is_counted,
     ),
     "usage that is not written at the end": Bug(
         "app/server.py",
-        guard="at_the_end=parts.usage.finish,",
-        instead="",
+        guard="config.usage_interval, usage.finish),",
+        instead="config.usage_interval, None),",
         scenario=test_usage.every_decision_is_counted,
     ),
     "a use that is forgotten while somebody changes the key": Bug(
@@ -37,8 +39,8 @@ BUGS = {
     ),
     "a tripwire that nobody hears": Bug(
         "service/notices.py",
-        guard="if action is not None:",
-        instead="if False:",
+        guard="if reason not in _TRIPWIRES:",
+        instead="if True:",
         scenario=test_notices.a_dead_token_trips,
     ),
     "denied calls that are not told": Bug(

@@ -7,13 +7,13 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import grpc
 import pytest
 
 from keywright.app.composition import Parts
 from keywright.app.config import Config
-from keywright.domain.decision import Asked
 from keywright.domain.errors import Denied, Reason, ServiceError
 from keywright.domain.names import KeyName, UserName, WorkspaceName
 from keywright.domain.position import Position
@@ -157,14 +157,16 @@ class Inside:
 
     async def call_of(self, token: str) -> Call:
         """A call whose caller has been checked, and nothing more."""
-        found = await self.services.authenticate(token, Asked())
-        return Call(found.principal, "call-id", None, lambda: None, request=None)
+        caller = await self.services.authenticate.caller(token, None)
+        return Call(caller, "call-id", None, lambda: None, request=None, settling=None, waits=False)
 
 
 @pytest.fixture(scope="module", name="inside")
 async def _inside(service: Service) -> AsyncIterator[Inside]:
     parts = await Parts.open(Config(argon2_threads=1), service.dsn)
-    yield Inside(parts.services(b"a signing key of the test's own...."))
+    services = parts.services(b"a signing key of the test's own....", timedelta(seconds=1))
+    async with services.authenticate.replica.running():
+        yield Inside(services)
     await parts.close()
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from keywright.domain.decision import Asked, decide
 from keywright.domain.errors import Reason, ServiceError
 from keywright.domain.keys import parse_address
+from keywright.service.known import Known
 from keywright.service.usage_counters import UsageCounters
 from keywright.storage.database import Database
-from tests.support.credentials import credential
+from tests.support.credentials import credential, known
 from tests.support.database import TIMEOUT
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -27,15 +27,19 @@ async def _usage(database: str) -> AsyncIterator[UsageCounters]:
     await opened.close()
 
 
-def of(key: int) -> Any:
+def of(key: int) -> Known:
     found = credential()
-    return replace(
-        found, key=replace(found.key, internal_id=key, key_id=f"k{key}"), workspace_internal_id=1
+    return known(
+        replace(
+            found,
+            key=replace(found.key, internal_id=key, key_id=f"k{key}"),
+            workspace_internal_id=1,
+        )
     )
 
 
-def use(usage: UsageCounters, key: int, at: datetime = NOON, address: str = "192.0.2.1") -> None:
-    usage.allowed(decide(of(key), Asked(), at), parse_address(address))
+def use(usage: UsageCounters, key: Known, at: datetime = NOON) -> None:
+    usage.used(key, at.timestamp(), parse_address("192.0.2.1"))
 
 
 async def written(usage: UsageCounters) -> dict[tuple[int, datetime, str], int]:
@@ -45,39 +49,41 @@ async def written(usage: UsageCounters) -> dict[tuple[int, datetime, str], int]:
 
 async def test_what_has_no_room_is_dropped_and_that_is_counted(usage: UsageCounters) -> None:
     for key in range(12):
-        usage.denied(of(key), Reason.KEY_EXPIRED, NOON)
-    usage.denied(of(3), Reason.KEY_EXPIRED, NOON)  # is there already
-    assert (usage.waiting, usage.dropped) == (10, 2)
+        usage.denied(of(key), Reason.KEY_EXPIRED, NOON.timestamp())
+    usage.denied(of(3), Reason.KEY_EXPIRED, NOON.timestamp())  # is there already
     await usage.write()
+    assert usage.dropped == 2
     assert sum((await written(usage)).values()) == 11
     assert usage.waiting == 0
 
 
 async def test_half_of_the_room_is_not_waited_with(usage: UsageCounters) -> None:
     for key in range(4):
-        use(usage, key)
+        use(usage, of(key))
     await usage.write_early()
     assert usage.waiting == 4
-    use(usage, 4)
+    use(usage, of(4))
     await usage.write_early()
     assert usage.waiting == 0
     assert len(await written(usage)) == 5
 
 
 async def test_the_hour_is_that_of_the_decision(usage: UsageCounters) -> None:
+    key = of(1)
     for minutes in (-1, 0, 59, 60):
-        use(usage, 1, NOON + timedelta(minutes=minutes))
+        use(usage, key, NOON + timedelta(minutes=minutes))
     await usage.write()
     hours = {hour.hour: count for (_, hour, _), count in (await written(usage)).items()}
     assert hours == {11: 1, 12: 2, 13: 1}
 
 
 async def test_what_is_counted_while_it_is_being_written_is_kept(usage: UsageCounters) -> None:
-    use(usage, 1)
+    key = of(1)
+    use(usage, key)
     whole = usage.database
 
     async def meanwhile(*args: Any, **kwargs: Any) -> Any:
-        use(usage, 1)
+        use(usage, key)
         return await whole.writing(*args, **kwargs)
 
     usage.database = _Patched(meanwhile)  # type: ignore[assignment]
@@ -93,17 +99,9 @@ class _Patched:
         self.writing = writing
 
 
-async def test_a_use_that_is_told_late_does_not_hide_a_later_one(usage: UsageCounters) -> None:
-    """Proofs may overtake one another; what was seen last, and from where, stands."""
-    use(usage, 1, NOON + timedelta(seconds=2), "192.0.2.2")
-    use(usage, 1, NOON + timedelta(seconds=1), "192.0.2.1")
-    assert [(each.time, str(each.address)) for each in usage._uses.values()] == [
-        (NOON + timedelta(seconds=2), "192.0.2.2")
-    ]
-
-
 async def test_what_fails_is_kept_to_the_last_count(usage: UsageCounters) -> None:
-    use(usage, 1)
+    key = of(1)
+    use(usage, key)
 
     async def fails(*_args: Any, **_kwargs: Any) -> Any:
         raise ServiceError(Reason.DATABASE_UNAVAILABLE, "a fault that the test made")
@@ -111,7 +109,7 @@ async def test_what_fails_is_kept_to_the_last_count(usage: UsageCounters) -> Non
     whole, usage.database = usage.database, _Patched(fails)  # type: ignore[assignment]
     with pytest.raises(ServiceError):
         await usage.write()
-    use(usage, 1)
+    use(usage, key)
     usage.database = whole
     await usage.write()
     assert await written(usage) == {(1, NOON, "ALLOWED"): 2}

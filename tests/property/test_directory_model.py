@@ -321,9 +321,10 @@ class Directory(RuleBasedStateMachine):
 
 
 Directory.TestCase.settings = settings(max_examples=150, stateful_step_count=25)
-TestDirectory = Directory.TestCase
+TestDirectory = pytest.mark.slow(Directory.TestCase)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guard", ["check_within", "check_authority"])
 def test_rules_without_one_of_their_guards_are_found_out(
     guard: str, monkeypatch: pytest.MonkeyPatch

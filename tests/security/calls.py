@@ -433,6 +433,20 @@ async def _present(world: World, who: Actor, _column: str, *, own: bool) -> Ask:
     return Ask({"token": token})
 
 
+async def _present_many(world: World, who: Actor, column: str, *, own: bool) -> Ask:
+    # One's own first: that the rest is not is no reason to answer any of it.
+    items = [await _present(world, who, column, own=each) for each in (True, own)]
+    return Ask({"requests": [item.fields for item in items]})
+
+
+async def _present_on_a_stream(world: World, who: Actor, column: str, *, own: bool) -> Ask:
+    return Ask({"request": (await _present(world, who, column, own=own)).fields})
+
+
+async def _watch(_world: World, _who: Actor, _column: str) -> Ask:
+    return Ask({"serial": 1})
+
+
 async def _calling_key(_world: World, who: Actor, _column: str) -> Ask:
     prefix = (who.caller.token or "").rpartition("_")[2][:12]
     found = await who.admin.do("LookupKey", parent=who.home, prefix=prefix)
@@ -486,6 +500,11 @@ def _of_audit() -> dict[tuple[str, str], Call]:
 CALLS: dict[tuple[str, str], Call] = {
     ("Authenticate", "its own token"): partial(_present, own=True),
     ("Authenticate", "another's token"): partial(_present, own=False),
+    ("BatchAuthenticate", "its own token"): partial(_present_many, own=True),
+    ("BatchAuthenticate", "its own token and another's"): partial(_present_many, own=False),
+    ("AuthenticateStream", "its own token"): partial(_present_on_a_stream, own=True),
+    ("AuthenticateStream", "another's token"): partial(_present_on_a_stream, own=False),
+    ("Watch", ""): _watch,
     **_of_explanations(),
     **_of_keys(),
     **_of_users(),

@@ -26,8 +26,13 @@ UNIMPLEMENTED = [method for method in METHODS if method.handler is None]
 SHA256_HEX = key_service_pb2.HASH_FORM_SHA256_HEX
 _TEXT = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES)
 _MASK = "google.protobuf.FieldMask"
-# What is wrong with one of these is its result, not the call's: tests/security/test_import_items.py
-_TOLD_BESIDE = {"keywright.v1.ImportKeysRequest.items"}
+# What is wrong with one of these is its result, not the call's: see test_import_items.py, and, in
+# tests/integration, test_batch.py and test_authenticate_stream.py.
+_TOLD_BESIDE = {
+    "keywright.v1.ImportKeysRequest.items",
+    "keywright.v1.BatchAuthenticateRequest.requests",
+    "keywright.v1.AuthenticateStreamRequest.request",
+}
 
 
 @dataclass(frozen=True)
@@ -191,10 +196,11 @@ def _is_mask(field: FieldDescriptor) -> bool:
 
 
 def asks_nothing(method: Method) -> bool:
-    """Whether an empty request is a good one."""
+    """Whether an empty request is a good one, or is told beside the others what it lacks."""
     message: Any = method.request_type.DESCRIPTOR
-    return not method.is_authentication and not any(
-        field_behavior_pb2.REQUIRED in behaviors(field) for field in message.fields
+    return method.name == "AuthenticateStream" or (
+        not method.is_authentication
+        and not any(field_behavior_pb2.REQUIRED in behaviors(field) for field in message.fields)
     )
 
 
@@ -233,6 +239,12 @@ async def _of_authentication(service: Operated, method: str, of: str) -> Fields:
     match method:
         case "Authenticate":
             return {"token": service.admin_token}
+        case "BatchAuthenticate":
+            return {"requests": [{"token": service.admin_token}]}
+        case "AuthenticateStream":
+            return {"request": {"token": service.admin_token}}
+        case "Watch":
+            return {"serial": 1}
         case "ExplainAccess":
             return {"name": (await service.admin.create_key(user=of)).key.name}
     return None

@@ -16,8 +16,9 @@ MUTATIONS = [
     for method in IMPLEMENTED
     if "request_id" in method.request_type.DESCRIPTOR.fields_by_name
 ]
-# A retry is told where the history stands by then, and that it is one; a token is shown once.
-DIFFERS = ("revision", "replayed", "token")
+# A retry is told where the history stands by then, that it is one, and for how long it waited
+# itself; a token is shown once.
+DIFFERS = ("revision", "replayed", "token", "waited")
 
 every_mutation = pytest.mark.parametrize("method", MUTATIONS, ids=lambda each: each.name)
 

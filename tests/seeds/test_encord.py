@@ -471,6 +471,9 @@ async def a_third_party_reads_and_does_nothing_else(service: Service) -> None:
         assert refused.code is grpc.StatusCode.PERMISSION_DENIED
 
     await give(boss.caller, user.name, "editor", project)  # the scopes keep the key as it is
+    # A new key is looked up, so from here on the server knows of the grant.
+    wide = await boss.caller.create_key(user=user.name, resource=project)
+    assert await may(service, wide.token, "labels.write", project)
     assert not await may(service, shared.token, "labels.write", project)
 
 

@@ -8,6 +8,8 @@ from tests.seeds import test_encord, test_fiftyone, test_labelbox, test_teamai
 from tests.support.database import Cluster
 from tests.support.planted import Bug, assert_noticed
 
+pytestmark = pytest.mark.slow
+
 FIFTYONE = {
     "guests use keys": Bug(
         "domain/decision.py",
@@ -68,8 +70,8 @@ LABELBOX = {
 }
 TEAMAI = {
     "keys that are good in every workspace": Bug(
-        "domain/decision.py",
-        guard="return workspace_id == self.workspace_id or self.may(AUTHENTICATE_ANY)",
+        "service/known.py",
+        guard="return self.sees_all or workspace_id == self.principal.workspace_id",
         instead="return True",
         scenario=test_teamai.keys_are_of_one_workspace,
     ),

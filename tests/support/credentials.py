@@ -10,6 +10,7 @@ from keywright.domain.directory import Grant, State, User, UserKind
 from keywright.domain.keys import Key, KeyState, Narrowing, Person
 from keywright.domain.permissions import PermissionSet
 from keywright.domain.roles import BUILT_IN, Role
+from keywright.service.known import Known, pack
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ROLES = {role.role_id: role for role in BUILT_IN}
@@ -88,3 +89,18 @@ def credential(
 def principal(of: Credential) -> Principal:
     """Who calls with that key, in management."""
     return decide(of, Asked(), NOW)
+
+
+def known(found: Credential) -> Known:
+    """What a server remembers of it."""
+    return Known(
+        marks=bytes(32),
+        rests_on=pack(found.rests_on),
+        as_of=0,
+        end=float("inf"),
+        denied=None,
+        key_id=found.key.key_id,
+        environment=found.key.environment,
+        authority=found.authority,
+        head=b"",
+    )

@@ -1,8 +1,8 @@
 """Builds of the program with a bug planted, which a guard's test has to notice (STYLE, 21)."""
 
 import shutil
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -16,17 +16,26 @@ SOURCE = Path(keywright.__file__).parent
 
 @dataclass(frozen=True)
 class Bug:
-    """A defect to plant: in `file`, each `guard` becomes `instead`; `scenario` has to notice."""
+    """A defect to plant: in `file`, each `guard` becomes `instead`; `scenario` has to notice.
+
+    `settings` are those of the server that the scenario needs.
+    """
 
     file: str
     guard: str
     instead: str
     scenario: Callable[[Service], Awaitable[None]]
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 def build(bug: Bug, directory: Path) -> None:
     """A copy of the program in `directory`, with the bug planted."""
     shutil.copytree(SOURCE, directory / "keywright")
+    plant(bug, directory)
+
+
+def plant(bug: Bug, directory: Path) -> None:
+    """One more bug in the build in `directory`."""
     file = directory / "keywright" / bug.file
     source = file.read_text()
     assert bug.guard in source, f"{bug.file} has changed: where is its guard now?"
@@ -38,7 +47,7 @@ async def assert_noticed(bug: Bug, cluster: Cluster, directory: Path, **settings
     build(bug, directory)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(directory))
-        async with service(await cluster.migrated(), **settings) as patched:
+        async with service(await cluster.migrated(), **{**bug.settings, **settings}) as patched:
             with pytest.raises(AssertionError):
                 await bug.scenario(patched)
             if patched.process.process.returncode is None:  # some scenarios end it

@@ -18,6 +18,14 @@ class _Link:
     client: asyncio.StreamWriter
     database: asyncio.StreamWriter
     asked: bool = False
+    is_meant: bool = False
+    greeting: bytes = b""
+    late: float = 0.0
+    released: bool = False
+    passing: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.passing.set()
 
     def cut(self) -> None:
         self.client.transport.abort()
@@ -38,8 +46,13 @@ class Proxy:
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     _links: set[_Link] = field(default_factory=set)
     _flowing: asyncio.Event = field(default_factory=asyncio.Event)
+    held: asyncio.Event = field(default_factory=asyncio.Event)
+    being_late: asyncio.Event = field(default_factory=asyncio.Event)
+    _deaf: bool = False
+    _wanted: bytes | None = None
     _server: asyncio.Server | None = None
     _statement: bytes | None = None
+    _after: bytes = b""
     _then: Callable[[], None] | None = None
 
     async def accept(self) -> None:
@@ -65,13 +78,46 @@ class Proxy:
         """Take everything and answer nothing, as a network that drops packets does."""
         self._flowing.clear()
 
-    def when_answered(self, statement: str, then: Callable[[], None]) -> None:
+    def answer_late(self, seconds: float, only: bytes = b"") -> None:
+        """Pass answers on after so long, on the connections that there are.
+
+        `only` on those whose first message has these bytes, such as an application's name.
+        `being_late` is set once there is such an answer.
+        """
+        self.being_late.clear()
+        for link in self._links:
+            if only in link.greeting:
+                link.late = seconds
+
+    def drop_notifications(self) -> None:
+        """Pass on no NOTIFY to who listens."""
+        self._deaf = True
+
+    def hold_answer(self, having: bytes) -> None:
+        """Keep the first answer with these bytes, and all that follow on its connection.
+
+        `held` is set once it is there; `release` passes it on.
+        """
+        self.held.clear()
+        self._wanted = having
+
+    def release(self) -> None:
+        """Pass on what was held, on its connection even while all others are frozen."""
+        for link in self._links:
+            if not link.passing.is_set():
+                link.released = True
+                link.passing.set()
+
+    def when_answered(self, statement: str, then: Callable[[], None], *, after: str = "") -> None:
         """Once the database has answered `statement`, and before the answer is passed on: `then`.
 
         The first statement that has these words, and only that; `answered` is set at the same time.
+        `after`: only on a connection on which these words were said since.
         """
         self.answered.clear()
-        self._statement, self._then = statement.encode(), then
+        for link in self._links:
+            link.is_meant = False
+        self._statement, self._after, self._then = statement.encode(), after.encode(), then
 
     async def _connected(
         self, client_reader: asyncio.StreamReader, client: asyncio.StreamWriter
@@ -92,24 +138,59 @@ class Proxy:
     async def _ask(self, link: _Link, reader: asyncio.StreamReader) -> None:
         with suppress(ConnectionError):
             while data := await reader.read(65536):
-                await self._flowing.wait()
-                if self._statement is not None and self._statement in data:
+                link.greeting = link.greeting or data
+                await self._may_flow(link)
+                link.is_meant = link.is_meant or self._after in data
+                if self._statement is not None and self._statement in data and link.is_meant:
                     self._statement, link.asked = None, True
                 link.database.write(data)
                 await link.database.drain()
         link.cut()
 
     async def _answer(self, link: _Link, reader: asyncio.StreamReader) -> None:
+        messages = b""
         with suppress(ConnectionError):
             while data := await reader.read(65536):
                 if link.asked and self._then is not None:
                     link.asked = False
                     self._then()
                     self.answered.set()
-                await self._flowing.wait()
+                if self._wanted is not None and self._wanted in data:
+                    self._wanted = None
+                    link.passing.clear()
+                    self.held.set()
+                if link.late:
+                    self.being_late.set()
+                    await asyncio.sleep(link.late)
+                await link.passing.wait()
+                await self._may_flow(link)
+                if self._deaf:
+                    messages += data
+                    data, messages = _without_notifications(messages)
                 link.client.write(data)
                 await link.client.drain()
         link.cut()
+
+    async def _may_flow(self, link: _Link) -> None:
+        if not link.released:
+            await self._flowing.wait()
+
+
+def _without_notifications(messages: bytes) -> tuple[bytes, bytes]:
+    """The whole messages that are no NotificationResponse, and the beginning of one more.
+
+    Messages from a server have a byte that says what they are, and four of their length, itself
+    included (PostgreSQL's documentation, "Message Formats").
+    """
+    kept, begin = [], 0
+    while len(messages) >= begin + 5:
+        end = begin + 1 + int.from_bytes(messages[begin + 1 : begin + 5], "big")
+        if len(messages) < end:
+            break
+        if messages[begin : begin + 1] != b"A":
+            kept.append(messages[begin:end])
+        begin = end
+    return b"".join(kept), messages[begin:]
 
 
 @asynccontextmanager

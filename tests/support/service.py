@@ -6,7 +6,7 @@ import os
 import pkgutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -54,6 +54,7 @@ def _methods() -> dict[str, tuple[str, Any, Any]]:
 
 
 METHODS = _methods()
+STREAMS = frozenset(METHODS[name][0] for name in ("AuthenticateStream", "Watch"))
 WORKSPACE = "default"
 PARENT = f"workspaces/{WORKSPACE}"
 ADMIN = f"{PARENT}/users/admin"
@@ -105,6 +106,20 @@ class Process:
             line = found()
             assert line is not None, f"ended without logging {event!r}: {self.raw[-20:]}"
             return line
+
+    async def each_logged(
+        self, event: str, field: str, values: Iterable[object], after: int = 0
+    ) -> None:
+        """Wait until `event` has been logged with each of these values in a field."""
+        missing = set(values)
+
+        def found() -> bool:
+            logged = (line for line in self.log[after:] if line["event"] == event)
+            return missing <= {line.get(field) for line in logged}
+
+        async with asyncio.timeout(30), self._changed:
+            await self._changed.wait_for(lambda: found() or self._over)
+            assert found(), f"ended without logging {event!r}: {self.raw[-20:]}"
 
     async def told(self, text: str) -> str:
         """Wait until a line with `text` has been written to stderr; returns it."""
@@ -217,6 +232,13 @@ class RefusedError(Exception):
         return self.detail(denial_pb2.Denial)
 
     @property
+    def retry_delay(self) -> float:
+        """The seconds in RetryInfo, which has to be there."""
+        info = self.detail(error_details_pb2.RetryInfo)
+        assert info is not None, f"no RetryInfo in {self}"
+        return float(info.retry_delay.ToTimedelta().total_seconds())
+
+    @property
     def fields(self) -> list[str]:
         """The fields that a BadRequest names."""
         bad = self.detail(error_details_pb2.BadRequest)
@@ -253,16 +275,40 @@ class Caller:
             raise RefusedError(error) from None
 
     async def send(self, path: str, body: bytes) -> bytes:
-        """Any bytes to any path, `/keywright.v1.KeyService/GetKey`; returns the reply's."""
+        """Any bytes to any path, `/keywright.v1.KeyService/GetKey`; returns the reply's.
+
+        To a stream they are the first message, and it is the first reply's.
+        """
         try:
+            if path in STREAMS:
+                return await self.stream(path, body).read()
             call: Any = self.channel.unary_unary(path)
             return await call(body, metadata=self._metadata(), timeout=20)
         except grpc.aio.AioRpcError as error:
             raise RefusedError(error) from None
 
-    async def do(self, method: str, **fields: Any) -> Any:
-        """Any unary method of the contract, by its name, with these fields in its request."""
+    def stream(self, path: str, *bodies: bytes) -> Any:
+        """A stream on which `bodies` are said, and then nothing more."""
+        call: Any = self.channel.stream_stream(path)
+        return call(iter(bodies), metadata=self._metadata(), timeout=20)
+
+    def open(self, method: str) -> Any:
+        """A stream, by the name of its method: `write` requests to it, and `read` replies."""
         path, request_type, reply_type = METHODS[method]
+        call: Any = self.channel.stream_stream(
+            path,
+            request_serializer=request_type.SerializeToString,
+            response_deserializer=reply_type.FromString,
+        )
+        return call(metadata=self._metadata())
+
+    async def do(self, method: str, **fields: Any) -> Any:
+        """Any method of the contract, by its name, with these fields in its (first) request."""
+        path, request_type, reply_type = METHODS[method]
+        if path in STREAMS:
+            return reply_type.FromString(
+                await self.send(path, request_type(**fields).SerializeToString())
+            )
         call: Any = self.channel.unary_unary(
             path,
             request_serializer=request_type.SerializeToString,
@@ -386,7 +432,15 @@ class Service:
             await connection.close()
 
     async def sql(self, statement: str, *values: object) -> list[asyncpg.Record]:
-        """Run a statement behind the server's back."""
+        """Run a statement behind the server's back; what it remembers is forgotten by then."""
+        found = await self.quietly(statement, *values)
+        if not statement.lstrip().upper().startswith("SELECT"):
+            async with self.connection() as connection:
+                await forgotten(connection)
+        return found
+
+    async def quietly(self, statement: str, *values: object) -> list[asyncpg.Record]:
+        """Run a statement that changes nothing of what servers remember."""
         async with self.connection() as connection:
             return await connection.fetch(statement, *values)
 
@@ -402,6 +456,20 @@ class Service:
             async for update in stub.Watch(health_pb2.HealthCheckRequest()):
                 if update.status == status:
                     return
+
+
+async def forgotten(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Wait until every server has dropped what it remembered: the history goes on with a gap."""
+    revision = await connection.fetchval(
+        "UPDATE keywright.authority_revision SET revision = revision + 1, tag = gen_random_uuid() "
+        "RETURNING revision"
+    )
+    await connection.execute("NOTIFY keywright_authority")
+    async with asyncio.timeout(12):
+        while await connection.fetchval(  # noqa: ASYNC110  nobody tells
+            "SELECT EXISTS (SELECT FROM keywright.replica WHERE applied < $1)", revision
+        ):
+            await asyncio.sleep(0.01)
 
 
 async def first_admin(dsn: str, workspace: str = WORKSPACE) -> str:

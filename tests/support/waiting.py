@@ -52,8 +52,10 @@ class Held:
             WHERE datname = current_database() AND wait_event_type = 'Lock'
         """
         async with asyncio.timeout(20):
-            while await self._connection.fetchval(waiting) < count:  # noqa: ASYNC110  no event
+            while await self._connection.fetchval(waiting) < count:
                 await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+                # Else connections that were opened since are not seen in this transaction.
+                await self._connection.execute("SELECT pg_stat_clear_snapshot()")
 
     async def let_go(self) -> None:
         """Unlock."""
@@ -61,15 +63,28 @@ class Held:
 
 
 @asynccontextmanager
-async def held_row(dsn: str, row: str, *values: object) -> AsyncIterator[Held]:
-    """Hold a row, `keywright.key WHERE key_id = $1`, until `let_go` or the end of the block."""
+async def _holding(dsn: str, lock: str, *values: object) -> AsyncIterator[Held]:
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute("BEGIN")
-        await connection.execute(f"SELECT FROM {row} FOR UPDATE", *values)
+        await connection.execute(lock, *values)
         yield Held(connection)
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def held_row(dsn: str, row: str, *values: object) -> AsyncIterator[Held]:
+    """Hold a row, `keywright.key WHERE key_id = $1`, until `let_go` or the end of the block."""
+    async with _holding(dsn, f"SELECT FROM {row} FOR UPDATE", *values) as held:
+        yield held
+
+
+@asynccontextmanager
+async def locked_table(dsn: str, table: str) -> AsyncIterator[Held]:
+    """Keep everybody from reading a table, until `let_go` or the end of the block."""
+    async with _holding(dsn, f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE") as held:
+        yield held
 
 
 @asynccontextmanager

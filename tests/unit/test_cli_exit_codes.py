@@ -161,6 +161,15 @@ def test_a_server_that_is_not_there_is_unavailable(keywright: Keywright, tmp_pat
     assert "absent.sock" in result.stderr
 
 
+def test_a_bench_without_a_no_op_to_compare_with_is_an_error_and_no_load(
+    keywright: Keywright, server: Server
+) -> None:
+    result = keywright("bench", "--duration", "1s")  # this server has no health check
+    assert (result.exit_code, result.stdout) == (ExitCode.INTERNAL, "")
+    assert result.stderr.startswith("error: UNIMPLEMENTED")
+    assert server.tokens == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected", "told"),
     [
@@ -232,6 +241,18 @@ def test_a_server_that_is_not_there_is_unavailable(keywright: Keywright, tmp_pat
             "--max-keys-per-user",
         ),
         (["workspaces", "update", "--key-creation", "nobody"], ExitCode.USAGE, "everyone, admins"),
+        (["bench", "--duration", "5"], ExitCode.USAGE, "--duration"),
+        (["bench", "--duration", "0s"], ExitCode.USAGE, "1s at least"),
+        (["bench", "--duration", "61s"], ExitCode.USAGE, "60s at most"),
+        (["bench", "--in-flight", "0"], ExitCode.USAGE, "1 at least"),
+        (["bench", "--in-flight", "257"], ExitCode.USAGE, "256 at most"),
+        (["bench", "--in-flight", "many"], ExitCode.USAGE, "--in-flight"),
+        (["bench", "--token-file", os.devnull], ExitCode.USAGE, "there is none in"),
+        (["bench", "--token-file", "/nowhere"], ExitCode.UNAUTHENTICATED, "/nowhere"),
+        (["bench", "--token-file", "-"], ExitCode.USAGE, "none on stdin"),
+        (["bench", "--api-key-file", os.devnull], ExitCode.UNAUTHENTICATED, "API_KEY_MISSING"),
+        (["bench", "kw_live_secret"], ExitCode.USAGE, "pipe it in"),
+        (["bench", "--uri", "grpc://keys.example"], ExitCode.USAGE, "PLAINTEXT_REFUSED"),
         (["keys", "get"], ExitCode.USAGE, "KEY"),
         (["-o", "xml", "whoami"], ExitCode.USAGE, "xml"),
         (["nothing"], ExitCode.USAGE, "nothing"),

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -31,11 +33,17 @@ from keywright.v1 import (
     usage_service_pb2,
     user_pb2,
     user_service_pb2,
+    wait_mode_pb2,
     workspace_pb2,
     workspace_service_pb2,
 )
 
 CREATED = Timestamp(seconds=1_800_000_000)  # 2027-01-15 08:00 UTC
+
+
+def empty(kind: type[Any]) -> Any:
+    """A reply in which nothing is, but for the token that every key made anew has."""
+    return kind(token="t") if "token" in kind.DESCRIPTOR.fields_by_name else kind()
 
 
 @dataclass
@@ -52,8 +60,11 @@ class Server(grpc.GenericRpcHandler):
         def answer(request: Any, context: grpc.ServicerContext) -> Message:
             if method.name == "Authenticate":
                 return auth_service_pb2.AuthenticateResponse(workspace="workspaces/w")
+            if "request_id" in method.input_type.fields_by_name:
+                assert request.request_id, "so that it can be sent again"
+                request.ClearField("request_id")
             self.calls.append((method.name, request))
-            return self.replies.get(method.name) or GetMessageClass(method.output_type)()
+            return self.replies.get(method.name) or empty(GetMessageClass(method.output_type))
 
         return grpc.unary_unary_rpc_method_handler(
             answer,
@@ -96,6 +107,23 @@ def keywright(server: Server, monkeypatch: pytest.MonkeyPatch) -> Keywright:
         return CliRunner().invoke(app, [*command.split(), *arguments])
 
     return run
+
+
+def test_a_command_finds_server_and_key_in_the_configuration_file(
+    keywright: Keywright, server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "kw.toml").write_text(f'uri = "{server.uri}"\napi_key_file = "token"')
+    (tmp_path / "token").write_text("own-key\n")
+    monkeypatch.setenv("KEYWRIGHT_CLIENT_CONFIG", str(tmp_path / "kw.toml"))
+    monkeypatch.delenv("KEYWRIGHT_URI")
+    monkeypatch.delenv("KEYWRIGHT_API_KEY")
+    assert keywright("keys list").exit_code == ExitCode.OK
+    assert server.called == ["ListKeys"]
+    (tmp_path / "kw.toml").write_text('url = "typing error"')
+    refused = keywright("keys list")
+    assert refused.exit_code == ExitCode.USAGE
+    assert "CONFIG_FILE_INVALID" in refused.stderr
+    assert "url" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -322,6 +350,34 @@ def test_a_command_asks_for_what_its_options_say(
     assert server.request == text_format.Parse(request_text, type(server.request)())
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "keys update ci --no-scopes",
+        "keys rotate ci",
+        "keys disable ci",
+        "keys revoke ci",
+        "keys revoke-many --user ann",
+        "keys delete ci",
+        "users update ann --role guest",
+        "users disable ann",
+        "users delete ann",
+        "roles update auditor --no-permissions",
+        "roles delete auditor",
+        "grants delete g",
+        "workspaces update --expiry-required",
+        "workspaces disable acme",
+        "workspaces delete acme",
+    ],
+)
+def test_what_narrows_need_not_be_waited_for(
+    keywright: Keywright, server: Server, command: str
+) -> None:
+    result = keywright(f"{command} --no-wait")
+    assert result.exit_code == ExitCode.OK, result.output
+    assert server.request.wait == wait_mode_pb2.WAIT_MODE_NONE
+
+
 def test_an_age_is_counted_back_from_now_and_for_an_expiry_forward(
     keywright: Keywright, server: Server
 ) -> None:
@@ -354,7 +410,11 @@ KEY = key_pb2.Key(
 @pytest.mark.parametrize(
     ("command", "method", "reply"),
     [
-        ("keys ensure ci", "EnsureKey", key_service_pb2.EnsureKeyResponse),
+        (
+            "keys ensure ci",
+            "EnsureKey",
+            partial(key_service_pb2.EnsureKeyResponse, created=True),
+        ),
         ("keys rotate ci", "RotateKey", key_service_pb2.RotateKeyResponse),
     ],
 )

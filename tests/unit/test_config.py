@@ -236,6 +236,7 @@ def test_variables_of_callers_and_of_kubernetes_are_left_alone() -> None:
         {
             "KEYWRIGHT_URI": "grpc://127.0.0.1:7700",
             "KEYWRIGHT_API_KEY": "kw_live_x",
+            "KEYWRIGHT_CLIENT_CONFIG": "/home/ann/kw.toml",
             "KEYWRIGHT_CONFIG": "",
             "KEYWRIGHT_SERVICE_HOST": "10.0.0.1",
             "KEYWRIGHT_SERVICE_PORT": "7700",

@@ -5,6 +5,7 @@ for `tests/architecture/test_proto_contract.py` to say.
 """
 
 import re
+from datetime import timedelta
 
 import grpc
 import pytest
@@ -24,7 +25,7 @@ from keywright.domain.errors import (
 )
 from keywright.storage import failures, migrate
 from keywright.v1 import denial_pb2, error_reason_pb2
-from keywright.wire.errors import DOMAIN, Failure, failure, internal_error
+from keywright.wire.errors import DOMAIN, Failure, denial, failure, internal_error
 
 WIDE = "😀"  # four bytes of UTF-8, twelve in a message's header
 TRAILERS_MAX_BYTES = 8 * 1024
@@ -65,13 +66,25 @@ def test_every_error_carries_its_reason_and_the_id_of_the_call(reason: Reason) -
 
 @pytest.mark.parametrize("reason", Reason)
 def test_only_a_verdict_on_a_token_carries_a_denial(reason: Reason) -> None:
-    denied = failure(Denied(reason, "no"), "c")
-    assert detail(denied, denial_pb2.Denial) == denial_pb2.Denial(
-        reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{reason.name}"),
-        message="no",
-        code=code_pb2.Code.Value(STATUS[reason].value),
+    told = detail(failure(Denied(reason, "no"), "c"), denial_pb2.Denial)
+    assert isinstance(told, denial_pb2.Denial)
+    assert (told.reason, told.message, told.code) == (
+        error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{reason.name}"),
+        "no",
+        code_pb2.Code.Value(STATUS[reason].value),
     )
     assert detail(failure(ServiceError(reason, "no"), "c"), denial_pb2.Denial) is None
+
+
+def test_who_may_try_again_is_told_when() -> None:
+    delayed = ServiceError(Reason.FAILURES_LIMITED, "no", retry_delay=timedelta(seconds=2.5))
+    for error, seconds in ((delayed, 2.5), (ServiceError(Reason.OVERLOADED, "no"), 1)):
+        told = detail(failure(error, "c"), error_details_pb2.RetryInfo)
+        assert isinstance(told, error_details_pb2.RetryInfo)
+        assert told.retry_delay.ToTimedelta() == timedelta(seconds=seconds)
+        assert denial(error).retry_delay == told.retry_delay  # beside an item of a batch
+    never = failure(ServiceError(Reason.KEY_REVOKED, "no"), "c")
+    assert detail(never, error_details_pb2.RetryInfo) is None
 
 
 def test_each_kind_of_error_carries_what_belongs_to_it() -> None:

@@ -53,6 +53,19 @@ def test_a_source_has_a_burst_and_then_one_a_second(clock: Clock, limit: Failure
     assert limit.refused == 4
 
 
+def test_what_failed_although_nothing_was_left_is_a_debt(clock: Clock, limit: FailureLimit) -> None:
+    for _ in range(BURST + 5):  # under way before any of them was known to fail
+        limit.failed("a")
+    clock.seconds += 5
+    assert not limit.admits("a")
+    clock.seconds += 1
+    assert limit.admits("a")
+    for _ in range(100 * BURST):
+        limit.failed("a")
+    clock.seconds += BURST + 1  # however much that was, it is over after two bursts' time
+    assert limit.admits("a")
+
+
 def test_sources_do_not_share(limit: FailureLimit) -> None:
     use_up(limit, "a")
     assert use_up(limit, "b") == BURST

@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from keywright.app import log
+from keywright.app.lines import Lines
 from keywright.app.log import FIELDS, LogFormat
 from keywright.domain.secret import Secret
 from keywright.domain.token import TokenFormat
@@ -42,7 +43,7 @@ def fail() -> None:
 
 
 def test_an_event_is_one_json_object_on_one_line(stream: io.StringIO) -> None:
-    log.configure("info", "json", stream)
+    log.configure("info", "json", Lines(stream))
     structlog.get_logger().info("call\nended", method="CreateKey", duration_ms=1.5)
     (line,) = lines(stream)
     timestamp = line.pop("timestamp")
@@ -56,7 +57,7 @@ def test_an_event_is_one_json_object_on_one_line(stream: io.StringIO) -> None:
 
 
 def test_a_field_that_is_not_on_the_list_is_left_out_and_counted(stream: io.StringIO) -> None:
-    log.configure("info", "json", stream)
+    log.configure("info", "json", Lines(stream))
     structlog.get_logger().info("call", request={"display_name": "Ann"}, password="x", code="OK")
     (line,) = lines(stream)
     assert line["code"] == "OK"
@@ -70,7 +71,7 @@ def test_a_field_that_is_not_on_the_list_is_left_out_and_counted(stream: io.Stri
 def test_a_token_is_cut_to_its_public_prefix_wherever_it_is(
     stream: io.StringIO, log_format: LogFormat
 ) -> None:
-    log.configure("info", log_format, stream)
+    log.configure("info", log_format, Lines(stream))
     logger = structlog.get_logger()
     logger.info(SECRET_TEXT)
     logger.info("got", error=SECRET_TEXT)
@@ -88,7 +89,7 @@ def test_a_token_is_cut_to_its_public_prefix_wherever_it_is(
 
 
 def test_a_secret_does_not_print(stream: io.StringIO) -> None:
-    log.configure("info", "json", stream)
+    log.configure("info", "json", Lines(stream))
     structlog.get_logger().info("got", error=Secret("hush"))
     assert lines(stream)[0]["error"] == "[redacted]"
 
@@ -97,7 +98,7 @@ def test_a_secret_does_not_print(stream: io.StringIO) -> None:
 def test_an_exception_is_logged_with_its_type_and_place_and_without_local_variables(
     stream: io.StringIO, log_format: LogFormat
 ) -> None:
-    log.configure("info", log_format, stream)
+    log.configure("info", log_format, Lines(stream))
     local = "not to be seen: " + "x" * 3
     try:
         fail()
@@ -111,7 +112,7 @@ def test_an_exception_is_logged_with_its_type_and_place_and_without_local_variab
 
 
 async def test_what_asyncio_reports_comes_through_the_same_renderer(stream: io.StringIO) -> None:
-    log.configure("info", "json", stream)
+    log.configure("info", "json", Lines(stream))
     loop = asyncio.get_running_loop()
     loop.default_exception_handler({"message": f"a task broke on {SECRET_TEXT}"})
     (line,) = lines(stream)
@@ -120,21 +121,21 @@ async def test_what_asyncio_reports_comes_through_the_same_renderer(stream: io.S
 
 
 def test_of_other_libraries_only_warnings_and_worse_are_taken(stream: io.StringIO) -> None:
-    log.configure("debug", "json", stream)
+    log.configure("debug", "json", Lines(stream))
     logging.getLogger("asyncpg").info("chatter")
     logging.getLogger("asyncpg").warning("trouble")
     assert [line["event"] for line in lines(stream)] == ["trouble"]
 
 
 def test_events_below_the_level_are_not_written(stream: io.StringIO) -> None:
-    log.configure("error", "json", stream)
+    log.configure("error", "json", Lines(stream))
     structlog.get_logger().warning("trouble")
     logging.getLogger("asyncpg").warning("trouble")
     assert stream.getvalue() == ""
 
 
 def test_what_is_bound_to_the_context_is_on_every_line_of_a_call(stream: io.StringIO) -> None:
-    log.configure("info", "json", stream)
+    log.configure("info", "json", Lines(stream))
     with structlog.contextvars.bound_contextvars(request_id="r1"):
         structlog.get_logger().info("began")
         logging.getLogger("asyncpg").warning("trouble")
@@ -144,9 +145,9 @@ def test_what_is_bound_to_the_context_is_on_every_line_of_a_call(stream: io.Stri
 
 def test_configuring_again_replaces_the_stream(stream: io.StringIO) -> None:
     logger = structlog.get_logger()
-    log.configure("info", "json", io.StringIO())
+    log.configure("info", "json", Lines(io.StringIO()))
     logger.info("before")
-    log.configure("info", "json", stream)
+    log.configure("info", "json", Lines(stream))
     logger.info("after")
     logging.getLogger("grpc").warning("after")
     assert [line["event"] for line in lines(stream)] == ["after", "after"]

@@ -3,6 +3,7 @@
 import pytest
 
 from keywright.domain.resources import RESOURCE_MAX_LENGTH, covers, is_resource
+from keywright.sdk import resources as of_clients
 
 
 @pytest.mark.parametrize("text", ["projects/abc", "x", "a/b/c/d", "projekte/größe", "a:b"])
@@ -26,3 +27,10 @@ def test_a_resource_covers_itself_and_what_is_below_it() -> None:
 @pytest.mark.parametrize("other", ["projects", "projects/ab", "projects/b", "Projects/a", "", "a"])
 def test_a_resource_covers_nothing_beside_or_above_it(other: str) -> None:
     assert not covers("projects/a", other)
+
+
+def test_clients_and_servers_take_the_same_resources() -> None:
+    characters = [chr(code) for code in range(0x10000) if not 0xD800 <= code < 0xE000]
+    segments = ["", "a", "/", "a//b", *(length * "a" for length in (512, 513)), *characters]
+    for text in [*segments, *(f"a/{each}" for each in segments)]:
+        assert of_clients.is_resource(text) == is_resource(text), ascii(text)

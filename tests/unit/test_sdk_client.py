@@ -13,14 +13,16 @@ import pytest
 from keywright.sdk import Client, DeadlineExceeded, Unavailable, Unimplemented
 from keywright.v1 import auth_service_pb2 as auth
 from keywright.v1 import auth_service_pb2_grpc
+from tests.integration.test_tls import OURS
 from tests.unit.test_tls_files import identity
 
 
 class Server(auth_service_pb2_grpc.AuthServiceServicer):
-    """Says in which workspace a token is; the token `slow` waits."""
+    """Says in which workspace a token is; `slow` waits, `flaky` is answered the fourth time."""
 
     def __init__(self) -> None:
         self.go_on = threading.Event()
+        self.remaining: list[float] = []
         self.callers: list[object] = []
 
     def Authenticate(  # noqa: N802
@@ -29,6 +31,10 @@ class Server(auth_service_pb2_grpc.AuthServiceServicer):
         self.callers.append(dict(context.invocation_metadata()).get("authorization"))
         if request.token == "slow":
             self.go_on.wait(30)
+        if request.token == "flaky":
+            self.remaining.append(context.time_remaining())
+            if len(self.remaining) < 4:
+                context.abort(grpc.StatusCode.UNAVAILABLE, "not yet")
         return auth.AuthenticateResponse(workspace="workspaces/w")
 
 
@@ -96,6 +102,28 @@ def test_a_server_that_asks_for_a_client_certificate_gets_it(tmp_path: Path) -> 
             client.whoami()
 
 
+def test_two_servers_with_tls_take_turns_if_their_certificates_are_for_the_first_address(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "ca.pem").write_bytes(OURS.pem)
+    one, other = (
+        grpc.ssl_server_credentials([(key, certificate)])
+        for certificate, key in (OURS.issue("one"), OURS.issue("other"))
+    )
+    with (
+        serving("127.0.0.1:0", one) as (port, first),
+        serving("127.0.0.2:0", other) as (other_port, second),
+        Client(
+            f"grpcs://127.0.0.1:{port},127.0.0.2:{other_port}", "own", ca_file=tmp_path / "ca.pem"
+        ) as client,
+    ):
+        for _ in range(1000):  # the second may take longer to be reached
+            client.whoami()
+            if first.callers and second.callers:
+                break
+        assert set(first.callers) == set(second.callers) == {"Bearer own"}
+
+
 def test_a_unix_socket_works_also_with_a_space_in_its_path(tmp_path: Path) -> None:
     directory = tmp_path / "a b"
     directory.mkdir()
@@ -113,6 +141,14 @@ def test_no_call_waits_longer_than_its_deadline() -> None:
         pytest.raises(DeadlineExceeded),
     ):
         client.authenticate("slow")
+
+
+def test_all_tries_of_a_call_have_one_deadline() -> None:
+    with serving("127.0.0.1:0") as (port, servicer):
+        with Client(f"127.0.0.1:{port}", "own", timeout=timedelta(seconds=4)) as client:
+            client.authenticate("flaky")
+        first, *_, last = servicer.remaining
+        assert last < first - 0.2, "0.35 s at least are between them; gRPC tells it roughly"
 
 
 def test_the_workspace_is_asked_for_once_and_not_at_all_if_it_is_given() -> None:

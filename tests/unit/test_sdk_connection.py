@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from keywright.sdk import Client, ConfigurationError
-from keywright.sdk.connection import Address
+from keywright.sdk.address import Address
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,27 @@ from keywright.sdk.connection import Address
             "unix:/run/key wright.sock",
             Address("unix:/run/key%20wright.sock", tls=False, stays_here=True),
         ),
+        (
+            "127.0.0.1:1,127.0.0.2:2",
+            Address(
+                "ipv4:127.0.0.1:1,127.0.0.2:2", tls=False, stays_here=True, authority="127.0.0.1:1"
+            ),
+        ),
+        (
+            "grpcs://10.0.0.1,10.0.0.2:443,grpcs://10.0.0.3",
+            Address(
+                "ipv4:10.0.0.1:7700,10.0.0.2:443,10.0.0.3:7700",
+                tls=True,
+                stays_here=False,
+                authority="10.0.0.1:7700",
+            ),
+        ),
+        (
+            "[::1]:1,[2001:db8::1]:2",
+            Address(
+                "ipv6:[::1]:1,[2001:db8::1]:2", tls=False, stays_here=False, authority="[::1]:1"
+            ),
+        ),
     ],
 )
 def test_an_address_is_understood_in_each_of_its_forms(uri: str, address: Address) -> None:
@@ -59,6 +80,9 @@ def test_an_address_is_understood_in_each_of_its_forms(uri: str, address: Addres
         "127.0.0.1 :7700",
         "127.0.0.1:7700\n",
         "ke\x1bys:7700",
+        "127.0.0.1:1,",
+        "127.0.0.1:1, 127.0.0.2:2",
+        "127.0.0.1:1,unix:/run/kw.sock",
     ],
 )
 def test_a_malformed_address_is_refused_with_the_forms_that_are_right(uri: str) -> None:
@@ -66,6 +90,24 @@ def test_a_malformed_address_is_refused_with_the_forms_that_are_right(uri: str) 
         Address.parse(uri)
     assert refused.value.reason == "URI_MALFORMED"
     assert "\x1b" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "problem"),
+    [
+        ("127.0.0.1:1,grpcs://127.0.0.2:2", "mixes grpc:// and grpcs://"),
+        ("grpcs://127.0.0.1:1,grpc://127.0.0.2:2", "mixes grpc:// and grpcs://"),
+        ("a.example:1,b.example:2", "one DNS name that has all their addresses"),
+        ("127.0.0.1:1,localhost:2", "one DNS name that has all their addresses"),
+        ("127.0.0.1:1,[::1]:2", "all IPv4 or all IPv6"),
+    ],
+)
+def test_servers_that_cannot_be_called_as_one_are_refused_with_what_can(
+    uri: str, problem: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=problem) as refused:
+        Address.parse(uri)
+    assert refused.value.reason == "URI_MALFORMED"
 
 
 @pytest.mark.parametrize("uri", ["10.0.0.1:7700", "grpc://keys.example:7700", "0.0.0.0:7700"])

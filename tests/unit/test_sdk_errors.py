@@ -1,6 +1,7 @@
 """From what the wire says to the tree of errors."""
 
 import pickle
+from datetime import timedelta
 
 import pytest
 from google.protobuf.any_pb2 import Any
@@ -75,6 +76,14 @@ def test_reason_metadata_fields_and_request_id_are_told() -> None:
     )
     assert error.request_id == "r-1"
     assert str(error) == ("FIELD_INVALID: the request is invalid; key.role: is odd; ttl: is short")
+
+
+def test_how_long_to_wait_is_told_as_the_server_says_it() -> None:
+    retry = details.RetryInfo()
+    retry.retry_delay.FromTimedelta(timedelta(milliseconds=1500))
+    told = from_status("RESOURCE_EXHAUSTED", "m", status(info("RATE_LIMITED"), retry), "server")
+    assert told.retry_delay == timedelta(seconds=1.5)
+    assert from_status("NOT_FOUND", "m", status(info("X")), "server").retry_delay is None
 
 
 @pytest.mark.parametrize(

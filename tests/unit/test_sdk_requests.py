@@ -1,7 +1,8 @@
 """What calls of the SDK ask for, as messages."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -22,12 +23,14 @@ from keywright.sdk import (
     KeyState,
     RateLimit,
     Secret,
+    TimeUnit,
     TokenLookup,
+    TokenLost,
     UsageInterval,
     UserFilter,
     UserKind,
 )
-from keywright.sdk.flow import Batches, Flow, Listing
+from keywright.sdk.flow import Batches, Blocking, Flow, Listing
 from keywright.sdk.grants import Grants
 from keywright.sdk.keys import Keys
 from keywright.sdk.names import Names
@@ -47,6 +50,7 @@ from keywright.v1 import (
     usage_service_pb2,
     user_pb2,
     user_service_pb2,
+    wait_mode_pb2,
     workspace_pb2,
     workspace_service_pb2,
 )
@@ -62,6 +66,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.asked: list[Message] = []
+        self.reply: Message | None = None
 
     def run(self, flow: Flow[Result]) -> Result:
         reply: Any = None
@@ -72,17 +77,16 @@ class Recorder:
                     reply = auth_service_pb2.AuthenticateResponse(workspace="workspaces/own")
                 else:
                     self.asked.append(call.request)
-                    reply = call.method.reply()
+                    reply = self.reply or call.method.reply()
+                    if self.reply is None and "token" in reply.DESCRIPTOR.fields_by_name:
+                        reply.token = "t"  # every key made anew has one
         except StopIteration as returned:
             result: Result = returned.value
             return result
 
-    def pages(self, flow: Flow[Listing[Result]]) -> Iterator[Result]:
-        self.asked.append(self.run(flow).request)
-        return iter(())
-
-    def batches(self, flow: Flow[Batches[Result]]) -> Iterator[Result]:
-        self.asked.extend(self.run(flow).requests)
+    def items(self, flow: Flow[Listing[Any] | Batches[Any]]) -> Iterator[Any]:
+        source = self.run(flow)
+        self.asked.extend([source.request] if isinstance(source, Listing) else source.requests)
         return iter(())
 
     @property
@@ -103,22 +107,22 @@ def names() -> Names:
 
 
 @pytest.fixture
-def keys(recorder: Recorder, names: Names) -> Keys:
+def keys(recorder: Recorder, names: Names) -> Keys[Blocking]:
     return Keys(recorder, names)
 
 
 @pytest.fixture
-def users(recorder: Recorder, names: Names) -> Users:
+def users(recorder: Recorder, names: Names) -> Users[Blocking]:
     return Users(recorder, names)
 
 
 @pytest.fixture
-def roles(recorder: Recorder, names: Names) -> Roles:
+def roles(recorder: Recorder, names: Names) -> Roles[Blocking]:
     return Roles(recorder, names)
 
 
 @pytest.fixture
-def workspaces(recorder: Recorder, names: Names) -> Workspaces:
+def workspaces(recorder: Recorder, names: Names) -> Workspaces[Blocking]:
     return Workspaces(recorder, names)
 
 
@@ -147,7 +151,7 @@ KEY = key_pb2.Key(
 
 
 def test_a_key_is_made_with_everything_that_a_caller_may_say(
-    keys: Keys, recorder: Recorder
+    keys: Keys[Blocking], recorder: Recorder
 ) -> None:
     keys.create(key_id="k", **(ATTRIBUTES | {"ttl": timedelta(weeks=2)}))
     keys.ensure("k", **(ATTRIBUTES | {"expire_time": MOMENT}))
@@ -165,9 +169,76 @@ def test_a_key_is_made_with_everything_that_a_caller_may_say(
     ]
 
 
-def test_a_key_that_was_there_has_no_token(keys: Keys) -> None:
+def test_a_key_that_was_there_has_no_token(keys: Keys[Blocking]) -> None:
     ensured = keys.ensure("k")
     assert (ensured.token, ensured.created) == (None, False)
+
+
+def test_a_token_that_went_with_a_lost_reply_is_told_and_never_given_as_empty(
+    keys: Keys[Blocking], recorder: Recorder
+) -> None:
+    key = key_pb2.Key(name="workspaces/w/keys/k")
+    made: list[tuple[Message, Callable[[], object]]] = [
+        (key_service_pb2.CreateKeyResponse(key=key, replayed=True), keys.create),
+        (
+            key_service_pb2.EnsureKeyResponse(key=key, replayed=True, created=True),
+            partial(keys.ensure, "k"),
+        ),
+        (key_service_pb2.RotateKeyResponse(key=key, replayed=True), partial(keys.rotate, "k")),
+    ]
+    for replay, call in made:
+        recorder.reply = replay
+        with pytest.raises(TokenLost, match="rotate the key") as lost:
+            call()
+        assert lost.value.metadata == {"resource": "workspaces/w/keys/k"}
+        assert lost.value.reason == "TOKEN_LOST"
+
+
+def test_a_validity_is_a_lifetime_in_units(keys: Keys[Blocking], recorder: Recorder) -> None:
+    lengths = {
+        TimeUnit.SECOND: 1,
+        TimeUnit.MINUTE: 60,
+        TimeUnit.HOUR: 3600,
+        TimeUnit.DAY: 86400,
+        TimeUnit.WEEK: 604800,
+    }
+    assert set(TimeUnit) == set(lengths)
+    for unit, seconds in lengths.items():
+        keys.create(name="CI", validity=2, unit=unit)
+        assert recorder.request == key_service_pb2.CreateKeyRequest(
+            parent="workspaces/w",
+            key=key_pb2.Key(display_name="CI"),
+            ttl=Duration(seconds=2 * seconds),
+        )
+        recorder.asked.clear()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "problem"),
+    [
+        ({"ttl": timedelta(0), "validity": 2, "unit": TimeUnit.DAY}, "ttl and validity are given"),
+        ({"validity": 0, "unit": TimeUnit.DAY, "expire_time": MOMENT}, "validity and expire_time"),
+        ({"ttl": timedelta(1), "never_expires": True}, "ttl and never_expires"),
+        ({"validity": 2}, "unit=TimeUnit.WEEK"),
+        ({"unit": TimeUnit.WEEK}, "validity=2"),
+        ({"validity": 10**9, "unit": TimeUnit.WEEK}, "1000000000 WEEK"),
+        ({"name": "CI", "display_name": "CI"}, "name and display_name"),
+    ],
+)
+def test_a_lifetime_or_name_that_is_said_twice_or_by_half_is_refused_by_name(
+    keys: Keys[Blocking], recorder: Recorder, attributes: KeyAttributes, problem: str
+) -> None:
+    for call in (keys.create, partial(keys.ensure, "k")):
+        with pytest.raises(ValueError, match=problem):
+            call(**attributes)
+    assert not recorder.asked
+
+
+def test_a_change_carries_the_request_id_that_it_is_given(
+    keys: Keys[Blocking], recorder: Recorder
+) -> None:
+    keys.revoke("k", request_id="mine")
+    assert recorder.request.request_id == "mine"
 
 
 MATCHING: KeyFilter = {
@@ -198,7 +269,9 @@ FILTER = key_pb2.KeyFilter(
 )
 
 
-def test_keys_are_listed_and_revoked_by_the_same_filter(keys: Keys, recorder: Recorder) -> None:
+def test_keys_are_listed_and_revoked_by_the_same_filter(
+    keys: Keys[Blocking], recorder: Recorder
+) -> None:
     assert set(MATCHING) == set(KeyFilter.__annotations__)
     list(keys.list(order_by="expire_time desc", page_size=7, **MATCHING))
     keys.revoke_many(validate_only=True, **MATCHING)
@@ -212,7 +285,7 @@ def test_keys_are_listed_and_revoked_by_the_same_filter(keys: Keys, recorder: Re
 
 @pytest.mark.parametrize("empty", [{"resource": ""}, {"states": []}, {"labels": {}}])
 def test_a_filter_that_is_empty_by_mistake_revokes_nothing(
-    keys: Keys, recorder: Recorder, empty: Any
+    keys: Keys[Blocking], recorder: Recorder, empty: Any
 ) -> None:
     with pytest.raises(ValueError, match="is empty"):
         keys.revoke_many(user="ann", **empty)
@@ -220,7 +293,7 @@ def test_a_filter_that_is_empty_by_mistake_revokes_nothing(
 
 
 def test_a_misspelt_argument_is_refused_rather_than_left_out(
-    keys: Keys, roles: Roles, recorder: Recorder
+    keys: Keys[Blocking], roles: Roles[Blocking], recorder: Recorder
 ) -> None:
     for misspelt in (
         lambda: keys.revoke_many(environment="live", usr="ann"),  # type: ignore[call-arg]
@@ -234,7 +307,9 @@ def test_a_misspelt_argument_is_refused_rather_than_left_out(
     assert recorder.asked == []
 
 
-def test_an_update_changes_what_is_given_and_nothing_else(keys: Keys, recorder: Recorder) -> None:
+def test_an_update_changes_what_is_given_and_nothing_else(
+    keys: Keys[Blocking], recorder: Recorder
+) -> None:
     keys.update("k", display_name="new", role="viewer", expire_time=MOMENT, etag="v1")
     assert recorder.request == key_service_pb2.UpdateKeyRequest(
         key=key_pb2.Key(
@@ -263,7 +338,7 @@ def test_an_update_changes_what_is_given_and_nothing_else(keys: Keys, recorder: 
     ],
 )
 def test_an_update_takes_away_what_is_given_as_nothing(
-    keys: Keys, recorder: Recorder, field: str, nothing: object
+    keys: Keys[Blocking], recorder: Recorder, field: str, nothing: object
 ) -> None:
     changes: Any = {field: nothing}
     keys.update("k", **changes)
@@ -273,7 +348,10 @@ def test_an_update_takes_away_what_is_given_as_nothing(
 
 
 def test_an_update_of_nothing_is_a_mistake(
-    keys: Keys, users: Users, workspaces: Workspaces, recorder: Recorder
+    keys: Keys[Blocking],
+    users: Users[Blocking],
+    workspaces: Workspaces[Blocking],
+    recorder: Recorder,
 ) -> None:
     for update in (
         lambda: keys.update("k", etag="v1"),
@@ -285,14 +363,52 @@ def test_an_update_of_nothing_is_a_mistake(
     assert recorder.asked == []
 
 
-def test_a_rotation_says_how_long_the_old_token_stands(keys: Keys, recorder: Recorder) -> None:
+def test_a_rotation_says_how_long_the_old_token_stands(
+    keys: Keys[Blocking], recorder: Recorder
+) -> None:
     keys.rotate("k", grace=timedelta(hours=24), etag="v1")
     assert recorder.request == key_service_pb2.RotateKeyRequest(
         name="workspaces/w/keys/k", grace=Duration(seconds=86400), etag="v1"
     )
 
 
-def test_no_time_is_taken_without_its_zone(keys: Keys, recorder: Recorder) -> None:
+def test_what_narrows_waits_unless_it_is_told_not_to(
+    keys: Keys[Blocking],
+    users: Users[Blocking],
+    roles: Roles[Blocking],
+    workspaces: Workspaces[Blocking],
+    recorder: Recorder,
+    names: Names,
+) -> None:
+    grants: Grants[Blocking] = Grants(recorder, names)
+    narrowings: list[Callable[..., object]] = [
+        partial(keys.update, "k", scopes=["a.b"]),
+        partial(keys.rotate, "k"),
+        partial(keys.disable, "k"),
+        partial(keys.revoke, "k"),
+        partial(keys.revoke_many, user="ann"),
+        partial(keys.delete, "k"),
+        partial(users.update, "ann", role="guest"),
+        partial(users.disable, "ann"),
+        partial(users.delete, "ann"),
+        partial(roles.update, "r", permissions=()),
+        partial(roles.delete, "r"),
+        partial(grants.delete, "g"),
+        partial(workspaces.update, display_name="W"),
+        partial(workspaces.disable, "w"),
+        partial(workspaces.delete, "w"),
+    ]
+    for narrow in narrowings:
+        recorder.asked.clear()
+        narrow()
+        narrow(wait=False)
+        asked: list[Any] = recorder.asked
+        waits, hastes = asked
+        assert waits.wait == wait_mode_pb2.WAIT_MODE_UNSPECIFIED
+        assert hastes.wait == wait_mode_pb2.WAIT_MODE_NONE
+
+
+def test_no_time_is_taken_without_its_zone(keys: Keys[Blocking], recorder: Recorder) -> None:
     naive = datetime(2026, 1, 1)  # noqa: DTZ001
     for call in (
         lambda: keys.update("k", expire_time=naive),
@@ -305,7 +421,7 @@ def test_no_time_is_taken_without_its_zone(keys: Keys, recorder: Recorder) -> No
 
 
 def test_a_key_is_named_by_id_or_full_name_and_found_by_prefix(
-    keys: Keys, recorder: Recorder
+    keys: Keys[Blocking], recorder: Recorder
 ) -> None:
     keys.disable("k")
     keys.enable("workspaces/other/keys/k")
@@ -317,7 +433,9 @@ def test_a_key_is_named_by_id_or_full_name_and_found_by_prefix(
     ]
 
 
-def test_users_are_made_changed_listed_and_deleted(users: Users, recorder: Recorder) -> None:
+def test_users_are_made_changed_listed_and_deleted(
+    users: Users[Blocking], recorder: Recorder
+) -> None:
     matching: UserFilter = {
         "kinds": [UserKind.SERVICE],
         "role": "guest",
@@ -358,7 +476,7 @@ def test_users_are_made_changed_listed_and_deleted(users: Users, recorder: Recor
     ]
 
 
-def test_roles_are_made_and_changed(roles: Roles, recorder: Recorder) -> None:
+def test_roles_are_made_and_changed(roles: Roles[Blocking], recorder: Recorder) -> None:
     roles.create("auditor", permissions=["audit.read"], description="reads", may_hold_keys=True)
     roles.update("auditor", permissions=(), may_hold_keys=False)
     assert recorder.asked == [
@@ -375,7 +493,7 @@ def test_roles_are_made_and_changed(roles: Roles, recorder: Recorder) -> None:
 
 
 def test_a_grant_is_a_role_for_a_user_on_a_resource(recorder: Recorder, names: Names) -> None:
-    grants = Grants(recorder, names)
+    grants: Grants[Blocking] = Grants(recorder, names)
     grants.create("ann@acme.example", "projects/abc", "editor", grant_id="g")
     list(grants.list(resource="projects/abc", role="editor"))
     grants.delete("g")
@@ -398,7 +516,7 @@ def test_a_grant_is_a_role_for_a_user_on_a_resource(recorder: Recorder, names: N
 
 
 def test_usage_is_asked_for_by_time_and_keys(recorder: Recorder, names: Names) -> None:
-    usage = Usage(recorder, names)
+    usage: Usage[Blocking] = Usage(recorder, names)
     list(
         usage.query(
             start_time=MOMENT, keys=["ci"], user="ann", interval=UsageInterval.DAY, total=True
@@ -419,7 +537,7 @@ def test_usage_is_asked_for_by_time_and_keys(recorder: Recorder, names: Names) -
 def test_a_leaked_token_is_reported_with_where_it_was_found(
     recorder: Recorder, names: Names
 ) -> None:
-    keys = Keys(recorder, names)
+    keys: Keys[Blocking] = Keys(recorder, names)
     keys.report_leaked(Secret("kw_live_x"), source="a log")
     assert recorder.request == key_service_pb2.ReportLeakedTokenRequest(
         token="kw_live_x", source="a log"
@@ -427,7 +545,7 @@ def test_a_leaked_token_is_reported_with_where_it_was_found(
 
 
 def test_a_workspace_is_made_with_its_policy_and_catalogue(
-    workspaces: Workspaces, recorder: Recorder
+    workspaces: Workspaces[Blocking], recorder: Recorder
 ) -> None:
     workspaces.create(
         "acme",
@@ -457,7 +575,7 @@ def test_a_workspace_is_made_with_its_policy_and_catalogue(
 
 
 def test_a_policy_is_changed_in_part_by_a_mapping_and_replaced_by_a_policy(
-    workspaces: Workspaces, recorder: Recorder
+    workspaces: Workspaces[Blocking], recorder: Recorder
 ) -> None:
     parts: KeyPolicyChanges = {"max_ttl": None, "expiry_required": True, "max_keys_per_user": 0}
     workspaces.update("acme", policy=parts, permission_catalog=None)
@@ -488,14 +606,14 @@ def test_a_policy_is_changed_in_part_by_a_mapping_and_replaced_by_a_policy(
 
 
 def test_an_empty_catalogue_is_kept_and_not_the_same_as_none(
-    workspaces: Workspaces, recorder: Recorder
+    workspaces: Workspaces[Blocking], recorder: Recorder
 ) -> None:
     workspaces.update("acme", permission_catalog={})
     assert recorder.request.workspace.HasField("permission_catalog")
 
 
 def test_a_workspace_that_is_not_named_is_ones_own(recorder: Recorder) -> None:
-    workspaces = Workspaces(recorder, Names(Secret("own"), None))
+    workspaces: Workspaces[Blocking] = Workspaces(recorder, Names(Secret("own"), None))
     workspaces.get()
     workspaces.get("acme")
     workspaces.get("workspaces/acme")
@@ -506,7 +624,9 @@ def test_a_workspace_that_is_not_named_is_ones_own(recorder: Recorder) -> None:
     ]
 
 
-def test_an_import_is_sent_a_thousand_items_at_a_time(keys: Keys, recorder: Recorder) -> None:
+def test_an_import_is_sent_a_thousand_items_at_a_time(
+    keys: Keys[Blocking], recorder: Recorder
+) -> None:
     dotted = ImportedTokenFormat(r"[a-z]{8}\.[a-z]{32}", TokenLookup.PREFIX, prefix_length=8)
     first = ImportItem(
         "sha512$$00",
@@ -541,7 +661,9 @@ def test_an_import_is_sent_a_thousand_items_at_a_time(keys: Keys, recorder: Reco
         )
 
 
-def test_nothing_is_sent_of_an_import_with_a_mistake(keys: Keys, recorder: Recorder) -> None:
+def test_nothing_is_sent_of_an_import_with_a_mistake(
+    keys: Keys[Blocking], recorder: Recorder
+) -> None:
     digest = ImportedTokenFormat("own_[a-z]{32}", TokenLookup.DIGEST)
     naive = ImportItem("00", HashForm.PHC, original_create_time=MOMENT.replace(tzinfo=None))
     misspelt: Any = {"expires": MOMENT}

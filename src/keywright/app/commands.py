@@ -7,24 +7,20 @@ need neither asyncpg nor the rest of the server.
 import asyncio
 import json
 import os
-import sys
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from keywright.app.exits import EXIT_FAILED, fail, run_async, told
 
 if TYPE_CHECKING:
     from keywright.app.config import Config
     from keywright.domain.secret import Secret
 
-Result = TypeVar("Result")
-
-EXIT_FAILED = 1
-EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
-
+_NOTHING: Mapping[str, str] = {}
 _DEFAULT_DATA_DIR = Path(".data/postgres")
 
 OutputOption = Annotated[
@@ -53,7 +49,17 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(db, name="db", rich_help_panel="Server")
 
 
-def serve(config: ConfigFile = None) -> None:
+def serve(
+    config: ConfigFile = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Processes that share the port; instead of KEYWRIGHT_WORKERS.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
     """Serve, on the database that KEYWRIGHT_DATABASE_URL names.
 
     Settings come from KEYWRIGHT_... variables and a TOML file; docs/guides/configuration.md lists
@@ -61,11 +67,18 @@ def serve(config: ConfigFile = None) -> None:
 
     Example: KEYWRIGHT_DATABASE_URL=postgresql://user:password@db/keywright keywright serve
     """
-    with _told():
-        settings = _configured(config, needs_database_url=True)
-        from keywright.app.serve import serve as run  # noqa: PLC0415
+    with told():
+        given = {} if workers is None else {"KEYWRIGHT_WORKERS": workers}
+        settings = _configured(config, needs_database_url=True, given=given)
+        if settings.workers > 1:
+            from keywright.app.workers.supervisor import supervise  # noqa: PLC0415
 
-        _run(run(settings))
+            # Not on uvloop, which forks to start a program; this loop does not, beside threads.
+            asyncio.run(supervise(settings, config))
+        else:
+            from keywright.app.serve import serve as run  # noqa: PLC0415
+
+            run_async(run(settings))
 
 
 def dev(
@@ -85,17 +98,18 @@ def dev(
 
     Example: keywright dev --data-dir ~/keywright-data
     """
-    with _told():
-        settings = _configured(config, needs_database_url=False, log_format="console")
+    with told():
+        defaults = {"KEYWRIGHT_LOG_FORMAT": "console"}
+        settings = _configured(config, needs_database_url=False, defaults=defaults)
         from keywright.app import dev as development  # noqa: PLC0415
         from keywright.domain.names import UserName  # noqa: PLC0415
 
         if new_admin_token:
             admin = UserName(development.WORKSPACE, development.ADMIN)
-            token = _run(development.new_admin_token(settings, data_dir, admin))
+            token = run_async(development.new_admin_token(settings, data_dir, admin))
             typer.echo(token.reveal())
         else:
-            _run(development.dev(settings, data_dir, _announce))
+            run_async(development.dev(settings, data_dir, _announce))
 
 
 @db.command()
@@ -104,11 +118,11 @@ def migrate(config: ConfigFile = None, output: OutputOption = "table") -> None:
 
     Example: KEYWRIGHT_DATABASE_URL=postgresql://owner:password@db/keywright keywright db migrate
     """
-    with _told():
+    with told():
         settings, dsn = _with_database(config)
         from keywright.storage import migrate as migrations  # noqa: PLC0415
 
-        applied = _run(
+        applied = run_async(
             migrations.migrate(dsn, migrations.load(), timeout=settings.database_connect_timeout)
         )
         if output == "json":
@@ -125,11 +139,11 @@ def status(config: ConfigFile = None, output: OutputOption = "table") -> None:
 
     Example: keywright db status --config keywright.toml
     """
-    with _told():
+    with told():
         settings, dsn = _with_database(config)
         from keywright.storage import migrate as migrations  # noqa: PLC0415
 
-        found = _run(
+        found = run_async(
             migrations.status(dsn, migrations.load(), timeout=settings.database_connect_timeout)
         )
         rows = [
@@ -161,7 +175,7 @@ def bootstrap(
 
     Example: ADMIN=$(keywright db bootstrap --workspace acme --admin you@acme.example)
     """
-    with _told():
+    with told():
         settings, dsn = _with_database(config)
         from keywright.app.composition import Parts  # noqa: PLC0415
 
@@ -173,9 +187,9 @@ def bootstrap(
             finally:
                 await parts.close()
 
-        token = _run(run())
+        token = run_async(run())
     if token is None:
-        _fail(f"The workspace {workspace} is there already; see `keywright db admin-token`.")
+        fail(f"The workspace {workspace} is there already; see `keywright db admin-token`.")
     typer.echo(token.reveal())
 
 
@@ -189,29 +203,32 @@ def admin_token(
 
     Example: ADMIN=$(keywright db admin-token --user you@acme.example)
     """
-    with _told():
+    with told():
         settings, dsn = _with_database(config)
         from keywright.app.dev import admin_token as make  # noqa: PLC0415
         from keywright.domain.names import UserName  # noqa: PLC0415
 
-        token = _run(
+        token = run_async(
             make(settings, dsn, UserName.parse(f"workspaces/{workspace}/users/{user}", "user"))
         )
         typer.echo(token.reveal())
 
 
 def _configured(
-    config_file: Path | None, *, needs_database_url: bool, log_format: str | None = None
+    config_file: Path | None,
+    *,
+    needs_database_url: bool,
+    defaults: Mapping[str, str] = _NOTHING,
+    given: Mapping[str, str] = _NOTHING,
 ) -> "Config":
+    """The configuration; the environment wins over `defaults`, and what is `given` over it."""
     from keywright.app.config import load  # noqa: PLC0415
+    from keywright.app.lines import STDERR  # noqa: PLC0415
     from keywright.app.log import configure  # noqa: PLC0415
 
-    environ = dict(os.environ)
-    if log_format is not None:
-        environ.setdefault("KEYWRIGHT_LOG_FORMAT", log_format)
-    settings = load(environ, config_file)
+    settings = load({**defaults, **os.environ, **given}, config_file)
     settings.verify(needs_database_url=needs_database_url)
-    configure(settings.log_level, settings.log_format, sys.stderr)
+    configure(settings.log_level, settings.log_format, STDERR)
     return settings
 
 
@@ -219,48 +236,6 @@ def _with_database(config_file: Path | None) -> "tuple[Config, str]":
     settings = _configured(config_file, needs_database_url=True)
     assert settings.database_url is not None, "verify() asks for it"  # noqa: S101
     return settings, settings.database_url.reveal()
-
-
-def _run(coroutine: Coroutine[Any, Any, Result]) -> Result:
-    try:
-        import uvloop  # noqa: PLC0415
-    except ModuleNotFoundError:  # there is none for Windows
-        return asyncio.run(coroutine)
-    return uvloop.run(coroutine)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Tell what people can mend in a line, without a traceback."""
-    try:
-        from keywright.app.embedded import EmbeddedPostgresError  # noqa: PLC0415
-        from keywright.app.listen import ListenError  # noqa: PLC0415
-        from keywright.app.mistakes import ConfigurationError  # noqa: PLC0415
-        from keywright.domain.errors import ServiceError  # noqa: PLC0415
-        from keywright.security.pepper import PepperMismatchError  # noqa: PLC0415
-        from keywright.storage.failures import UnexpectedDatabaseError, explained  # noqa: PLC0415
-        from keywright.storage.migrate import MigrationError  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        _fail(f"{error.name} is not installed; a server needs: pip install 'keywright[server]'")
-    try:
-        yield
-    except ConfigurationError as error:
-        _fail(str(error), EXIT_CONFIGURATION)
-    except ServiceError as error:
-        _fail(explained(error))
-    except (
-        EmbeddedPostgresError,
-        ListenError,
-        MigrationError,
-        PepperMismatchError,
-        UnexpectedDatabaseError,
-    ) as error:
-        _fail(str(error))
-
-
-def _fail(message: str, code: int = EXIT_FAILED) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(code)
 
 
 def _announce(target: str, token: "Secret[str] | None") -> None:

@@ -8,11 +8,14 @@ from typing import Self
 from keywright.app import sealing
 from keywright.app.config import Config
 from keywright.domain.token import TokenFormat
+from keywright.security.cache import Cache
 from keywright.security.entropy import system_entropy
 from keywright.security.failure_limit import FailureLimit
 from keywright.security.hash_pool import HashPool
 from keywright.security.imported_hasher import ImportedHasher
+from keywright.security.proofs import Proofs
 from keywright.security.token_hasher import TokenHasher
+from keywright.service.admission import Admission
 from keywright.service.audit import Audit
 from keywright.service.audit_keys import AuditKeys
 from keywright.service.audit_retention import AuditRetention
@@ -28,23 +31,39 @@ from keywright.service.key_creation import KeyCreation
 from keywright.service.key_import import KeyImport
 from keywright.service.keys import Keys
 from keywright.service.leaks import Leaks
+from keywright.service.memory import Memory
 from keywright.service.minting import Mint
 from keywright.service.mutation import Repetitions
 from keywright.service.notices import Notices
+from keywright.service.proving import Proving
+from keywright.service.replica.history import NOWHERE, History
+from keywright.service.replica.lease import Lease, boot_time
+from keywright.service.replica.replica import Replica
+from keywright.service.replica.watchers import Watchers
 from keywright.service.retention import Retention
 from keywright.service.roles import Roles
 from keywright.service.sealing import Sealer
+from keywright.service.settling import Settling
 from keywright.service.token_shapes import TokenShapes
 from keywright.service.usage import Usage
 from keywright.service.usage_counters import UsageCounters
 from keywright.service.users import Users
+from keywright.service.warm_up import WarmUp
 from keywright.service.workspaces import Workspaces
 from keywright.storage.database import Database
 from keywright.storage.probe import Probe
+from keywright.storage.replicas import replica_rows
+from keywright.wire.rendering import Rendering
 from keywright.wire.rpc import Services, Settings
 from keywright.wire.sealing import Seal
 
 _PROBE_PATIENCE = timedelta(seconds=2)
+_LEASE_PATIENCE = timedelta(seconds=1)
+# Of the caches' bytes, for proofs of slow hashes: few keys have one, and proofs are small.
+_PROOFS_SHARE = 16
+_MARK_KEY_BYTES = 32
+# Seconds' worth of failures that a source that was quiet may have at once.
+_BURST = 10
 # Slow hashes of imported keys, each up to seconds of one thread: who comes later may try again.
 _SLOW_HASHES_WAITING = 32
 
@@ -54,6 +73,7 @@ class Parts:
     """The long-lived parts of one process."""
 
     config: Config
+    dsn: str
     database: Database
     probe: Probe
     hasher: TokenHasher
@@ -83,6 +103,7 @@ class Parts:
         audit_keys = AuditKeys(database, config.audit_signer(), config.audit_public_keys)
         return cls(
             config=config,
+            dsn=dsn,
             database=database,
             probe=Probe(dsn, _PROBE_PATIENCE),
             hasher=hasher,
@@ -97,6 +118,7 @@ class Parts:
                     hasher,
                     HashPool(threads=1, max_waiting=_SLOW_HASHES_WAITING),
                     FailureLimit(time.monotonic),
+                    Proofs(system_entropy, config.cache_bytes // _PROOFS_SHARE),
                 ),
             ),
             audit_keys=audit_keys,
@@ -121,16 +143,41 @@ class Parts:
             max_response_bytes=self.config.max_response_bytes,
         )
 
-    def services(self, signing_key: bytes) -> Services:
+    def replica(self, lease_length: timedelta) -> Replica:
+        """What keeps this process's caches true."""
+        direct = self.config.database_direct_url
+        dsn = self.dsn if direct is None else direct.reveal()
+        # An answer that takes longer than a lease is of no use.
+        patience = max(lease_length, _LEASE_PATIENCE)
+        history, lease = History(NOWHERE), Lease(lease_length, boot_time)
+        return Replica(
+            lambda on_change: replica_rows(dsn, patience=patience, on_change=on_change),
+            history,
+            lease,
+            Watchers(history, lease),
+        )
+
+    def services(self, signing_key: bytes, lease_length: timedelta) -> Services:
         """The use cases behind the wire."""
         database, mint = self.database, Mint(self.hasher, system_entropy)
-        authenticate = Authenticate(
-            database,
-            self.hasher,
+        seal = Seal(signing_key)
+        replica, rendering = self.replica(lease_length), Rendering(seal)
+        memory = Memory(
             self.token_format,
-            self.usage,
-            self.notices,
-            self.imported,
+            self.imported.shapes,
+            Cache(self.config.cache_bytes - self.config.cache_bytes // _PROOFS_SHARE),
+            system_entropy(_MARK_KEY_BYTES),
+            replica.lease,
+        )
+        admission = Admission(
+            self._failures(self.config.failures_per_address),
+            self._failures(self.config.failures_per_caller),
+        )
+        proving = Proving(
+            database, self.hasher, self.imported, replica, rendering, memory, admission
+        )
+        authenticate = Authenticate(
+            memory, proving, admission, replica, rendering, self.usage, self.notices
         )
         return Services(
             audit=Audit(database),
@@ -142,15 +189,20 @@ class Parts:
             key_creation=KeyCreation(database, mint, self.token_format),
             key_import=KeyImport(database, self.imported.shapes, self.token_format, system_entropy),
             keys=Keys(database),
-            leaks=Leaks(database, authenticate, self.notices),
+            leaks=Leaks(database, proving, self.notices),
             notices=self.notices,
             repetitions=Repetitions(database),
             roles=Roles(database),
+            settling=Settling(lease_length, boot_time, authenticate.replica.caught_up),
             usage=Usage(database),
             users=Users(database, system_entropy),
+            warm_up=WarmUp(database, proving),
             workspaces=Workspaces(database),
-            seal=Seal(signing_key),
+            seal=seal,
         )
+
+    def _failures(self, per_second: int) -> FailureLimit:
+        return FailureLimit(time.monotonic, burst=_BURST * per_second, per_second=per_second)
 
     async def bootstrap(self) -> Bootstrap:
         """The first workspace and admin.

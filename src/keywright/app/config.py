@@ -50,7 +50,14 @@ from keywright.security.hash_pool import DEFAULT_MAX_WAITING
 from keywright.security.pepper import PepperRing
 
 CONFIG_FILE_VARIABLE = "KEYWRIGHT_CONFIG"
-_NOT_SETTINGS = frozenset({CONFIG_FILE_VARIABLE, "KEYWRIGHT_URI", "KEYWRIGHT_API_KEY"})
+_NOT_SETTINGS = frozenset(
+    {
+        CONFIG_FILE_VARIABLE,
+        "KEYWRIGHT_URI",
+        "KEYWRIGHT_API_KEY",
+        "KEYWRIGHT_CLIENT_CONFIG",
+    }
+)
 # Kubernetes tells every pod about each service of its namespace in variables of these names, and
 # there a service called `keywright` is to be expected (kubernetes.io, "Accessing the Service").
 _KUBERNETES_NAME = re.compile(
@@ -106,8 +113,16 @@ class Config(BaseModel):
         seconds=10
     )
 
+    database_direct_url: Annotated[_DatabaseUrl | None, OFF_WHEN_EMPTY] = None
+
+    lease_length: Annotated[
+        Annotated[timedelta, duration("100ms", "60s")] | None, OFF_WHEN_EMPTY
+    ] = None
+    cache_bytes: Annotated[int, size(16 * 2**20, 2**36)] = 64 * 2**20
+
     listen: _Listen = TcpAddress("127.0.0.1", 7700)
     metrics_listen: Annotated[_TcpListen | None, OFF_WHEN_EMPTY] = TcpAddress("127.0.0.1", 7702)
+    workers: Annotated[int, whole(1, 256)] = 1
     allow_plaintext: bool = False
     tls_certificate_file: _File = None
     tls_key_file: _File = None
@@ -120,19 +135,23 @@ class Config(BaseModel):
     ] = None
     peppers: Annotated[PepperRing, PlainValidator(_pepper_ring)] = Field(default_factory=PepperRing)
     argon2_threads: Annotated[int, whole(1, 10_000)] = Field(default_factory=_cores)
+    failures_per_address: Annotated[int, whole(1, 1_000_000)] = 10
+    failures_per_caller: Annotated[int, whole(1, 1_000_000)] = 100
     argon2_max_waiting: Annotated[int, whole(1, 1_000_000)] = DEFAULT_MAX_WAITING
 
     reflection: bool = True
     max_request_bytes: Annotated[int, size(2**12, 2**28)] = 4 * 2**20
     max_response_bytes: Annotated[int, size(2**16, 2**28)] = 4 * 2**20
     max_metadata_bytes: Annotated[int, size(2**12, 2**20)] = 16 * 2**10
-    max_concurrent_streams: Annotated[int, whole(1, 1_000_000)] = 1000
+    max_connections: Annotated[int, whole(16, 1_000_000)] = 10_000
+    max_concurrent_streams: Annotated[int, whole(1, 1_000_000)] = 100
     max_deadline: Annotated[timedelta, duration("100ms", "1h")] = timedelta(seconds=60)
     default_deadline: Annotated[timedelta, duration("100ms", "1h")] = timedelta(seconds=10)
     shutdown_grace: Annotated[timedelta, duration("0s", "1h")] = timedelta(seconds=20)
     keepalive_time: Annotated[timedelta, duration("1s", "2h")] = timedelta(seconds=60)
     keepalive_timeout: Annotated[timedelta, duration("1s", "10m")] = timedelta(seconds=20)
-    keepalive_min_ping_interval: Annotated[timedelta, duration("1s", "1h")] = timedelta(seconds=10)
+    handshake_timeout: Annotated[timedelta, duration("1s", "10m")] = timedelta(seconds=10)
+    max_connection_idle: Annotated[timedelta, duration("1s", "24h")] = timedelta(minutes=2)
     max_connection_age: Annotated[timedelta, duration("1s", "24h")] = timedelta(minutes=5)
     max_connection_age_grace: Annotated[timedelta, duration("1s", "24h")] = timedelta(seconds=30)
 
@@ -145,8 +164,19 @@ class Config(BaseModel):
     usage_interval: Annotated[timedelta, duration("1s", "1m")] = timedelta(minutes=1)
     usage_retention: Annotated[timedelta, duration("31d", "36500d")] = timedelta(days=400)
 
+    access_log: Literal["management", "all"] = "management"
     log_level: LogLevel = "info"
     log_format: LogFormat = "json"
+
+    @field_validator("workers")
+    @classmethod
+    def _can_share_the_port(cls, workers: int, info: ValidationInfo) -> int:
+        if workers > 1 and isinstance(info.data.get("listen"), UnixAddress):
+            raise ValueError(
+                f"must be 1 as long as {variable('listen')} is a UNIX socket, which one process "
+                "can listen on and no more"
+            )
+        return workers
 
     @field_validator("tls_key_file")
     @classmethod
@@ -240,23 +270,34 @@ _PLAINTEXT = (
 )
 
 
-def load(environ: Mapping[str, str], config_file: Path | None = None) -> Config:
+def config_file_of(environ: Mapping[str, str], config_file: Path | None) -> Path | None:
+    """The TOML file: the one that is given, or that `KEYWRIGHT_CONFIG` names, if any."""
+    if config_file is None and environ.get(CONFIG_FILE_VARIABLE):
+        return Path(environ[CONFIG_FILE_VARIABLE])
+    return config_file
+
+
+def load(
+    environ: Mapping[str, str], config_file: Path | None = None, content: str | None = None
+) -> Config:
     """The configuration that the environment and a TOML file say; the environment wins.
 
     Args:
         environ: the process's environment.
         config_file: the TOML file; if None, the one that `KEYWRIGHT_CONFIG` names, if any.
+        content: what the file says, if it was read already.
 
     Raises:
         ConfigurationError: with every mistake at once; it contains no value that was given.
     """
-    if config_file is None and environ.get(CONFIG_FILE_VARIABLE):
-        config_file = Path(environ[CONFIG_FILE_VARIABLE])
+    config_file = config_file_of(environ, config_file)
     mistakes = list(_unknown_variables(environ))
     given: dict[str, Any] = {}
     try:
         if config_file:
-            given = tomllib.loads(config_file.read_text(encoding="utf-8"))
+            given = tomllib.loads(
+                config_file.read_text(encoding="utf-8") if content is None else content
+            )
     except OSError as error:
         mistakes.append(Mistake(str(config_file), f"cannot be read: {error.strerror}"))
     except ValueError as error:  # not TOML, or not UTF-8

@@ -21,14 +21,15 @@ Announce = Callable[[str, Secret[str] | None], None]
 
 
 async def dev(config: Config, data_dir: Path, announce: Announce) -> None:
-    """Start a database (or use the configured one), migrate, bootstrap, serve.
+    """Start a database (or use the configured one), migrate, bootstrap, serve; in one process.
 
     `announce` is called once the server is ready, with its address and, at the first run only, the
     admin's token.
     """
     async with _database(config, data_dir) as dsn:
         await migrate.migrate(dsn, migrate.load(), timeout=config.database_connect_timeout)
-        async with listening(config, dsn) as server:
+        alone = config.model_copy(update={"workers": 1})
+        async with listening(alone, dsn) as server:
             first_run = asyncio.create_task(_first_run(config, dsn, server, announce))
             first_run.add_done_callback(lambda task: _stop_if_failed(task, server))
             await until_signalled(server.stopped)

@@ -6,7 +6,7 @@ stopping server waiting until the grace is over.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -17,13 +17,22 @@ _Context = grpc.aio.ServicerContext[_Request, _Response]
 
 
 class Health(health_pb2_grpc.HealthServicer):
-    """One state for all `services`; the empty name stands for the whole server."""
+    """One state for all `services`; the empty name stands for the whole server.
+
+    `told` are called with every state.
+    """
 
     def __init__(self, services: Iterable[str]) -> None:
         self._services = frozenset(services) | {""}
         self._serving = False
         self._closing = False
         self._changed = asyncio.Event()
+        self.told: list[Callable[[bool], None]] = []
+
+    @property
+    def serving(self) -> bool:
+        """Whether calls can be answered, as it was told last."""
+        return self._serving and not self._closing
 
     def tell(self, *, serving: bool) -> None:
         """Say whether calls can be answered."""
@@ -31,15 +40,16 @@ class Health(health_pb2_grpc.HealthServicer):
         self._announce()
 
     def close(self) -> None:
-        """Say NOT_SERVING for the last time, and end every watch."""
-        self._serving = False
+        """Say NOT_SERVING for the last time, whatever is told later, and end every watch."""
         self._closing = True
         self._announce()
 
     async def Check(self, request: _Request, context: _Context) -> _Response:  # noqa: N802
         """Say the state now; NOT_FOUND for a service that is not here."""
         if request.service not in self._services:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "there is no such service here")
+            # Not by `abort`, which would leave the call in memory (`wire.grpc.leaving_nothing`).
+            context.set_code(grpc.StatusCode.NOT_FOUND)
+            context.set_details("there is no such service here")
         return _Response(status=self._status())
 
     async def Watch(self, request: _Request, context: _Context) -> None:  # noqa: N802
@@ -57,8 +67,10 @@ class Health(health_pb2_grpc.HealthServicer):
             await changed.wait()
 
     def _status(self) -> int:
-        return _Response.SERVING if self._serving else _Response.NOT_SERVING
+        return _Response.SERVING if self.serving else _Response.NOT_SERVING
 
     def _announce(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+        for tell in self.told:
+            tell(self.serving)

@@ -62,6 +62,14 @@ class UnixAddress:
 ListenAddress = TcpAddress | UnixAddress
 
 
+def in_use(address: ListenAddress) -> ListenError:
+    """What is told of an address that calls cannot be listened for on."""
+    return ListenError(
+        f"{address} cannot be listened on: it is in use, or not an address of this machine; "
+        "choose another with KEYWRIGHT_LISTEN"
+    )
+
+
 def parse_listen_address(text: str) -> ListenAddress:
     """The address that `text` says.
 

@@ -1,24 +1,29 @@
-"""The metrics endpoint: what the interceptors count, and how full the pools are."""
+"""The metrics of one process: beside what the interceptors count, how full the pools are."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-import structlog
-from prometheus_client import REGISTRY, start_http_server
+from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from keywright.app.composition import Parts
-from keywright.app.listen import ListenError, TcpAddress
+from keywright.app.lines import STDERR
+from keywright.service.authenticate import Authenticate
 from keywright.service.sealing import Sealer
+from keywright.wire.rpc import Backend
 
-_log = structlog.get_logger("keywright.server")
+if TYPE_CHECKING:
+    from keywright.security.cache import Cache
 
 
 class PoolMetrics(Collector):
     """How full the bounded pools are, and how often a full one turned somebody away."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, backend: Backend) -> None:
         self._parts = parts
+        self._backend = backend
 
     def collect(self) -> Iterator[Metric]:
         """Read the counters, whenever somebody scrapes."""
@@ -52,35 +57,82 @@ class PoolMetrics(Collector):
         yield _counter("keywright_usage_dropped", "Uses of keys not counted.", usage.dropped)
         yield _gauge("keywright_notices_waiting", "What is counted together.", notices.waiting)
         yield _counter("keywright_notices_dropped", "Denials not noticed.", notices.dropped)
+        yield _gauge("keywright_log_waiting", "Lines of calls to be written.", STDERR.waiting)
+        yield _counter("keywright_log_dropped", "Lines of calls that are lost.", STDERR.dropped)
         yield from _of_the_sealer(self._parts.sealer)
+        proofs = imported.hasher.proofs.cache
+        yield from _of_a_cache("keywright_imported_proofs", "proofs of slow hashes", proofs)
+        if self._backend.services is not None:
+            services = self._backend.services
+            yield from _of_authenticate(services.authenticate)
+            yield _gauge(
+                "keywright_warm_up_keys",
+                "Keys that were looked up ahead after the start.",
+                services.warm_up.keys,
+            )
 
 
-def serve(address: TcpAddress | None, parts: Parts) -> Callable[[], None]:
-    """Serve metrics on `address`, if there is one; returns what stops it.
-
-    Raises:
-        ListenError: the address cannot be listened on.
-    """
-    if address is None:
-        return lambda: None
-    try:
-        server, thread = start_http_server(address.port, address.host)
-    except OSError as error:
-        raise ListenError(
-            f"{address} cannot be listened on for metrics ({error.strerror}); choose another with "
-            "KEYWRIGHT_METRICS_LISTEN, or leave it empty"
-        ) from error
-    pools = PoolMetrics(parts)
+@contextmanager
+def collected(parts: Parts, backend: Backend) -> Iterator[None]:
+    """Have the pools among what is served, while the block runs."""
+    pools = PoolMetrics(parts, backend)
     REGISTRY.register(pools)
-    _log.info("serving metrics", listen=str(TcpAddress(address.host, server.server_port)))
-
-    def stop() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    try:
+        yield
+    finally:
         REGISTRY.unregister(pools)
 
-    return stop
+
+def _of_a_cache(name: str, what: str, cache: "Cache[Any]") -> Iterator[Metric]:
+    yield _gauge(f"{name}_bytes", f"Memory for {what}, tables included.", cache.bytes)
+    yield _gauge(f"{name}_count", f"How many {what} are remembered.", len(cache))
+    yield _counter(f"{name}_evicted", f"How many {what} had to go.", cache.evicted)
+
+
+def _of_authenticate(authenticate: Authenticate) -> Iterator[Metric]:
+    yield from _of_a_cache("keywright_known_keys", "keys", authenticate.memory.cache)
+    looked_up = authenticate.proving.look_ups
+    yield _gauge(
+        "keywright_look_ups_waiting",
+        "Prefixes of tokens that wait for the database.",
+        looked_up.waiting,
+    )
+    yield _counter(
+        "keywright_look_ups_queries",
+        "Queries that looked prefixes of tokens up.",
+        looked_up.queries,
+    )
+    yield _counter(
+        "keywright_look_ups_rejected",
+        "Look-ups refused: too many waited.",
+        looked_up.rejected + authenticate.proving.rejected,
+    )
+    admission = authenticate.admission
+    for source, limit in (("address", admission.by_address), ("caller", admission.by_caller)):
+        yield _counter(
+            f"keywright_failures_limited_by_{source}",
+            f"Look-ups refused: too many were in vain for that {source}.",
+            limit.refused,
+        )
+        yield _gauge(
+            f"keywright_failing_{source}_count", "Sources whose failures are counted.", len(limit)
+        )
+    replica, lease = authenticate.replica, authenticate.lease
+    left = max(0, lease.until - lease.clock())
+    yield _gauge(
+        "keywright_lease_seconds", "Seconds for which this process may answer from memory.", left
+    )
+    yield _counter(
+        "keywright_lease_renewals", "Renewals of this process's lease.", replica.renewals
+    )
+    yield _counter(
+        "keywright_history_resets",
+        "How often everything that was remembered was dropped.",
+        replica.resets,
+    )
+    yield _gauge(
+        "keywright_watchers", "Open Watch streams of client caches.", len(replica.watchers)
+    )
 
 
 def _of_the_sealer(sealer: Sealer) -> Iterator[Metric]:

@@ -5,6 +5,8 @@ never a verdict about anybody's token (promise G3).
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,6 +17,8 @@ from keywright.app.health import Health
 from keywright.domain.errors import ServiceError
 from keywright.security.pepper import PepperMismatchError
 from keywright.service.installation import Installation
+from keywright.service.replica.replica import Replica
+from keywright.service.warm_up import WarmUp
 from keywright.storage import migrate
 from keywright.storage.failures import UnexpectedDatabaseError, explained
 from keywright.wire.rpc import Backend, Services
@@ -22,10 +26,21 @@ from keywright.wire.rpc import Backend, Services
 _log = structlog.get_logger("keywright.readiness")
 
 _ASK_INTERVAL = timedelta(seconds=1)
+# So often the lease may not be had within its length, which can be short, before that is trouble.
+_LEASE_ATTEMPTS = 3
 _RETRY_FIRST = timedelta(milliseconds=250)
 _RETRY_MOST = timedelta(seconds=5)
 # A database that takes our connections and then says nothing must not stop us from trying again.
 _PREPARE_PATIENCE = timedelta(seconds=30)
+
+
+async def _warm(warm_up: WarmUp) -> None:
+    try:
+        await warm_up.run()
+    except ServiceError as error:
+        _log.warning("keys were not looked up ahead", error=explained(error))
+    except UnexpectedDatabaseError as error:
+        _log.error("keys were not looked up ahead", error=str(error))
 
 
 class NotReadyError(Exception):
@@ -34,13 +49,19 @@ class NotReadyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Watches the database, and tells health and the wire of every change."""
+    """Watches the database, and tells health and the wire of every change.
+
+    `taking_part` ends what keeps the caches true, once the last call is answered; `join` is to be
+    awaited as soon as calls can be.
+    """
 
     parts: Parts
     dsn: str
     backend: Backend
     health: Health
     ready: asyncio.Event
+    taking_part: AsyncExitStack
+    join: Callable[[], Awaitable[None]] | None = None
 
     async def watch(self) -> None:
         """Become ready, then follow the database, until cancelled.
@@ -49,19 +70,31 @@ class Readiness:
         them wait for it. 3. Drop its connections: who waits on one is told. 4. Wait for it.
 
         Raises:
+            ListenError: as a worker, the port is in use by others all the same.
             MigrationError: the database and this program do not fit; no waiting will mend that.
+            LeaseLengthError: nor that others count by another length of leases.
+            TooFewConnectionsError: nor that the database has too few connections.
         """
         services = await self._become_ready()
+        replica = services.authenticate.replica
+        await self.taking_part.enter_async_context(replica.running())
+        with suppress(ServiceError):  # the first answer would wait for it, too
+            await replica.leased()
+        self.backend.services = services
+        if self.join is not None:
+            await self.join()
         self.ready.set()
+        warming = asyncio.create_task(_warm(services.warm_up))
+        self.taking_part.callback(warming.cancel)
         while True:
-            self.backend.services = services
+            self.backend.is_out_of_reach = False
             self.health.tell(serving=True)
-            error = await self._lost()
+            error = await self._lost(replica)
             _log.warning("the database is out of reach", error=explained(error))
             self.health.tell(serving=False)
-            self.backend.services = None
+            self.backend.is_out_of_reach = True
             await self.parts.database.drop()
-            await self._back()
+            await self._back(replica)
             _log.info("the database is back")
 
     async def _become_ready(self) -> Services:
@@ -69,7 +102,11 @@ class Readiness:
         while True:
             try:
                 async with asyncio.timeout(_PREPARE_PATIENCE.total_seconds()):
-                    return await self._prepare()
+                    installation = await self._prepare()
+                # It may have to see first whether the rows of others are of processes that died.
+                asked = self.parts.config.lease_length
+                lease_length = await installation.agree_on_lease_length(asked)
+                return self.parts.services(await installation.signing_key(), lease_length)
             except ServiceError as error:
                 reason = explained(error)
             except (NotReadyError, PepperMismatchError, UnexpectedDatabaseError) as error:
@@ -82,32 +119,41 @@ class Readiness:
             await asyncio.sleep(wait.total_seconds())
             wait, attempt = min(wait * 2, _RETRY_MOST), attempt + 1
 
-    async def _prepare(self) -> Services:
+    async def _prepare(self) -> Installation:
         status = await migrate.status(
             self.dsn, migrate.load(), timeout=self.parts.config.database_connect_timeout
         )
         if pending := len(status.pending):
             lacking = "a migration" if pending == 1 else f"{pending} migrations"
             raise NotReadyError(f"the database lacks {lacking}: run `keywright db migrate`")
-        installation = Installation(self.parts.database)
-        await installation.agree_on_peppers(self.parts.config.peppers)
-        return self.parts.services(await installation.signing_key())
+        config, installation = self.parts.config, Installation(self.parts.database)
+        await installation.agree_on_peppers(config.peppers)
+        if config.database_direct_url is None:  # else a pooler has limits of its own
+            await installation.check_connections(config.workers, config.database_pool_size)
+        for warning in await installation.durability_warnings():
+            _log.warning("the database may lose what it has committed", error=warning)
+        return installation
 
-    async def _lost(self) -> ServiceError:
+    async def _lost(self, replica: Replica) -> ServiceError:
         while True:
             await asyncio.sleep(_ASK_INTERVAL.total_seconds())
-            if error := await self._trouble():
+            if error := await self._trouble(replica):
                 return error
 
-    async def _back(self) -> None:
+    async def _back(self, replica: Replica) -> None:
         while True:
             await asyncio.sleep(_ASK_INTERVAL.total_seconds())
-            if await self._trouble() is None:
+            if await self._trouble(replica) is None:
                 return
 
-    async def _trouble(self) -> ServiceError | None:
+    async def _trouble(self, replica: Replica) -> ServiceError | None:
+        """Why the server cannot serve: the database says nothing, or the lease is not to be had."""
         try:
             await self.parts.probe.ask()
+            for _ in range(_LEASE_ATTEMPTS - 1):
+                with suppress(ServiceError):
+                    await replica.leased()
+            await replica.leased()
         except ServiceError as error:
             return error
         return None

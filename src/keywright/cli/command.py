@@ -13,10 +13,12 @@ import typer
 
 from keywright.cli.exits import ExitCode, exit_code
 from keywright.cli.output import Output, OutputFormat
-from keywright.sdk.errors import ConfigurationError, KeywrightError
+from keywright.sdk.credentials import read_api_key
+from keywright.sdk.errors import KeywrightError
 
 if TYPE_CHECKING:
     from keywright.sdk import Client
+    from keywright.sdk.load import Load
 
 Parameters = ParamSpec("Parameters")
 
@@ -30,7 +32,7 @@ def shared_options(
         typer.Option(
             metavar="URI",
             help="The server: 127.0.0.1:7700, grpcs://host:port (TLS), unix:/path. Else "
-            "KEYWRIGHT_URI, else 127.0.0.1:7700.",
+            "KEYWRIGHT_URI, else the configuration file's, else 127.0.0.1:7700.",
             rich_help_panel=_PANEL,
         ),
     ] = None,
@@ -44,7 +46,8 @@ def shared_options(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A file with the key to call with. Else KEYWRIGHT_API_KEY.",
+            help="A file with the key to call with. Else KEYWRIGHT_API_KEY, else the "
+            "configuration file's.",
             rich_help_panel=_PANEL,
         ),
     ] = None,
@@ -105,10 +108,9 @@ class Session:
         """A client as the options and the environment say; `anonymous`: without a key."""
         from keywright.sdk import Client  # noqa: PLC0415  imports gRPC
 
-        api_key_file = None if anonymous else self._file("api_key_file")
         return Client(
             self._option("uri"),
-            None if api_key_file is None else _read(api_key_file),
+            None if anonymous else self._api_key(),
             anonymous=anonymous,
             workspace=self._option("workspace"),
             ca_file=self._file("ca_file"),
@@ -116,6 +118,23 @@ class Session:
             key_file=self._file("key_file"),
             allow_plaintext=bool(self._option("allow_plaintext")),
         )
+
+    def load(self) -> "Load":
+        """Load for the server, as the options and the environment say."""
+        from keywright.sdk.load import Load  # noqa: PLC0415  imports gRPC
+
+        return Load(
+            self._option("uri"),
+            self._api_key(),
+            ca_file=self._file("ca_file"),
+            certificate_file=self._file("certificate_file"),
+            key_file=self._file("key_file"),
+            allow_plaintext=bool(self._option("allow_plaintext")),
+        )
+
+    def _api_key(self) -> str | None:
+        file = self._file("api_key_file")
+        return None if file is None else read_api_key(file)
 
     def _file(self, name: str) -> Path | None:
         value = self._option(name)
@@ -184,13 +203,3 @@ def _told(out: Output) -> Iterator[None]:
         raise typer.Exit(ExitCode.INTERNAL) from None
     except (KeyboardInterrupt, typer.Abort):
         raise typer.Exit(ExitCode.INTERRUPTED) from None
-
-
-def _read(api_key_file: Path) -> str:
-    try:
-        return api_key_file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise ConfigurationError(
-            f"the file {api_key_file} cannot be read: {why}", reason="API_KEY_MISSING"
-        ) from None

@@ -46,6 +46,7 @@ _CODES: Mapping[type[errors.KeywrightError], ExitCode] = {
     errors.ResourceExhausted: ExitCode.UNAVAILABLE,
     errors.Unavailable: ExitCode.UNAVAILABLE,
     errors.DeadlineExceeded: ExitCode.UNAVAILABLE,
+    errors.TokenLost: ExitCode.CONFLICT,
 }
 
 

@@ -7,7 +7,7 @@ import typer
 from keywright.cli import values
 from keywright.cli.asking import confirm
 from keywright.cli.command import Session, command
-from keywright.cli.options import GrantArgument, YesOption
+from keywright.cli.options import GrantArgument, NoWaitOption, YesOption
 from keywright.cli.output import last_part
 
 app = typer.Typer(help="Grants: create, get, list, delete.", no_args_is_help=True)
@@ -78,12 +78,14 @@ def list_(
 
 @app.command()
 @command
-def delete(session: Session, grant: GrantArgument, yes: YesOption = False) -> None:
+def delete(
+    session: Session, grant: GrantArgument, yes: YesOption = False, no_wait: NoWaitOption = False
+) -> None:
     """Take a grant away. When this returns, it counts nowhere any more.
 
     Example: keywright grants delete ann-abc --yes
     """
     confirm(f"Take the grant {grant} away?", yes=yes)
     with session.client() as client:
-        deleted = client.grants.delete(grant)
+        deleted = client.grants.delete(grant, wait=not no_wait)
     session.out.changed(deleted, f"Deleted {deleted.name}.")

@@ -19,6 +19,7 @@ from keywright.cli.options import (
     LabelOption,
     NetworkOption,
     NoLabelsOption,
+    NoWaitOption,
     RateLimitOption,
     ScopeOption,
     YesOption,
@@ -51,6 +52,7 @@ def update(
     rate_limit: RateLimitOption = None,
     no_rate_limit: Annotated[bool, typer.Option("--no-rate-limit", help="No limit.")] = False,
     etag: EtagOption = "",
+    no_wait: NoWaitOption = False,
 ) -> None:
     """Change a key: what is given, and nothing else. Scopes, networks and labels are replaced.
 
@@ -79,7 +81,7 @@ def update(
         changes.clear("expire_time")
     given = changes.given()
     with session.client() as client:
-        session.out.record(client.keys.update(key, etag=etag, **given))
+        session.out.record(client.keys.update(key, etag=etag, wait=not no_wait, **given))
 
 
 @app.command()
@@ -96,6 +98,7 @@ def rotate(
         ),
     ] = None,
     etag: EtagOption = "",
+    no_wait: NoWaitOption = False,
 ) -> None:
     """Give a key a new token. It goes to stdout, alone, and is shown this once.
 
@@ -103,18 +106,18 @@ def rotate(
     """
     overlap = values.duration(grace, "--grace")
     with session.client() as client:
-        session.out.token(client.keys.rotate(key, grace=overlap, etag=etag))
+        session.out.token(client.keys.rotate(key, grace=overlap, etag=etag, wait=not no_wait))
 
 
 @app.command()
 @command
-def disable(session: Session, key: KeyArgument) -> None:
+def disable(session: Session, key: KeyArgument, no_wait: NoWaitOption = False) -> None:
     """Disable a key: it does not stand until it is enabled again.
 
     Example: keywright keys disable ci-deploy
     """
     with session.client() as client:
-        changed = client.keys.disable(key)
+        changed = client.keys.disable(key, wait=not no_wait)
     session.out.changed(changed, f"Disabled {changed.name}.")
 
 
@@ -132,14 +135,16 @@ def enable(session: Session, key: KeyArgument) -> None:
 
 @app.command()
 @command
-def revoke(session: Session, key: KeyArgument, yes: YesOption = False) -> None:
+def revoke(
+    session: Session, key: KeyArgument, yes: YesOption = False, no_wait: NoWaitOption = False
+) -> None:
     """Revoke a key, for good. When this returns, it is dead everywhere.
 
     Example: keywright keys revoke ci-deploy --yes
     """
     confirm(f"Revoke {key} for good?", yes=yes)
     with session.client() as client:
-        revoked = client.keys.revoke(key)
+        revoked = client.keys.revoke(key, wait=not no_wait)
     session.out.changed(revoked, f"Revoked {revoked.name}.")
 
 
@@ -152,6 +157,7 @@ def revoke_many(
         bool, typer.Option("--dry-run", help="Only count them, and revoke none.")
     ] = False,
     yes: YesOption = False,
+    no_wait: NoWaitOption = False,
 ) -> None:
     """Revoke every key that matches, for good, in any state unless --state says which.
 
@@ -175,20 +181,22 @@ def revoke_many(
                 session.out.changed({"count": 0}, "No keys match.")
                 return
             confirm(f"Revoke {_keys(count)} for good ({_said(matching)})?", yes=yes)
-        count = client.keys.revoke_many(**matching)
+        count = client.keys.revoke_many(wait=not no_wait, **matching)
     session.out.changed({"count": count}, f"Revoked {_keys(count)}.")
 
 
 @app.command()
 @command
-def delete(session: Session, key: KeyArgument, yes: YesOption = False) -> None:
+def delete(
+    session: Session, key: KeyArgument, yes: YesOption = False, no_wait: NoWaitOption = False
+) -> None:
     """Delete a key's record, and with it the key. The audit trail keeps what there was.
 
     Example: keywright keys delete ci-deploy --yes
     """
     confirm(f"Delete {key} and its record?", yes=yes)
     with session.client() as client:
-        deleted = client.keys.delete(key)
+        deleted = client.keys.delete(key, wait=not no_wait)
     session.out.changed(deleted, f"Deleted {deleted.name}.")
 
 

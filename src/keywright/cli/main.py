@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from keywright import __version__
-from keywright.cli import audit, grants, imports, keys, roles, usage, users, workspaces
+from keywright.cli import audit, bench, grants, imports, keys, roles, usage, users, workspaces
 from keywright.cli.asking import presented_token
 from keywright.cli.command import Session, command, shared_options
 from keywright.cli.exits import ExitCode, epilog
@@ -82,6 +82,7 @@ def whoami(session: Session) -> None:
 
 
 app.command()(explain)
+app.command(context_settings={"allow_extra_args": True})(bench.bench)
 
 
 @app.command()

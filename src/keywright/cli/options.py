@@ -46,6 +46,12 @@ YesOption = Annotated[
 EtagOption = Annotated[
     str, typer.Option(metavar="ETAG", help="Only if this is still its etag.", show_default=False)
 ]
+NoWaitOption = Annotated[
+    bool,
+    typer.Option(
+        "--no-wait", help="Return when it is done, and not when it counts on every replica."
+    ),
+]
 DisplayNameOption = Annotated[str | None, typer.Option(metavar="TEXT", help="A name for people.")]
 ScopeOption = Annotated[
     list[str] | None,

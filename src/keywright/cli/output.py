@@ -192,7 +192,7 @@ def _plain(value: object) -> Any:
             return {str(key): _plain(each) for key, each in value.items()}
         case list() | tuple():
             return [_plain(each) for each in value]
-        case str() | int() | bytes() | None:
+        case str() | int() | float() | bytes() | None:
             return value.hex() if isinstance(value, bytes) else value
     return {
         field.name: _plain(getattr(value, field.name))

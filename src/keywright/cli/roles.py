@@ -8,7 +8,13 @@ import typer
 from keywright.cli.asking import confirm
 from keywright.cli.changes import Changes
 from keywright.cli.command import Session, command
-from keywright.cli.options import DisplayNameOption, EtagOption, RoleArgument, YesOption
+from keywright.cli.options import (
+    DisplayNameOption,
+    EtagOption,
+    NoWaitOption,
+    RoleArgument,
+    YesOption,
+)
 
 app = typer.Typer(help="Roles: create, get, list, update, delete.", no_args_is_help=True)
 
@@ -102,6 +108,7 @@ def update(
         bool, typer.Option("--no-permissions", help="It permits nothing.")
     ] = False,
     etag: EtagOption = "",
+    no_wait: NoWaitOption = False,
 ) -> None:
     """Change a role, and at once what everybody who has it may do. Permissions are replaced.
 
@@ -109,17 +116,19 @@ def update(
     """
     given = options.changes(no_permissions=no_permissions).given()
     with session.client() as client:
-        session.out.record(client.roles.update(role, etag=etag, **given))
+        session.out.record(client.roles.update(role, etag=etag, wait=not no_wait, **given))
 
 
 @app.command()
 @command
-def delete(session: Session, role: RoleArgument, yes: YesOption = False) -> None:
+def delete(
+    session: Session, role: RoleArgument, yes: YesOption = False, no_wait: NoWaitOption = False
+) -> None:
     """Delete a role that no user, grant or key has.
 
     Example: keywright roles delete auditor --yes
     """
     confirm(f"Delete the role {role}?", yes=yes)
     with session.client() as client:
-        deleted = client.roles.delete(role)
+        deleted = client.roles.delete(role, wait=not no_wait)
     session.out.changed(deleted, f"Deleted {deleted.name}.")

@@ -14,6 +14,7 @@ from keywright.cli.options import (
     ForeignIdOption,
     LabelOption,
     NoLabelsOption,
+    NoWaitOption,
     UserArgument,
     YesOption,
 )
@@ -43,6 +44,7 @@ def update(
     label: LabelOption = None,
     no_labels: NoLabelsOption = False,
     etag: EtagOption = "",
+    no_wait: NoWaitOption = False,
 ) -> None:
     """Change a user: what is given, and nothing else. Labels are replaced.
 
@@ -60,18 +62,18 @@ def update(
     changes.either("labels", ("--label", values.labels(label)), ("--no-labels", no_labels))
     given = changes.given()
     with session.client() as client:
-        session.out.record(client.users.update(user, etag=etag, **given))
+        session.out.record(client.users.update(user, etag=etag, wait=not no_wait, **given))
 
 
 @app.command()
 @command
-def disable(session: Session, user: UserArgument) -> None:
+def disable(session: Session, user: UserArgument, no_wait: NoWaitOption = False) -> None:
     """Disable a user: none of their keys stands until they are enabled again.
 
     Example: keywright users disable ann@acme.example
     """
     with session.client() as client:
-        changed = client.users.disable(user)
+        changed = client.users.disable(user, wait=not no_wait)
     session.out.changed(changed, f"Disabled {changed.name}.")
 
 
@@ -96,6 +98,7 @@ def delete(
         bool, typer.Option("--force", help="Also if they have keys; these are revoked.")
     ] = False,
     yes: YesOption = False,
+    no_wait: NoWaitOption = False,
 ) -> None:
     """Delete a user with their grants. The records of their keys stay, revoked.
 
@@ -104,5 +107,5 @@ def delete(
     keys = " and revoke their keys" if force else ""
     confirm(f"Delete the user {user}{keys}?", yes=yes)
     with session.client() as client:
-        deleted = client.users.delete(user, force=force)
+        deleted = client.users.delete(user, force=force, wait=not no_wait)
     session.out.changed(deleted, f"Deleted {deleted.name}.")

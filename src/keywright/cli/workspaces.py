@@ -9,6 +9,7 @@ from keywright.cli.command import Session, command
 from keywright.cli.options import (
     EtagOption,
     NoLabelsOption,
+    NoWaitOption,
     OptionalWorkspaceArgument,
     WorkspaceArgument,
     YesOption,
@@ -94,6 +95,7 @@ def update(
     ] = False,
     no_labels: NoLabelsOption = False,
     etag: EtagOption = "",
+    no_wait: NoWaitOption = False,
 ) -> None:
     """Change a workspace: what is given, and nothing else.
 
@@ -109,19 +111,24 @@ def update(
     )
     given = changes.given()
     with session.client() as client:
-        session.out.record(client.workspaces.update(name, etag=etag, **given))
+        session.out.record(client.workspaces.update(name, etag=etag, wait=not no_wait, **given))
 
 
 @app.command()
 @command
-def disable(session: Session, name: WorkspaceArgument, yes: YesOption = False) -> None:
+def disable(
+    session: Session,
+    name: WorkspaceArgument,
+    yes: YesOption = False,
+    no_wait: NoWaitOption = False,
+) -> None:
     """Disable a workspace: none of its keys stands until it is enabled again. For operators.
 
     Example: keywright workspaces disable acme --yes
     """
     confirm(f"Disable the workspace {name} and all of its keys?", yes=yes)
     with session.client() as client:
-        changed = client.workspaces.disable(name)
+        changed = client.workspaces.disable(name, wait=not no_wait)
     session.out.changed(changed, f"Disabled {changed.name}.")
 
 
@@ -139,7 +146,12 @@ def enable(session: Session, name: WorkspaceArgument) -> None:
 
 @app.command()
 @command
-def delete(session: Session, name: WorkspaceArgument, yes: YesOption = False) -> None:
+def delete(
+    session: Session,
+    name: WorkspaceArgument,
+    yes: YesOption = False,
+    no_wait: NoWaitOption = False,
+) -> None:
     """Delete a disabled workspace with all that is in it, for good. For operators.
 
     The audit trail stays. The id is not given again.
@@ -148,5 +160,5 @@ def delete(session: Session, name: WorkspaceArgument, yes: YesOption = False) ->
     """
     confirm(f"Delete the workspace {name} and everything in it, for good?", yes=yes)
     with session.client() as client:
-        deleted = client.workspaces.delete(name)
+        deleted = client.workspaces.delete(name, wait=not no_wait)
     session.out.changed(deleted, f"Deleted {deleted.name}.")

@@ -10,10 +10,11 @@ from datetime import datetime
 from typing import NoReturn
 
 from keywright.domain.authority import Authority, authority_of
+from keywright.domain.dependency import ChangeKind, dependency
 from keywright.domain.directory import Owner, State, User
 from keywright.domain.errors import Denied, Reason
-from keywright.domain.keys import Address, Key, KeyState
-from keywright.domain.permissions import AUTHENTICATE_ANY, PermissionSet
+from keywright.domain.keys import Address, Key, KeyState, Narrowing
+from keywright.domain.permissions import PermissionSet
 from keywright.domain.position import Position
 from keywright.domain.roles import Role
 
@@ -40,6 +41,19 @@ class Credential:
         """When this very credential ends: with its key, or when its token's grace is over."""
         ends = [each for each in (self.key.expire_time, self.secret_not_after) if each is not None]
         return min(ends, default=None)
+
+    @property
+    def rests_on(self) -> list[int]:
+        """The dependencies of every decision about this credential."""
+        roles = [self.user.role, self.authority.narrowing.role]
+        role_ids = {each.internal_id for each in roles if each is not None}
+        role_ids |= {each.role_internal_id for each in self.authority.grants}
+        return [
+            dependency(ChangeKind.KEY, self.key.internal_id),
+            dependency(ChangeKind.USER, self.user.internal_id),
+            dependency(ChangeKind.WORKSPACE, self.workspace_internal_id),
+            *(dependency(ChangeKind.ROLE, each) for each in sorted(role_ids)),
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +120,6 @@ class Principal:
         rises = {each.resource for each in authority.grants} | {authority.narrowing.resource}
         return tuple(sorted(each for each in rises - {""} if self.may_at(each, permission)))
 
-    def may_see(self, workspace_id: str) -> bool:
-        """Whether tokens of `workspace_id` are any of this principal's business."""
-        return workspace_id == self.workspace_id or self.may(AUTHENTICATE_ANY)
-
 
 def stands(credential: Credential, now: datetime) -> None:
     """Whether the credential stands at `now`, on the database's clock.
@@ -131,9 +141,19 @@ def decide(credential: Credential, asked: Asked, now: datetime) -> Principal:
         Denied: it is not; no constraint is skipped because the caller left something out.
     """
     stands(credential, now)
-    check_environment(credential.key, asked.required_environment)
-    check_address(credential.key, asked.client_address)
-    return Principal(credential, _permitted(credential.authority, asked), now)
+    permissions = permitted(credential.key.environment, credential.authority, asked)
+    return Principal(credential, permissions, now)
+
+
+def permitted(environment: str, authority: Authority, asked: Asked) -> PermissionSet:
+    """All that a key which stands may do, if it is good for what is asked.
+
+    Raises:
+        Denied: it is not.
+    """
+    check_environment(environment, asked.required_environment)
+    check_address(authority.narrowing, asked.client_address)
+    return _permitted(authority, asked)
 
 
 def decide_user(owner: Owner, workspace_state: State, asked: Asked) -> PermissionSet:
@@ -162,7 +182,7 @@ def identify(
         Denied: the credential does not stand, or may not be used from there.
     """
     stands(credential, now)
-    check_address(credential.key, address)
+    check_address(credential.key.narrowing, address)
     bound = credential.authority.narrowing.resource
     permissions = PermissionSet() if bound else credential.authority.at("")
     return Principal(credential, permissions, now, position)
@@ -208,22 +228,22 @@ def check_holding(role: Role) -> None:
         _deny(Reason.KEYS_NOT_ALLOWED, f"the role {role.role_id} may not use keys")
 
 
-def check_environment(key: Key, required: str) -> None:
-    """The key is of the environment that is required, if one is."""
-    if required and required != key.environment:
+def check_environment(environment: str, required: str) -> None:
+    """The key's environment is the one that is required, if one is."""
+    if required and required != environment:
         _deny(
             Reason.ENVIRONMENT_MISMATCH,
-            f"the key is for the environment {key.environment}, not {required}",
+            f"the key is for the environment {environment}, not {required}",
         )
 
 
-def check_address(key: Key, address: Address | None) -> None:
+def check_address(narrowing: Narrowing, address: Address | None) -> None:
     """The key may be used from there."""
-    if not key.narrowing.allowed_networks:
+    if not narrowing.allowed_networks:
         return
     if address is None:
         _deny(Reason.ADDRESS_REQUIRED, "the key is bound to networks: say client_address")
-    if not any(address in network for network in key.narrowing.allowed_networks):
+    if not any(address in network for network in narrowing.allowed_networks):
         _deny(Reason.ADDRESS_NOT_ALLOWED, "the key may not be used from this address")
 
 

@@ -79,11 +79,12 @@ class Workspace:
 class Grant:
     """What a role adds to a user on one resource.
 
-    A decision needs no more than the first two; the ids are there where it is explained.
+    A decision needs no more than the first two; the public ids are there where it is explained.
     """
 
     resource: str
     permissions: PermissionSet
+    role_internal_id: int = 0
     grant_id: str = ""
     role_id: str = ""
 

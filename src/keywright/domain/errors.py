@@ -14,6 +14,7 @@ that into gRPC. A test keeps this table and `ErrorReason` in `error_reason.proto
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum, auto
 
 
@@ -186,6 +187,15 @@ STATUS: Mapping[Reason, Status] = {
 }
 
 
+_RETRY_DELAYS: Mapping[Reason, timedelta] = {
+    Reason.OVERLOADED: timedelta(seconds=1),
+    Reason.DATABASE_UNAVAILABLE: timedelta(seconds=1),
+    Reason.SERVER_UNAVAILABLE: timedelta(seconds=1),
+    Reason.REVISION_UNAVAILABLE: timedelta(milliseconds=100),
+}
+"""Where trying again helps, and when at the earliest."""
+
+
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
     """One broken rule: the field's path in the request and what would be right."""
@@ -198,7 +208,8 @@ class ServiceError(Exception):
     """A failure that the caller is told.
 
     `message` is for people and never contains secrets, SQL or file names; `details` are short
-    machine-readable facts that travel as ErrorInfo metadata.
+    machine-readable facts that travel as ErrorInfo metadata. `retry_delay` is how long to wait
+    before another attempt; None where none is known to help.
     """
 
     def __init__(
@@ -209,6 +220,7 @@ class ServiceError(Exception):
         violations: Sequence[FieldViolation] = (),
         details: Mapping[str, str] | None = None,
         status: Status | None = None,
+        retry_delay: timedelta | None = None,
     ) -> None:
         super().__init__(message)
         self.reason = reason
@@ -216,6 +228,7 @@ class ServiceError(Exception):
         self.violations = tuple(violations)
         self.details = dict(details or {})
         self.status = status or STATUS[reason]
+        self.retry_delay = retry_delay or _RETRY_DELAYS.get(reason)
 
 
 class Denied(ServiceError):

@@ -132,14 +132,14 @@ def _limits(key: Key, authority: Authority, asked: Asked) -> list[Step]:
         _checked(
             Rule.ENVIRONMENT,
             key.name,
-            lambda: decision.check_environment(key, asked.required_environment),
+            lambda: decision.check_environment(key.environment, asked.required_environment),
             f"the key is for the environment {key.environment}",
             binds=bool(asked.required_environment),
         ),
         _checked(
             Rule.NETWORK,
             key.name,
-            lambda: decision.check_address(key, asked.client_address),
+            lambda: decision.check_address(key.narrowing, asked.client_address),
             f"the key may be used from {asked.client_address}"
             if networks
             else "the key is not bound to networks",

@@ -1,5 +1,6 @@
 """Positions in the history of authority."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,3 +15,11 @@ class Position:
     def has_reached(self, other: "Position") -> bool:
         """Whether `other` is this point or, as far as can be told from here, lies before it."""
         return self.revision > other.revision or self == other
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One step of the history: the position it led to, and the dependencies that it changed."""
+
+    position: Position
+    changed: Sequence[int]

@@ -27,8 +27,10 @@ SECRET_BYTES = 32
 VERIFIER_TAG_BYTES = 8
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_DIGITS = {character: digit for digit, character in enumerate(_ALPHABET)}
 _BASE = len(_ALPHABET)
+_DIGITS = {character: digit for digit, character in enumerate(_ALPHABET)}
+# Two at a time, because forged tokens are told by their secrets, and come in floods.
+_PAIRS = {a + b: _DIGITS[a] * _BASE + _DIGITS[b] for a in _ALPHABET for b in _ALPHABET}
 _WORD = "[a-z][a-z0-9]{0,15}"  # a brand, an environment
 _WORD_MAX_LENGTH = 16
 _SECRET_LENGTH = 43
@@ -116,6 +118,11 @@ class TokenFormat:
     def pattern(self) -> str:
         """The published regular expression, for finding tokens in text (Python, RE2, PCRE)."""
         return rf"\b{self.grammar}\b"
+
+    @property
+    def beginning(self) -> str:
+        """What every token of this brand begins with."""
+        return f"{self.brand}_"
 
     def parse(self, text: str) -> Token:
         """What `text` says, if it is exactly one token.
@@ -235,6 +242,6 @@ def _base62(number: int, length: int) -> str:
 
 def _number(base62: str) -> int:
     number = 0
-    for character in base62:
-        number = number * _BASE + _DIGITS[character]
-    return number
+    for index in range(0, len(base62) - 1, 2):
+        number = number * _BASE**2 + _PAIRS[base62[index : index + 2]]
+    return number * _BASE + _DIGITS[base62[-1]] if len(base62) % 2 else number

@@ -7,6 +7,7 @@ with Client() as client:  # KEYWRIGHT_URI and KEYWRIGHT_API_KEY
     print(created.key.name, created.token.reveal())
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from keywright.sdk.access import (
@@ -43,6 +44,7 @@ from keywright.sdk.audit_results import (
     TrailVerification,
 )
 from keywright.sdk.credentials import Secret
+from keywright.sdk.current import current_principal
 from keywright.sdk.errors import (
     Aborted,
     AlreadyExists,
@@ -57,10 +59,13 @@ from keywright.sdk.errors import (
     NotFound,
     PermissionDenied,
     ResourceExhausted,
+    TokenLost,
     Unauthenticated,
     Unavailable,
     Unimplemented,
 )
+from keywright.sdk.lifetimes import TimeUnit
+from keywright.sdk.requirements import PUBLIC, Requires
 from keywright.sdk.results import (
     CreatedKey,
     CreatedWorkspace,
@@ -89,21 +94,34 @@ from keywright.sdk.results import (
 )
 
 if TYPE_CHECKING:
-    from keywright.sdk.client import Client
+    from keywright.sdk.asgi import KeywrightMiddleware
+    from keywright.sdk.authenticator import Authenticator
+    from keywright.sdk.blocking_authenticator import BlockingAuthenticator
+    from keywright.sdk.client import AsyncClient, Client
+    from keywright.sdk.grpc_interceptors import (
+        AuthenticatorInterceptor,
+        BlockingAuthenticatorInterceptor,
+    )
 
 __all__ = [
+    "PUBLIC",
     "Aborted",
     "AccessExplanation",
     "AccessRule",
     "AccessStep",
     "AccessVerdict",
     "AlreadyExists",
+    "AsyncClient",
     "AuditBreak",
     "AuditBreakKind",
     "AuditEvent",
     "AuditEventFilter",
     "AuditOutcome",
     "AuditSeal",
+    "Authenticator",
+    "AuthenticatorInterceptor",
+    "BlockingAuthenticator",
+    "BlockingAuthenticatorInterceptor",
     "Cancelled",
     "Client",
     "ConfigurationError",
@@ -135,17 +153,21 @@ __all__ = [
     "KeyPolicyChanges",
     "KeyState",
     "KeywrightError",
+    "KeywrightMiddleware",
     "NotFound",
     "PermissionDenied",
     "Principal",
     "PrincipalUser",
     "RateLimit",
+    "Requires",
     "ResourceExhausted",
     "Role",
     "RoleAttributes",
     "RotatedKey",
     "Secret",
+    "TimeUnit",
     "TokenLookup",
+    "TokenLost",
     "TrailVerification",
     "Unauthenticated",
     "Unavailable",
@@ -161,13 +183,23 @@ __all__ = [
     "Workspace",
     "WorkspaceAttributes",
     "WorkspaceState",
+    "current_principal",
 ]
+
+
+_LATER = {
+    "AsyncClient": "client",
+    "Authenticator": "authenticator",
+    "AuthenticatorInterceptor": "grpc_interceptors",
+    "BlockingAuthenticator": "blocking_authenticator",
+    "BlockingAuthenticatorInterceptor": "grpc_interceptors",
+    "Client": "client",
+    "KeywrightMiddleware": "asgi",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import gRPC when a client is wanted: `keywright --help` and `except` clauses need none."""
-    if name != "Client":
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from keywright.sdk.client import Client  # noqa: PLC0415
-
-    return Client
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)

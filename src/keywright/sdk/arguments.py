@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Required, TypedDict
 
 from keywright.sdk.audit_results import AuditOutcome
+from keywright.sdk.lifetimes import TimeUnit
 from keywright.sdk.results import (
     KeyCreation,
     KeyPolicy,
@@ -50,14 +51,20 @@ class ImportedKeyAttributes(TypedDict, total=False):
 
 
 class KeyAttributes(ImportedKeyAttributes, total=False):
-    """What a key is made with; of `ttl`, `expire_time` and `never_expires` only one.
+    """What a key is made with; only one of its lifetimes, else the policy decides.
 
     Attributes:
+        name: another word for `display_name`.
         ttl: how long it lives.
-        never_expires: that it does not expire; with none of the three the policy decides.
+        validity: the same as a number, with
+        unit: what it counts.
+        never_expires: that it does not expire.
     """
 
+    name: str
     ttl: timedelta | None
+    validity: int
+    unit: TimeUnit
     never_expires: bool
 
 

@@ -5,7 +5,7 @@ from typing import Unpack
 
 from keywright.sdk.arguments import AuditEventFilter
 from keywright.sdk.audit_results import AuditBreak, AuditEvent, AuditSeal, TrailVerification
-from keywright.sdk.flow import Flow, Listing, Method, call, listing, operation
+from keywright.sdk.flow import Flow, Listing, Method, Mode, call, listing, operation
 from keywright.sdk.names import NamedSurface
 from keywright.sdk.reading import read
 from keywright.sdk.writing import timestamp, write
@@ -19,7 +19,7 @@ _SEALS = Method(_SERVICE, "ListAuditSeals", pb.ListAuditSealsResponse)
 _VERIFY = Method(_SERVICE, "VerifyAuditTrail", pb.VerifyAuditTrailResponse)
 
 
-class Audit(NamedSurface):
+class Audit(NamedSurface[Mode]):
     """The audit trail of a workspace. An event is named by its id or its full name."""
 
     @operation

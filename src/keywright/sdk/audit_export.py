@@ -14,13 +14,14 @@ from typing import Any
 
 from keywright.sdk.audit import Audit
 from keywright.sdk.audit_results import AuditSeal
+from keywright.sdk.flow import Blocking
 
 _FIRST_PREVIOUS = bytes(32).hex()
 _PAGE_SIZE = 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def export(audit: Audit, *, after_seal: str | None = None) -> Iterator[str]:
+def export(audit: Audit[Blocking], *, after_seal: str | None = None) -> Iterator[str]:
     """The lines of an export; to go on with one, those after its last seal.
 
     Example: for line in export(client.audit): print(line)

@@ -1,77 +1,39 @@
-"""The way to a server: its address, and a gRPC channel to it."""
+"""The way to a server: gRPC channels, with TLS or without."""
 
-import re
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import quote
+from typing import TypeVar
 
 import grpc
 
 from keywright import __version__
+from keywright.sdk.address import Address
+from keywright.sdk.config_file import ConfigFile
 from keywright.sdk.errors import ConfigurationError
 
-_DEFAULT_PORT = 7700
-_PORT_MAX = 65535
-_SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_HOST_PORT = re.compile(
-    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?/?"
-)
-_FORMS = (
-    "an address is written 127.0.0.1:7700, grpc://host:7700 (plain text), grpcs://host:7700 (TLS) "
-    "or unix:/path"
-)
+Channel = TypeVar("Channel")
 
-# Channel arguments of gRPC (grpc/impl/channel_arg_names.h). The server permits a ping each 10 s.
-_OPTIONS = [
+# Channel arguments of gRPC (grpc/impl/channel_arg_names.h). The server permits pings at any rate.
+_OPTIONS: Sequence[tuple[str, int | str]] = [
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # How long a server that is out of reach is left alone: 0.1 s first, 10 s at most. gRPC's 120 s
+    # are longer than a deployment takes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 10_000),
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # how long it is waited for a connection
+    # A name is resolved again when a connection is lost, but not more often than this.
+    ("grpc.dns_min_time_between_resolutions_ms", 5_000),
     ("grpc.max_receive_message_length", 16 * 2**20),
     ("grpc.max_send_message_length", 16 * 2**20),
     ("grpc.max_metadata_size", 16 * 2**10),
     ("grpc.primary_user_agent", f"keywright-python/{__version__}"),
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a server is. `target` is as gRPC takes it."""
-
-    target: str
-    tls: bool
-    stays_here: bool
-    """Whether what is sent crosses no network: loopback and UNIX sockets."""
-
-    @classmethod
-    def parse(cls, uri: str) -> "Address":
-        """The address that `127.0.0.1:7700`, `grpc://`, `grpcs://` or `unix:/path` says.
-
-        Raises:
-            ConfigurationError: `URI_MALFORMED`.
-        """
-        if uri.startswith("unix:"):
-            # unix:/path and unix:///path are the same (gRPC name resolution).
-            path = re.sub(r"\A//(?=/)", "", uri.removeprefix("unix:"))
-            if not path.startswith("/") or path.startswith("//") or "\0" in path:
-                raise _malformed(uri)
-            return cls(f"unix:{quote(path)}", tls=False, stays_here=True)
-        scheme = _SCHEME.match(uri)
-        rest = uri[scheme.end() :] if scheme else uri
-        kind = scheme["scheme"].lower() if scheme else "grpc"
-        match = _HOST_PORT.fullmatch(rest)
-        if match is None or kind not in {"grpc", "grpcs"}:
-            raise _malformed(uri)
-        port = int(match["port"] or _DEFAULT_PORT)
-        if not 1 <= port <= _PORT_MAX:
-            raise _malformed(uri)
-        host = f"[{match['v6']}]" if match["v6"] else match["host"]
-        # With its resolver named, no host can be taken for a scheme of gRPC's (`xds:7700`).
-        return cls(
-            f"dns:///{host}:{port}",
-            tls=kind == "grpcs",
-            stays_here=_is_loopback(match["v6"] or host),
-        )
+# Calls go to all addresses in turn, but to those that do not answer (gRFC A2).
+_IN_TURN = ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,30 +68,84 @@ class TlsFiles:
 NO_TLS_FILES = TlsFiles()
 
 
-def open_channel(
-    uri: str, *, tls_files: TlsFiles = NO_TLS_FILES, allow_plaintext: bool
-) -> grpc.Channel:
-    """A channel to a server; it connects with the first call.
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The way to a server, from which channels are made; each connects with its first call."""
 
-    Raises:
-        ConfigurationError: `URI_MALFORMED`; `PLAINTEXT_REFUSED` where the key would cross a network
-            readable; `TLS_FILE_INVALID`, also where there is no TLS that could use one.
-    """
-    address = Address.parse(uri)
-    if address.tls:
-        return grpc.secure_channel(address.target, tls_files.credentials(), options=_OPTIONS)
-    if tls_files != NO_TLS_FILES:
-        raise ConfigurationError(
-            f"certificates are of no use with {uri}: TLS takes grpcs://", reason="TLS_FILE_INVALID"
-        )
-    if not (address.stays_here or allow_plaintext):
-        raise ConfigurationError(
-            f"{uri} would be called in plain text, and the key be readable on the network: use "
-            "grpcs:// for TLS, or allow plain text if something else protects this connection",
-            reason="PLAINTEXT_REFUSED",
-        )
-    # A proxy from the environment would carry the key in plain text to another machine.
-    return grpc.insecure_channel(address.target, options=[*_OPTIONS, ("grpc.enable_http_proxy", 0)])
+    uri: str
+    address: Address
+    credentials: grpc.ChannelCredentials | None
+
+    @classmethod
+    def find(
+        cls,
+        uri: str,
+        given: TlsFiles,
+        environ: Mapping[str, str],
+        *,
+        allow_plaintext: bool,
+    ) -> "Way":
+        """As `to`; files for TLS that are not given are those of the configuration file."""
+        if not Address.parse(uri).tls:
+            return cls.to(uri, given, allow_plaintext=allow_plaintext)
+        config = ConfigFile.find(environ)
+        certificate, key = given.certificate, given.key
+        if certificate is None and key is None:
+            certificate, key = config.get_file("certificate_file"), config.get_file("key_file")
+        found = TlsFiles(given.ca or config.get_file("ca_file"), certificate, key)
+        return cls.to(uri, found, allow_plaintext=allow_plaintext)
+
+    @classmethod
+    def to(cls, uri: str, tls_files: TlsFiles, *, allow_plaintext: bool) -> "Way":
+        """The way to an address.
+
+        Raises:
+            ConfigurationError: `URI_MALFORMED`; `PLAINTEXT_REFUSED` where the key would cross a
+                network readable; `TLS_FILE_INVALID`, also where there is no TLS that could use one.
+        """
+        address = Address.parse(uri)
+        if address.tls:
+            return cls(uri, address, tls_files.credentials())
+        if tls_files != NO_TLS_FILES:
+            raise ConfigurationError(
+                f"certificates are of no use with {uri}: TLS takes grpcs://",
+                reason="TLS_FILE_INVALID",
+            )
+        if not (address.stays_here or allow_plaintext):
+            raise ConfigurationError(
+                f"{uri} would be called in plain text, and the key be readable on the network: use "
+                "grpcs:// for TLS, or allow plain text if something else protects this connection",
+                reason="PLAINTEXT_REFUSED",
+            )
+        return cls(uri, address, None)
+
+    def channel(self) -> grpc.Channel:
+        """A channel for blocking calls."""
+        return self._open(grpc.secure_channel, grpc.insecure_channel, ())
+
+    def async_channel(self, options: Sequence[tuple[str, int | str]] = ()) -> grpc.aio.Channel:
+        """A channel of grpc.aio, which belongs to the event loop that runs.
+
+        Args:
+            options: more channel arguments of gRPC.
+        """
+        return self._open(grpc.aio.secure_channel, grpc.aio.insecure_channel, options)
+
+    def _open(
+        self,
+        secure: Callable[..., Channel],
+        insecure: Callable[..., Channel],
+        more: Sequence[tuple[str, int | str]],
+    ) -> Channel:
+        options = [*_OPTIONS, *more]
+        if self.address.authority is not None:
+            options.append(("grpc.default_authority", self.address.authority))
+        if self.address.authority is not None or not self.address.stays_here:
+            options.append(_IN_TURN)
+        if self.credentials is not None:
+            return secure(self.address.target, self.credentials, options=options)
+        # A proxy from the environment would carry the key in plain text to another machine.
+        return insecure(self.address.target, options=[*options, ("grpc.enable_http_proxy", 0)])
 
 
 def _pem(file: Path | None, kind: str) -> bytes | None:
@@ -146,14 +162,3 @@ def _pem(file: Path | None, kind: str) -> bytes | None:
             f"{file} contains no {kind.lower()} in PEM form", reason="TLS_FILE_INVALID"
         )
     return content
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:  # any other name may come to mean any address
-        return host.lower() == "localhost"
-
-
-def _malformed(uri: str) -> ConfigurationError:
-    return ConfigurationError(f"{uri!r} is no address: {_FORMS}", reason="URI_MALFORMED")

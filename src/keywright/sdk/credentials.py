@@ -2,8 +2,10 @@
 
 import hmac
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NoReturn
 
+from keywright.sdk.config_file import ConfigFile
 from keywright.sdk.errors import ConfigurationError
 
 URI_VARIABLE = "KEYWRIGHT_URI"
@@ -46,29 +48,74 @@ class Secret:
 
 
 def find_uri(given: str | None, environ: Mapping[str, str]) -> str:
-    """The server's address: the argument, else KEYWRIGHT_URI, else a server on this machine."""
-    return (environ.get(URI_VARIABLE, "") if given is None else given).strip() or DEFAULT_URI
+    """The server's address: the argument, else KEYWRIGHT_URI, else the file's, else this machine.
+
+    Raises:
+        ConfigurationError: `CONFIG_FILE_INVALID`.
+    """
+    uri = environ.get(URI_VARIABLE, "") if given is None else given
+    if not uri.strip() and given is None:
+        uri = ConfigFile.find(environ).get("uri") or ""
+    return uri.strip() or DEFAULT_URI
 
 
 def find_api_key(given: str | Secret | None, environ: Mapping[str, str]) -> Secret:
-    """The key to call with: the argument, else KEYWRIGHT_API_KEY.
+    """The key to call with: the argument, else KEYWRIGHT_API_KEY, else the file's.
 
     Raises:
         ConfigurationError: `API_KEY_MISSING`, or `API_KEY_MALFORMED` for what no header can carry;
-            the message never contains the key.
+            the message never contains the key. `CONFIG_FILE_INVALID`.
     """
-    if given is None:
-        given = environ.get(API_KEY_VARIABLE, "")
-        source = f"the environment variable {API_KEY_VARIABLE}"
-    else:
-        source = "the API key given"
-    key = (given.reveal() if isinstance(given, Secret) else given).strip()
-    if not key:
+    if given is not None:
+        key = _stripped(given)
+        if not key:
+            raise _missing("the API key that was given is empty")
+        return _key(key, "the API key given")
+    key = environ.get(API_KEY_VARIABLE, "").strip()
+    if key:
+        return _key(key, f"the environment variable {API_KEY_VARIABLE}")
+    return _key_of(ConfigFile.find(environ))
+
+
+def read_api_key(file: Path) -> str:
+    """The text of a file that holds a key.
+
+    Raises:
+        ConfigurationError: `API_KEY_MISSING`, it cannot be read.
+    """
+    try:
+        return file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigurationError(
-            "no API key: give one (api_key; on the command line --api-key-file), or set the "
-            f"environment variable {API_KEY_VARIABLE}; {source} is empty or not there",
-            reason="API_KEY_MISSING",
-        )
+            f"the file {file} cannot be read: {why}", reason="API_KEY_MISSING"
+        ) from None
+
+
+def _key_of(config: ConfigFile) -> Secret:
+    file = config.get_file("api_key_file")
+    key = _stripped(config.get("api_key") or "" if file is None else read_api_key(file))
+    if key:
+        return _key(key, f"the key in {file or config.path}")
+    if file is not None:
+        raise _missing(f"the file {file} is empty")
+    place = config.path or "a configuration file, for which there is no home directory"
+    raise _missing(
+        "none was given (api_key; on the command line --api-key-file), the environment variable "
+        f"{API_KEY_VARIABLE} is empty or not set, and there is no api_key or api_key_file in "
+        f"{place}"
+    )
+
+
+def _missing(why: str) -> ConfigurationError:
+    return ConfigurationError(f"no API key: {why}", reason="API_KEY_MISSING")
+
+
+def _stripped(key: str | Secret) -> str:
+    return (key.reveal() if isinstance(key, Secret) else key).strip()
+
+
+def _key(key: str, source: str) -> Secret:
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ConfigurationError(
             f"{source} contains characters that are in no token", reason="API_KEY_MALFORMED"

@@ -14,6 +14,7 @@
     ├── Unavailable           the server, or its database, is out of reach; try again
     ├── DeadlineExceeded      a change may have been made all the same
     ├── Cancelled
+    ├── TokenLost             the change was made, but the reply with the token was lost
     └── Internal              a fault of the server, and every code without a class
 
 `reason` is the name of an `ErrorReason` (protos/keywright/v1/error_reason.proto), and what programs
@@ -24,6 +25,7 @@ everything else, the client's own credential failing included (see `about_caller
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import ClassVar
 
 
@@ -46,6 +48,7 @@ class KeywrightError(Exception):
         metadata: more about the reason.
         violations: the fields that are wrong.
         request_id: finds the call in the server's log; empty if the server was not reached.
+        retry_delay: how long to wait before trying again, if the server has said so.
     """
 
     code: ClassVar[str] = "UNKNOWN"
@@ -58,6 +61,7 @@ class KeywrightError(Exception):
         metadata: Mapping[str, str] | None = None,
         violations: Sequence[FieldViolation] = (),
         request_id: str = "",
+        retry_delay: timedelta | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -65,6 +69,7 @@ class KeywrightError(Exception):
         self.metadata = dict(metadata or {})
         self.violations = tuple(violations)
         self.request_id = request_id
+        self.retry_delay = retry_delay
 
     @property
     def about_caller(self) -> bool:
@@ -148,7 +153,10 @@ class Unavailable(KeywrightError):
 
 
 class DeadlineExceeded(KeywrightError):
-    """It took too long. A change may have been made all the same."""
+    """It took too long. A change may have been made all the same.
+
+    With the reason `WAIT_DEADLINE_EXCEEDED` it was, and soon counts everywhere.
+    """
 
     code = "DEADLINE_EXCEEDED"
 
@@ -159,6 +167,16 @@ class Cancelled(KeywrightError):
     code = "CANCELLED"
 
 
+class TokenLost(KeywrightError):
+    """The change was made, but its reply was lost, and with it the token.
+
+    A token is shown once, so that a repetition tells all but it. `metadata["resource"]` is the key:
+    `client.keys.rotate` gives it another token.
+    """
+
+    code = "TOKEN_LOST"
+
+
 class Internal(KeywrightError):
     """A fault of the server."""
 
@@ -166,7 +184,9 @@ class Internal(KeywrightError):
 
 
 _BY_CODE: Mapping[str, type[KeywrightError]] = {
-    each.code: each for each in KeywrightError.__subclasses__() if each is not ConfigurationError
+    each.code: each
+    for each in KeywrightError.__subclasses__()
+    if each not in {ConfigurationError, TokenLost}
 }
 
 

@@ -2,18 +2,30 @@
 
 A method is a generator that yields the calls it needs, is sent their replies, and returns its
 result: it neither waits nor blocks. The decorators `operation` and `listing` hand it to the
-client's transport, which does; one that awaits can run the same descriptions.
+client's transport, which does: that of `Client` blocks, that of `AsyncClient` awaits. What a method
+returns is told to type checkers by the client's mode.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from inspect import signature
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, get_args, overload
 
 from google.protobuf.message import Message
 
 Reply = TypeVar("Reply", bound=Message)
 Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
+Mode = TypeVar("Mode")
 Parameters = ParamSpec("Parameters")
 
 
@@ -56,6 +68,14 @@ class Listing(Generic[Result]):
     request: Any
     items: Callable[[Any], Iterable[Result]]
 
+    def calls(self) -> Generator[Call, Any, None]:
+        """A call for each page; is sent the replies."""
+        while True:
+            reply = yield Call(self.method, self.request)
+            if not reply.next_page_token:
+                return
+            self.request.page_token = reply.next_page_token
+
 
 @dataclass(frozen=True, slots=True)
 class Batches(Generic[Result]):
@@ -65,61 +85,96 @@ class Batches(Generic[Result]):
     requests: Sequence[Message]
     items: Callable[[Any], Iterable[Result]]
 
+    def calls(self) -> Generator[Call, Any, None]:
+        """A call for each batch; is sent the replies."""
+        for request in self.requests:
+            yield Call(self.method, request)
+
 
 class Transport(Protocol):
-    """What runs flows."""
+    """What runs flows: it returns results, or what is to be awaited for them, as its mode is."""
 
-    def run(self, flow: Flow[Result]) -> Result:
-        """Make the calls of a flow; returns its result."""
+    def run(self, flow: Flow[Any]) -> Any:
+        """Make the calls of a flow; its result."""
 
-    def pages(self, flow: Flow[Listing[Result]]) -> Iterator[Result]:
-        """All items of a list, a page at a time, as they are asked for."""
-
-    def batches(self, flow: Flow[Batches[Result]]) -> Iterator[Result]:
-        """All results of the work, which is done a batch at a time, as they are asked for."""
+    def items(self, flow: Flow[Listing[Any] | Batches[Any]]) -> Any:
+        """Iterate over what the calls contribute; each is made when its first item is wanted."""
 
 
-class Surface:
+class Blocking:
+    """The mode of `Client`: a call returns when it is done."""
+
+
+class Awaiting:
+    """The mode of `AsyncClient`: a call is awaited."""
+
+
+class Surface(Generic[Mode]):
     """Something with operations."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
 
-S = TypeVar("S", bound=Surface)
+class Operation(Protocol[Parameters, Result_co]):
+    """What a method of a surface is to type checkers; in truth it is a function."""
+
+    @overload
+    def __get__(
+        self, instance: Surface[Blocking], owner: type, /
+    ) -> Callable[Parameters, Result_co]: ...
+
+    @overload
+    def __get__(
+        self, instance: Surface[Awaiting], owner: type, /
+    ) -> Callable[Parameters, Coroutine[Any, Any, Result_co]]: ...
+
+
+class Iteration(Protocol[Parameters, Result_co]):
+    """The same of a method that iterates."""
+
+    @overload
+    def __get__(
+        self, instance: Surface[Blocking], owner: type, /
+    ) -> Callable[Parameters, Iterator[Result_co]]: ...
+
+    @overload
+    def __get__(
+        self, instance: Surface[Awaiting], owner: type, /
+    ) -> Callable[Parameters, AsyncIterator[Result_co]]: ...
 
 
 def operation(
-    flow: Callable[Concatenate[S, Parameters], Flow[Result]],
-) -> Callable[Concatenate[S, Parameters], Result]:
+    flow: Callable[Concatenate[Any, Parameters], Flow[Result]],
+) -> Operation[Parameters, Result]:
     """A method of the surface that returns what its flow does."""
 
     @wraps(flow)
-    def method(self: S, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+    def method(
+        self: Surface[Any], /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> object:
         return self._transport.run(flow(self, *args, **kwargs))
 
-    return method
+    return cast("Operation[Parameters, Result]", _shown(method))
 
 
 def listing(
-    flow: Callable[Concatenate[S, Parameters], Flow[Listing[Result]]],
-) -> Callable[Concatenate[S, Parameters], Iterator[Result]]:
-    """A method of the surface that iterates over a list, and fetches the pages by itself."""
+    flow: Callable[Concatenate[Any, Parameters], Flow[Listing[Result] | Batches[Result]]],
+) -> Iteration[Parameters, Result]:
+    """A method of the surface that iterates, and makes the calls for it by itself."""
 
     @wraps(flow)
-    def method(self: S, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Iterator[Result]:
-        return self._transport.pages(flow(self, *args, **kwargs))
+    def method(
+        self: Surface[Any], /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> object:
+        return self._transport.items(flow(self, *args, **kwargs))
 
-    return method
+    return cast("Iteration[Parameters, Result]", _shown(method))
 
 
-def batched(
-    flow: Callable[Concatenate[S, Parameters], Flow[Batches[Result]]],
-) -> Callable[Concatenate[S, Parameters], Iterator[Result]]:
-    """A method of the surface that does its work in batches, while it is iterated over."""
-
-    @wraps(flow)
-    def method(self: S, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Iterator[Result]:
-        return self._transport.batches(flow(self, *args, **kwargs))
-
+def _shown(method: Any) -> Any:
+    """Let `help` say what a caller gets, and not that a flow is behind it."""
+    shown = signature(method)
+    result = get_args(shown.return_annotation)[-1]  # of `Flow[Key]`, a generator's third
+    method.__signature__ = shown.replace(return_annotation=result)
     return method

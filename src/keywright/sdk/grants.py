@@ -1,9 +1,10 @@
 """`client.grants`."""
 
-from keywright.sdk.flow import Flow, Listing, Method, call, listing, operation
+from keywright.sdk.flow import Flow, Listing, Method, Mode, call, listing, operation
 from keywright.sdk.names import NamedSurface
 from keywright.sdk.reading import read
 from keywright.sdk.results import Grant
+from keywright.sdk.writing import wait_mode
 from keywright.v1 import grant_pb2
 from keywright.v1 import grant_service_pb2 as pb
 
@@ -14,11 +15,13 @@ _LIST = Method(_SERVICE, "ListGrants", pb.ListGrantsResponse)
 _DELETE = Method(_SERVICE, "DeleteGrant", pb.DeleteGrantResponse)
 
 
-class Grants(NamedSurface):
+class Grants(NamedSurface[Mode]):
     """Who has which role on which resource. A grant is named by its id or its full name."""
 
     @operation
-    def create(self, user: str, resource: str, role: str, *, grant_id: str = "") -> Flow[Grant]:
+    def create(
+        self, user: str, resource: str, role: str, *, grant_id: str = "", request_id: str = ""
+    ) -> Flow[Grant]:
         """Give a user the permissions of a role on a resource and everything below it.
 
         Args:
@@ -26,6 +29,7 @@ class Grants(NamedSurface):
             resource: on what, `projects/abc`.
             role: which, by id or full name.
             grant_id: the id, chosen by you; else one is given.
+            request_id: marks the call, so that it can be repeated; one is made if not given.
         """
         grant = grant_pb2.Grant(
             user=(yield from self._names.user(user)),
@@ -33,7 +37,9 @@ class Grants(NamedSurface):
             role=(yield from self._names.role(role)),
         )
         parent = yield from self._names.workspace()
-        request = pb.CreateGrantRequest(parent=parent, grant=grant, grant_id=grant_id)
+        request = pb.CreateGrantRequest(
+            parent=parent, grant=grant, grant_id=grant_id, request_id=request_id
+        )
         return read(Grant, (yield from call(_CREATE, request)).grant)
 
     @operation
@@ -67,7 +73,14 @@ class Grants(NamedSurface):
         return Listing(_LIST, request, lambda reply: (read(Grant, each) for each in reply.grants))
 
     @operation
-    def delete(self, grant: str) -> Flow[Grant]:
-        """Take a grant away: when this returns it counts nowhere. Returns it as it last was."""
-        request = pb.DeleteGrantRequest(name=(yield from self._names.grant(grant)))
+    def delete(self, grant: str, *, wait: bool = True, request_id: str = "") -> Flow[Grant]:
+        """Take a grant away: when this returns it counts nowhere. Returns it as it last was.
+
+        Args:
+            grant: which.
+            wait: whether to return only when no replica can act on the old state any more.
+            request_id: marks the call, so that it can be repeated; one is made if not given.
+        """
+        name = yield from self._names.grant(grant)
+        request = pb.DeleteGrantRequest(name=name, wait=wait_mode(wait=wait), request_id=request_id)
         return read(Grant, (yield from call(_DELETE, request)).grant)

@@ -5,7 +5,7 @@ from typing import Any
 
 from keywright.sdk.authentication import authenticate
 from keywright.sdk.credentials import Secret
-from keywright.sdk.flow import Flow, Surface, Transport
+from keywright.sdk.flow import Flow, Mode, Surface, Transport
 
 _WORKSPACES = "workspaces/"
 _COLLECTIONS = {
@@ -82,7 +82,7 @@ class Names:
         return f"{workspace}/{collection}/{text}"
 
 
-class NamedSurface(Surface):
+class NamedSurface(Surface[Mode]):
     """Something with operations on what has a name."""
 
     def __init__(self, transport: Transport, names: Names) -> None:

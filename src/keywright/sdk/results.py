@@ -3,7 +3,7 @@
 Times are aware, in UTC. An enum member `UNKNOWN` is a value that is newer than this client.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -147,12 +147,14 @@ class EnsuredKey:
 class RotatedKey:
     """A key and its new token, which is shown this once; `token.reveal()` gives it.
 
-    The old one, `key.retiring_prefix`, stands until `key.retire_time`.
+    The old one, `key.retiring_prefix`, stands until `key.retire_time`. `waited` is how long it took
+    until no replica could act on the old state any more.
     """
 
     key: Key
     token: Secret
     revision: str
+    waited: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,3 +328,16 @@ class Principal:
     rate_limit: RateLimit | None
     expire_time: datetime | None
     revision: str
+
+    def may(self, permission: str) -> bool:
+        """Whether this permission, no pattern, is covered by `permissions`."""
+        return covered(permission, self.permissions)
+
+
+def covered(permission: str, patterns: Iterable[str]) -> bool:
+    """Whether one of these patterns covers a permission."""
+    return any(
+        pattern in {permission, "*"}
+        or (pattern.endswith(".*") and permission.startswith(pattern[:-1]))
+        for pattern in patterns
+    )

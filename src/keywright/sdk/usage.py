@@ -5,7 +5,7 @@ from datetime import UTC
 from typing import Unpack
 
 from keywright.sdk.arguments import UsageQuery
-from keywright.sdk.flow import Flow, Listing, Method, listing
+from keywright.sdk.flow import Flow, Listing, Method, Mode, listing
 from keywright.sdk.names import NamedSurface
 from keywright.sdk.reading import member_name
 from keywright.sdk.results import UsagePoint
@@ -16,7 +16,7 @@ from keywright.v1.error_reason_pb2 import ErrorReason
 _QUERY = Method("UsageService", "QueryUsage", pb.QueryUsageResponse)
 
 
-class Usage(NamedSurface):
+class Usage(NamedSurface[Mode]):
     """How much the keys of a workspace are used."""
 
     @listing

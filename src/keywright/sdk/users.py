@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Unpack
 
 from keywright.sdk.arguments import UserChanges, UserFilter
-from keywright.sdk.flow import Flow, Listing, Method, call, listing, operation
+from keywright.sdk.flow import Flow, Listing, Method, Mode, call, listing, operation
 from keywright.sdk.names import NamedSurface
 from keywright.sdk.reading import read
 from keywright.sdk.results import User, UserKind
-from keywright.sdk.writing import change, write
+from keywright.sdk.writing import change, wait_mode, write
 from keywright.v1 import user_pb2
 from keywright.v1 import user_service_pb2 as pb
 
@@ -22,7 +22,7 @@ _ENABLE = Method(_SERVICE, "EnableUser", pb.EnableUserResponse)
 _DELETE = Method(_SERVICE, "DeleteUser", pb.DeleteUserResponse)
 
 
-class Users(NamedSurface):
+class Users(NamedSurface[Mode]):
     """The users of a workspace. A user is named by id, e-mail address or full name."""
 
     @operation
@@ -37,6 +37,7 @@ class Users(NamedSurface):
         external_id: str = "",
         resource: str = "",
         labels: Mapping[str, str] | None = None,
+        request_id: str = "",
     ) -> Flow[User]:
         """Create a user.
 
@@ -49,6 +50,7 @@ class Users(NamedSurface):
             external_id: the user's id in another system.
             resource: makes it a service user of this, whose only authority is grants on it.
             labels: marks for your own use.
+            request_id: marks the call, so that it can be repeated; one is made if not given.
         """
         user = user_pb2.User(
             email=email,
@@ -60,7 +62,9 @@ class Users(NamedSurface):
             labels=labels,
         )
         parent = yield from self._names.workspace()
-        request = pb.CreateUserRequest(parent=parent, user=user, user_id=user_id)
+        request = pb.CreateUserRequest(
+            parent=parent, user=user, user_id=user_id, request_id=request_id
+        )
         return read(User, (yield from call(_CREATE, request)).user)
 
     @operation
@@ -83,12 +87,22 @@ class Users(NamedSurface):
         return Listing(_LIST, request, lambda reply: (read(User, each) for each in reply.users))
 
     @operation
-    def update(self, user: str, *, etag: str = "", **changes: Unpack[UserChanges]) -> Flow[User]:
+    def update(
+        self,
+        user: str,
+        *,
+        etag: str = "",
+        wait: bool = True,
+        request_id: str = "",
+        **changes: Unpack[UserChanges],
+    ) -> Flow[User]:
         """Change a user: what is given, and nothing else. A lower role counts at once.
 
         Args:
             user: which.
             etag: change the user only if this is still the etag.
+            wait: whether to return only when no replica can act on the old state any more.
+            request_id: marks the call, so that it can be repeated; one is made if not given.
             changes: `UserChanges`.
 
         Raises:
@@ -99,23 +113,41 @@ class Users(NamedSurface):
         given = yield from self._names.full(changes)
         name = yield from self._names.user(user)
         changed, mask = change(user_pb2.User, UserChanges, given, name=name, etag=etag)
-        request = pb.UpdateUserRequest(user=changed, update_mask=mask)
+        request = pb.UpdateUserRequest(
+            user=changed, update_mask=mask, wait=wait_mode(wait=wait), request_id=request_id
+        )
         return read(User, (yield from call(_UPDATE, request)).user)
 
     @operation
-    def disable(self, user: str) -> Flow[User]:
-        """Disable a user: none of their credentials stands until they are enabled again."""
-        request = pb.DisableUserRequest(name=(yield from self._names.user(user)))
+    def disable(self, user: str, *, wait: bool = True, request_id: str = "") -> Flow[User]:
+        """Disable a user: none of their credentials stands until they are enabled again.
+
+        Args:
+            user: which.
+            wait: whether to return only when no replica can act on the old state any more.
+            request_id: marks the call, so that it can be repeated; one is made if not given.
+        """
+        name = yield from self._names.user(user)
+        request = pb.DisableUserRequest(name=name, wait=wait_mode(wait=wait), request_id=request_id)
         return read(User, (yield from call(_DISABLE, request)).user)
 
     @operation
-    def enable(self, user: str) -> Flow[User]:
-        """Enable a user again; keys that were revoked stay so."""
-        request = pb.EnableUserRequest(name=(yield from self._names.user(user)))
+    def enable(self, user: str, *, request_id: str = "") -> Flow[User]:
+        """Enable a user again; keys that were revoked stay so.
+
+        Args:
+            user: which.
+            request_id: marks the call, so that it can be repeated; one is made if not given.
+        """
+        request = pb.EnableUserRequest(
+            name=(yield from self._names.user(user)), request_id=request_id
+        )
         return read(User, (yield from call(_ENABLE, request)).user)
 
     @operation
-    def delete(self, user: str, *, force: bool = False) -> Flow[User]:
+    def delete(
+        self, user: str, *, force: bool = False, wait: bool = True, request_id: str = ""
+    ) -> Flow[User]:
         """Delete a user with their grants, SSH keys and sessions; returns them as they last were.
 
         The records of their keys stay, revoked.
@@ -123,6 +155,11 @@ class Users(NamedSurface):
         Args:
             user: which.
             force: also a user who still has keys that are not revoked.
+            wait: whether to return only when no replica can act on the old state any more.
+            request_id: marks the call, so that it can be repeated; one is made if not given.
         """
-        request = pb.DeleteUserRequest(name=(yield from self._names.user(user)), force=force)
+        name = yield from self._names.user(user)
+        request = pb.DeleteUserRequest(
+            name=name, force=force, wait=wait_mode(wait=wait), request_id=request_id
+        )
         return read(User, (yield from call(_DELETE, request)).user)

@@ -3,11 +3,11 @@
 from typing import Unpack
 
 from keywright.sdk.arguments import WorkspaceAttributes
-from keywright.sdk.flow import Flow, Listing, Method, call, listing, operation
+from keywright.sdk.flow import Flow, Listing, Method, Mode, call, listing, operation
 from keywright.sdk.names import NamedSurface
 from keywright.sdk.reading import read
 from keywright.sdk.results import CreatedWorkspace, User, Workspace
-from keywright.sdk.writing import change, write
+from keywright.sdk.writing import change, wait_mode, write
 from keywright.v1 import workspace_pb2
 from keywright.v1 import workspace_service_pb2 as pb
 
@@ -21,7 +21,7 @@ _ENABLE = Method(_SERVICE, "EnableWorkspace", pb.EnableWorkspaceResponse)
 _DELETE = Method(_SERVICE, "DeleteWorkspace", pb.DeleteWorkspaceResponse)
 
 
-class Workspaces(NamedSurface):
+class Workspaces(NamedSurface[Mode]):
     """The workspaces that the caller may see. One is named by its id or its full name."""
 
     @operation
@@ -30,6 +30,7 @@ class Workspaces(NamedSurface):
         workspace_id: str,
         *,
         admin_email: str = "",
+        request_id: str = "",
         **attributes: Unpack[WorkspaceAttributes],
     ) -> Flow[CreatedWorkspace]:
         """Create a workspace, with its first admin if one is named.
@@ -37,12 +38,14 @@ class Workspaces(NamedSurface):
         Args:
             workspace_id: the id, chosen by you; never given again.
             admin_email: the first admin's e-mail address; without it there is none.
+            request_id: marks the call, so that it can be repeated; one is made if not given.
             attributes: `WorkspaceAttributes`.
         """
         request = pb.CreateWorkspaceRequest(
             workspace=write(workspace_pb2.Workspace, WorkspaceAttributes, attributes),
             workspace_id=workspace_id,
             admin_email=admin_email,
+            request_id=request_id,
         )
         reply = yield from call(_CREATE, request)
         admin = read(User, reply.admin) if reply.HasField("admin") else None
@@ -73,6 +76,8 @@ class Workspaces(NamedSurface):
         workspace: str | None = None,
         *,
         etag: str = "",
+        wait: bool = True,
+        request_id: str = "",
         **changes: Unpack[WorkspaceAttributes],
     ) -> Flow[Workspace]:
         """Change a workspace: what is given, and nothing else.
@@ -82,6 +87,8 @@ class Workspaces(NamedSurface):
         Args:
             workspace: which; the client's own if not given.
             etag: change it only if this is still its etag.
+            wait: whether to return only when no replica can act on the old state any more.
+            request_id: marks the call, so that it can be repeated; one is made if not given.
             changes: `WorkspaceAttributes`. Of a policy, `policy={"max_ttl": timedelta(weeks=12)}`
                 changes only this.
 
@@ -94,23 +101,52 @@ class Workspaces(NamedSurface):
         changed, mask = change(
             workspace_pb2.Workspace, WorkspaceAttributes, changes, name=name, etag=etag
         )
-        request = pb.UpdateWorkspaceRequest(workspace=changed, update_mask=mask)
+        request = pb.UpdateWorkspaceRequest(
+            workspace=changed, update_mask=mask, wait=wait_mode(wait=wait), request_id=request_id
+        )
         return read(Workspace, (yield from call(_UPDATE, request)).workspace)
 
     @operation
-    def disable(self, workspace: str) -> Flow[Workspace]:
-        """Disable a workspace: no credential of its users stands until it is enabled again."""
-        request = pb.DisableWorkspaceRequest(name=(yield from self._names.workspace(workspace)))
+    def disable(
+        self, workspace: str, *, wait: bool = True, request_id: str = ""
+    ) -> Flow[Workspace]:
+        """Disable a workspace: no credential of its users stands until it is enabled again.
+
+        Args:
+            workspace: which.
+            wait: whether to return only when no replica can act on the old state any more.
+            request_id: marks the call, so that it can be repeated; one is made if not given.
+        """
+        name = yield from self._names.workspace(workspace)
+        request = pb.DisableWorkspaceRequest(
+            name=name, wait=wait_mode(wait=wait), request_id=request_id
+        )
         return read(Workspace, (yield from call(_DISABLE, request)).workspace)
 
     @operation
-    def enable(self, workspace: str) -> Flow[Workspace]:
-        """Enable a workspace again."""
-        request = pb.EnableWorkspaceRequest(name=(yield from self._names.workspace(workspace)))
+    def enable(self, workspace: str, *, request_id: str = "") -> Flow[Workspace]:
+        """Enable a workspace again.
+
+        Args:
+            workspace: which.
+            request_id: marks the call, so that it can be repeated; one is made if not given.
+        """
+        request = pb.EnableWorkspaceRequest(
+            name=(yield from self._names.workspace(workspace)), request_id=request_id
+        )
         return read(Workspace, (yield from call(_ENABLE, request)).workspace)
 
     @operation
-    def delete(self, workspace: str) -> Flow[Workspace]:
-        """Delete a disabled workspace with all that is in it; returns it as it last was."""
-        request = pb.DeleteWorkspaceRequest(name=(yield from self._names.workspace(workspace)))
+    def delete(self, workspace: str, *, wait: bool = True, request_id: str = "") -> Flow[Workspace]:
+        """Delete a disabled workspace with all that is in it; returns it as it last was.
+
+        Args:
+            workspace: which.
+            wait: whether to return only when no replica can act on the old state any more.
+            request_id: marks the call, so that it can be repeated; one is made if not given.
+        """
+        name = yield from self._names.workspace(workspace)
+        request = pb.DeleteWorkspaceRequest(
+            name=name, wait=wait_mode(wait=wait), request_id=request_id
+        )
         return read(Workspace, (yield from call(_DELETE, request)).workspace)

@@ -11,6 +11,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from keywright.v1.wait_mode_pb2 import WAIT_MODE_NONE, WAIT_MODE_UNSPECIFIED, WaitMode
 from keywright.v1.workspace_pb2 import PermissionCatalog
 
 M = TypeVar("M", bound=Message)
@@ -50,6 +51,11 @@ def change(
     if not mask.paths:
         raise ValueError("nothing to change is given")
     return write(kind, arguments, given, name=name, etag=etag), mask
+
+
+def wait_mode(*, wait: bool) -> WaitMode.ValueType:
+    """Whether the server is to wait, which it does unless told otherwise."""
+    return WAIT_MODE_UNSPECIFIED if wait else WAIT_MODE_NONE
 
 
 def duration(value: timedelta | None) -> Duration | None:

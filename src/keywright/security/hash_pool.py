@@ -22,9 +22,10 @@ from keywright.security.hashing import hash_secret, verify_secret
 
 _Result = TypeVar("_Result")
 
-DEFAULT_MAX_WAITING = 1024
-"""Jobs, about a quarter of a second of `TOKEN` verifies on two threads. A waiting job holds less
-than 2 KiB; Argon2's own memory is bounded by the number of threads."""
+DEFAULT_MAX_WAITING = 10_240
+"""Jobs, about three seconds of `TOKEN` verifies on two threads: so many tokens may be presented at
+once to a server that was just started. A waiting job holds less than 2 KiB; Argon2's own memory is
+bounded by the number of threads."""
 
 
 class HashPoolFullError(Exception):

@@ -12,6 +12,7 @@ from keywright.security import hashing, imported_hashes
 from keywright.security.failure_limit import FailureLimit
 from keywright.security.flights import Flights
 from keywright.security.hash_pool import HashPool, HashPoolFullError
+from keywright.security.proofs import Proofs
 from keywright.security.token_hasher import TokenHasher, Verdict
 
 _ARGON2 = "$argon2"
@@ -27,6 +28,7 @@ class ImportedHasher:
     tokens: TokenHasher
     slow: HashPool
     limit: FailureLimit
+    proofs: Proofs
     flights: Flights = field(default_factory=Flights)
 
     def is_quick(self, secret: Secret[bytes], stored: HashedSecret) -> bool:
@@ -34,7 +36,7 @@ class ImportedHasher:
         return (
             stored.verifier_tag is not None
             or imported_hashes.digest_of(stored.phc) is not None
-            or self.tokens.proofs.has(secret, stored)
+            or self.proofs.has(secret, stored)
         )
 
     async def verify(self, secret: Secret[bytes], stored: HashedSecret, source: str) -> Verdict:
@@ -63,11 +65,11 @@ class ImportedHasher:
                 raise
             if right:
                 self.limit.give_back(source)
-                self.tokens.proofs.add(secret, stored)
+                self.proofs.add(secret, stored)
             return right
 
-        if not self.tokens.proofs.has(secret, stored):
-            mark = self.tokens.proofs.mark(secret, stored)
+        if not self.proofs.has(secret, stored):
+            mark = self.proofs.mark(secret, stored)
             if not await self.flights.join(source, mark, slowly):
                 return Verdict.WRONG
         return Verdict.RIGHT_NEEDS_REHASH if self._is_outdated(stored) else Verdict.RIGHT
@@ -85,7 +87,7 @@ class ImportedHasher:
         salt = self.tokens.entropy(hashing.PASSWORD.salt_len)
         phc = await self.slow.hash(peppered, hashing.PASSWORD, salt)
         renewed = HashedSecret(None, phc, version)
-        self.tokens.proofs.add(secret, renewed)
+        self.proofs.add(secret, renewed)
         return renewed
 
     def _is_outdated(self, stored: HashedSecret) -> bool:

@@ -1,47 +1,43 @@
-"""What was proven already: that a secret is the one a stored hash was made from.
+"""What was proven already by a slow hash: that a secret is the one the hash was made from.
 
 An immutable fact, so nothing ever has to be taken back: whether the key still stands is another
 question, and is asked each time. Only who has the right secret can add to it, and nothing in it can
-be turned back into a secret.
+be turned back into a secret. (That our own tokens were proven is remembered with their keys.)
 """
 
-from collections import OrderedDict
+from dataclasses import dataclass
 from hashlib import blake2b
 
 from keywright.domain.secret import HashedSecret, Secret
 from keywright.domain.token import Entropy
+from keywright.security.cache import Cache
 
 _KEY_BYTES = 32
 _MARK_BYTES = 16
-# About 8 MiB when full: a mark, and its place in the order of use.
-MAX_COUNT = 65_536
+
+
+@dataclass(slots=True, eq=False)
+class _Proof:
+    visits: int = 0
+    size = 48
+    lasting = True
 
 
 class Proofs:
-    """The most recently used proofs, `max_count` at most."""
+    """As many proofs as `max_bytes` can hold, about 300 each; those in use stay."""
 
-    def __init__(self, entropy: Entropy, max_count: int = MAX_COUNT) -> None:
+    def __init__(self, entropy: Entropy, max_bytes: int) -> None:
         # Without the key, which lives as long as the process, a mark tells nothing about a secret.
         self._key = entropy(_KEY_BYTES)
-        self._max_count = max_count
-        self._marks: OrderedDict[bytes, None] = OrderedDict()
+        self.cache: Cache[_Proof] = Cache(max_bytes)
 
     def has(self, secret: Secret[bytes], stored: HashedSecret) -> bool:
         """Whether `secret` was proven against this very hash."""
-        mark = self.mark(secret, stored)
-        if mark not in self._marks:
-            return False
-        self._marks.move_to_end(mark)
-        return True
+        return self.cache.get(self.mark(secret, stored)) is not None
 
     def add(self, secret: Secret[bytes], stored: HashedSecret) -> None:
-        """`secret` is the one that the hash was made from; the longest unused proof may go."""
-        self._marks[self.mark(secret, stored)] = None
-        if len(self._marks) > self._max_count:
-            self._marks.popitem(last=False)
-
-    def __len__(self) -> int:
-        return len(self._marks)
+        """`secret` is the one that the hash was made from."""
+        self.cache.put(self.mark(secret, stored), _Proof())
 
     def mark(self, secret: Secret[bytes], stored: HashedSecret) -> bytes:
         """What stands for the pair; it lasts as long as the process."""

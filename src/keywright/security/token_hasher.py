@@ -1,6 +1,6 @@
 """From a token's secret to what is stored of it, and the verdict on a secret that is presented."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 from hmac import compare_digest
 
@@ -9,7 +9,6 @@ from keywright.domain.token import Entropy, verifier_tag
 from keywright.security import hashing
 from keywright.security.hash_pool import HashPool
 from keywright.security.pepper import PepperRing
-from keywright.security.proofs import Proofs
 
 
 class Verdict(Enum):
@@ -39,10 +38,6 @@ class TokenHasher:
     pool: HashPool
     peppers: PepperRing
     entropy: Entropy
-    proofs: Proofs = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "proofs", Proofs(self.entropy))
 
     async def hash(self, secret: Secret[bytes]) -> HashedSecret:
         """What to store of `secret`, under the current pepper and a new salt.
@@ -61,7 +56,7 @@ class TokenHasher:
 
         A wrong one is told by its tag, in microseconds, before anything is queued: whoever sends
         forged tokens gets no Argon2 time for them (promise G11). Both comparisons take constant
-        time. What was proven once against a hash is not computed again.
+        time.
 
         Raises:
             HashPoolFullError: too many hashes wait already.
@@ -72,10 +67,8 @@ class TokenHasher:
         if tag is None or not compare_digest(verifier_tag(secret), tag):
             return Verdict.WRONG
         peppered = self.peppers.apply(secret, stored.pepper_version)
-        if not self.proofs.has(secret, stored):
-            if not await self.pool.verify(stored.phc, peppered):
-                return Verdict.WRONG_DESPITE_TAG
-            self.proofs.add(secret, stored)
+        if not await self.pool.verify(stored.phc, peppered):
+            return Verdict.WRONG_DESPITE_TAG
         if stored.pepper_version != self.peppers.current or hashing.needs_rehash(
             stored.phc, hashing.TOKEN
         ):

@@ -11,6 +11,7 @@ from keywright.domain.errors import Denied, NotFound, Reason, ServiceError, perm
 from keywright.domain.identity import RequestIdentity
 from keywright.domain.keys import Address
 from keywright.domain.position import Position
+from keywright.service.settling import Settling
 from keywright.storage.audit import AuditEvent
 from keywright.storage.database import Writes
 
@@ -50,6 +51,8 @@ class Call:
         address: the caller's address; None over a UNIX socket.
         remaining: what is left of the deadline, now; None without one.
         request: what the caller calls this request; None if it has no `request_id`.
+        settling: how others come to know of what the call changes; None: nobody is told.
+        waits: whether it waits until nobody acts on the old state.
     """
 
     caller: Principal
@@ -57,6 +60,8 @@ class Call:
     address: Address | None
     remaining: Callable[[], timedelta | None]
     request: Request | None
+    settling: Settling | None
+    waits: bool
 
     def in_workspace(self, workspace_id: str, name: object) -> None:
         """Answer for what is in another workspace as for what does not exist (promise G8).
@@ -97,6 +102,8 @@ class Call:
             self.address,
             self.remaining,
             self.request,
+            self.settling,
+            self.waits,
             position,
             seen.workspace,
         )
@@ -168,7 +175,10 @@ def altered(before: Mapping[str, object], after: Mapping[str, object]) -> dict[s
 
 
 def moves_history(change: Mapping[str, Any]) -> bool:
-    """Whether a change, as `altered` tells it, is one of authority: what describes is none."""
+    """Whether a change of a role or workspace, as `altered` tells it, is one of authority.
+
+    What describes is none. (Answers show what describes users and keys, so any change of those is.)
+    """
     return not _DESCRIBES.issuperset(change["after"])
 
 

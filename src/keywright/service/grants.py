@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from keywright.domain import access
 from keywright.domain import permissions as p
 from keywright.domain.creation import check_given
+from keywright.domain.dependency import ChangeKind
 from keywright.domain.directory import GrantRecord, User
 from keywright.domain.errors import (
     NotFound,
@@ -20,7 +21,7 @@ from keywright.domain.token import Entropy
 from keywright.service.call import Call, ConfirmedCall
 from keywright.service.mutation import Committed, Mutated, changing, creating
 from keywright.service.visibility import visible_grant, visible_role, visible_user
-from keywright.storage.authority import Change, ChangeKind
+from keywright.storage.authority import Change
 from keywright.storage.database import Database, Reads, Writes
 from keywright.storage.grants import GrantFilter
 

@@ -45,8 +45,8 @@ class ImportedTokens:
 
     async def proven(
         self, text: str, address: Address | None, caller: Principal | None
-    ) -> tuple[Credential, Seen] | None:
-        """The credential that `text` proves; None if no imported token looks like this.
+    ) -> tuple[FoundSecret, Seen] | None:
+        """The secret that `text` has; None if no imported token looks like this.
 
         Presented from `address`, if that is known, and `caller` wants to know; None may know all.
 
@@ -60,10 +60,10 @@ class ImportedTokens:
             return None
         source = source_of(address, "" if caller is None else str(caller.credential.key.name))
         fallen = None
-        async for credential in self._right(text, candidates.found, source):
-            if _stands(credential, candidates):
-                return credential, candidates
-            fallen = fallen or credential
+        async for found in self._right(text, candidates.found, source):
+            if _stands(found.credential, candidates):
+                return found, candidates
+            fallen = fallen or found
         if fallen is None:
             raise unknown()
         return fallen, candidates
@@ -75,8 +75,8 @@ class ImportedTokens:
         """
         candidates = await self._candidates(text, only=None)
         if candidates is not None:
-            async for credential in self._right(text, candidates.found, source):
-                yield credential, candidates
+            async for found in self._right(text, candidates.found, source):
+                yield found.credential, candidates
 
     async def _candidates(self, text: str, *, only: int | None) -> Candidates | None:
         shapes = await self.shapes.matching(text)
@@ -88,7 +88,7 @@ class ImportedTokens:
 
     async def _right(
         self, text: str, found: Sequence[FoundSecret], source: str
-    ) -> AsyncIterator[Credential]:
+    ) -> AsyncIterator[FoundSecret]:
         """Those whose secret `text` has; then raises what kept another one from being told."""
         asked = [(secret_of(text, each.hash_offset), each) for each in found]
         is_quick = [self.hasher.is_quick(secret, each.hashed) for secret, each in asked]
@@ -98,7 +98,7 @@ class ImportedTokens:
         for secret, each in (*quick, *islice(slow, _SLOW_MAX_COUNT)):
             try:
                 if await self._is_right(secret, each, source):
-                    yield each.credential
+                    yield each
             except ServiceError as error:
                 untold = error
         if untold is not None:

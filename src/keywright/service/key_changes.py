@@ -9,11 +9,12 @@ from keywright.domain import access, creation
 from keywright.domain import permissions as p
 from keywright.domain.audit import duration_value
 from keywright.domain.authority import authority_of
+from keywright.domain.dependency import ChangeKind
 from keywright.domain.errors import NotFound, Reason, ServiceError, permission_missing
 from keywright.domain.keys import Key, KeyAt, KeyState
 from keywright.domain.names import KeyName, WorkspaceName
 from keywright.domain.token import TokenFormat
-from keywright.service.call import Call, ConfirmedCall, altered, check_etag, moves_history
+from keywright.service.call import Call, ConfirmedCall, altered, check_etag
 from keywright.service.key_creation import ShownKey, check_form
 from keywright.service.key_records import changeable, described
 from keywright.service.key_requests import KeyQuery, KeyUpdate
@@ -21,7 +22,7 @@ from keywright.service.key_update import check_update, updated
 from keywright.service.minting import Mint
 from keywright.service.mutation import Committed, Mutated, changing
 from keywright.service.visibility import key_filter, owner_of, visible_key
-from keywright.storage.authority import Change, ChangeKind
+from keywright.storage.authority import Change
 from keywright.storage.database import Database, Reads, Writes
 from keywright.storage.keys import KeyFilter
 
@@ -62,7 +63,7 @@ class KeyChanges:
             await writes.keys.update(changed)
             change = altered(changeable(found.key), changeable(changed))
             await writes.audit.insert(confirmed.event("UpdateKey", name, **change))
-            return moves_history(change)
+            return bool(change["after"])
 
         return await self._change(call, name, etag, write, _as_it_is)
 

@@ -8,15 +8,16 @@ from datetime import datetime, timedelta
 
 from keywright.domain.audit import Outcome, time_value
 from keywright.domain.decision import Credential
+from keywright.domain.dependency import ChangeKind
 from keywright.domain.errors import Denied, Reason
 from keywright.domain.keys import Address, KeyState
 from keywright.domain.text import check_description
 from keywright.domain.token import redact
 from keywright.security.failure_limit import source_of
-from keywright.service.authenticate import Authenticate
 from keywright.service.notices import LEAK_REPORTED, Notices, digest, of_key
+from keywright.service.proving import Proving
 from keywright.storage.audit import AuditEvent
-from keywright.storage.authority import Change, ChangeKind
+from keywright.storage.authority import Change
 from keywright.storage.credentials import Seen
 from keywright.storage.database import Database, Writes
 
@@ -36,7 +37,7 @@ class Leaks:
     """Ends leaked tokens."""
 
     database: Database
-    authenticate: Authenticate
+    proving: Proving
     notices: Notices
 
     async def report(self, report: LeakReport, *, within: timedelta | None) -> None:
@@ -55,7 +56,7 @@ class Leaks:
         # Strangers have a share of their own: behind a gateway, all have its address.
         stranger = f"report {source_of(report.address, '')}"
         try:
-            async for credential, seen in self.authenticate.each_proven(report.token, stranger):
+            async for credential, seen in self.proving.each(report.token, stranger):
                 await self._reported(report, credential, seen, within)
         except Denied:  # nothing that anybody holds
             return
@@ -119,5 +120,5 @@ async def _end(writes: Writes, credential: Credential, report: LeakReport, now: 
         )
     )
     # Whoever reports it again within the minute is counted, as if that had been a notice.
-    await writes.notices.passing([digest(of_key(credential, LEAK_REPORTED))])
+    await writes.notices.passing([digest(of_key(key.internal_id, LEAK_REPORTED))])
     await writes.authority.advance([Change(ChangeKind.KEY, key.internal_id)])

@@ -3,12 +3,15 @@
 1. Begin, with the locks of what creates. 2. Claim the `request_id`: whoever repeats it waits here
 until the first is through, on whichever server that runs, and is told what came of it. 3. Lock,
 check, write, with the audit event: the use case. 4. Keep the reply for repetitions. 5. Advance the
-history, if authority changed. 6. Commit, nothing between 5 and 6 (DESIGN section 5).
+history, if authority changed. 6. Commit, nothing between 5 and 6 (DESIGN section 5). 7. Wait until
+nobody can act on the old state, if the call asks for it; also if nothing was done, as an earlier
+call may still be waiting.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from datetime import timedelta
+from typing import Any, Generic, TypeVar
 
 from keywright.domain.errors import Reason, ServiceError
 from keywright.domain.identity import RequestIdentity
@@ -25,8 +28,7 @@ Value = TypeVar("Value")
 class Mutated(Generic[Value]):
     """What a transaction has done: what is told of it, and the rows whose authority changed.
 
-    `seen` is the position that it read. What changes nothing has that one: an earlier caller may
-    still be waiting for it.
+    `seen` is the position that it read: that of what changes nothing.
     """
 
     value: Value
@@ -34,12 +36,17 @@ class Mutated(Generic[Value]):
     changes: Sequence[Change] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Committed(Generic[Value]):
-    """What was committed, and the position of the history at which it is in force."""
+    """What was committed, the position of the history at which it is in force, and the wait.
+
+    `moved` says whether the history was moved there by it.
+    """
 
     value: Value
     position: Position
+    waited: timedelta = timedelta()
+    moved: bool = False
 
 
 @dataclass(slots=True)
@@ -48,6 +55,10 @@ class Replayed(Exception):
 
     reply: bytes
     position: Position
+    waited: timedelta = timedelta()
+
+
+Done = TypeVar("Done", bound=Committed[Any] | Replayed | None)
 
 
 async def creating(
@@ -86,6 +97,7 @@ async def changing(
     Raises:
         Replayed: the call repeats one that was committed.
         ServiceError: REQUEST_ID_REUSED.
+        UnsettledError: the deadline ended the wait.
     """
     return await _once(database, call, transaction)
 
@@ -100,16 +112,21 @@ class Repetitions:
         """What came of a call when it was first made, if that was committed.
 
         Asked where it fails the second time: the key is gone that it changed, or other than it was.
+        In a transaction, though it only reads: who waits holds none of the connections for reads.
 
         Raises:
             ServiceError: REQUEST_ID_REUSED.
+            UnsettledError: the deadline ended the wait.
         """
         if call.request is None:
             return None
-        identity = call.request.identity
-        async with self.database.reading() as reads:
-            earlier = await reads.requests.earlier(call.caller.user.internal_id, identity)
-            return None if earlier is None else await _replayed(reads, identity, earlier)
+        actor, identity = call.caller.user.internal_id, call.request.identity
+
+        async def steps(writes: Writes) -> Replayed | None:
+            earlier = await writes.read.requests.earlier(actor, identity)
+            return None if earlier is None else await _replayed(writes, call, identity, earlier)
+
+        return await _settled(self.database, call, steps)
 
 
 async def _once(
@@ -119,33 +136,79 @@ async def _once(
     *,
     holding: Held | None = None,
 ) -> Committed[Value]:
-    async def steps(writes: Writes) -> Committed[Value]:
-        await _claim(writes, call)
+    async def steps(writes: Writes) -> Committed[Value] | Replayed:
+        if replayed := await _claim(writes, call):
+            return replayed
         done = await transaction(writes)
         if call.request is not None:
             reply = call.request.reply_to_repetitions(done.value)
             await writes.requests.keep(call.caller.user.internal_id, call.request.identity, reply)
         if not done.changes:
-            return Committed(done.value, done.seen)
-        return Committed(done.value, await writes.authority.advance(done.changes))
+            # Who creates changes nothing either, and waits for nobody.
+            position = await writes.authority.stay() if call.waits else done.seen
+            return Committed(done.value, position)
+        return Committed(done.value, await writes.authority.advance(done.changes), moved=True)
 
-    return await database.writing(steps, within=call.remaining(), holding=holding)
+    done = await _settled(database, call, steps, holding=holding)
+    if isinstance(done, Replayed):
+        raise done
+    return done
 
 
-async def _claim(writes: Writes, call: Call) -> None:
+async def _settled(
+    database: Database,
+    call: Call,
+    steps: Callable[[Writes], Awaitable[Done]],
+    *,
+    holding: Held | None = None,
+) -> Done:
+    """Run and commit `steps`, and wait until nobody acts on what was before, if the call does.
+
+    If it does not, others are told all the same, and this process acts on it by then.
+    """
+    settling = call.settling
+    if settling is None:
+        return await database.writing(steps, within=call.remaining(), holding=holding)
+    if not call.waits:
+
+        async def tell(reads: Reads, done: Done) -> None:
+            if isinstance(done, Committed) and done.moved:
+                await settling.tell(reads, done.position)
+
+        done = await database.writing(steps, within=call.remaining(), holding=holding, then=tell)
+        if isinstance(done, Committed) and done.moved:
+            await settling.apply(done.position)
+        return done
+    wait = settling.wait(call.remaining)
+
+    async def watch(reads: Reads, done: Done) -> None:
+        if done is not None:
+            await wait.watch(reads, done.position, database.crowded)
+
+    done = await database.writing(steps, within=call.remaining(), holding=holding, then=watch)
+    if done is not None:
+        await wait.outlast()
+        done.waited = wait.waited
+    return done
+
+
+async def _claim(writes: Writes, call: Call) -> Replayed | None:
     if call.request is None:
-        return
+        return None
     identity = call.request.identity
     earlier = await writes.requests.claim(call.caller.user.internal_id, identity)
-    if earlier is not None:
-        raise await _replayed(writes.read, identity, earlier)
+    return None if earlier is None else await _replayed(writes, call, identity, earlier)
 
 
-async def _replayed(reads: Reads, identity: RequestIdentity, earlier: EarlierRequest) -> Replayed:
+async def _replayed(
+    writes: Writes, call: Call, identity: RequestIdentity, earlier: EarlierRequest
+) -> Replayed:
     if earlier.digest != identity.digest:
         raise ServiceError(
             Reason.REQUEST_ID_REUSED,
             "this request_id was used for a request with another content, or with another "
             "credential: use a new one",
         )
-    return Replayed(earlier.reply, await reads.position())
+    authority, reads = writes.authority, writes.read
+    position = authority.stay() if call.waits else reads.position()
+    return Replayed(earlier.reply, await position)

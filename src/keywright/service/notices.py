@@ -10,14 +10,15 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 
 from keywright.domain.audit import Outcome
 from keywright.domain.decision import Credential, Principal
 from keywright.domain.errors import Reason
 from keywright.domain.keys import Address
-from keywright.domain.names import WorkspaceName
+from keywright.domain.names import KeyName, WorkspaceName
+from keywright.service.known import Known
 from keywright.storage.audit import AuditEvent
 from keywright.storage.batches import BATCH_PATIENCE, batches
 from keywright.storage.database import Database, Writes
@@ -67,6 +68,20 @@ class _Noticed:
         return replace(self.event, count=count, first_time=self.first_time)
 
 
+@dataclass(slots=True)
+class _Presented:
+    """A dead token that was presented since the last writing: a flood of it costs next to nothing.
+
+    Times are seconds since 1970.
+    """
+
+    reason: Reason
+    first_time: float
+    last_time: float = 0
+    address: Address | None = None
+    count: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class DeniedCall:
     """A management call that was denied, for the audit trail."""
@@ -86,18 +101,28 @@ class Notices:
     database: Database
     max_count: int = _MAX_COUNT
     dropped: int = 0
+    _presented: dict[Known, _Presented] = field(default_factory=dict)
     _noticed: dict[Subject, _Noticed] = field(default_factory=dict)
     _in_group: Counter[Subject] = field(default_factory=Counter)
     _round: int = 0
 
     def token_denied(
-        self, credential: Credential, reason: Reason, now: datetime, address: Address | None
+        self, known: Known, reason: Reason, time: float, address: Address | None
     ) -> None:
-        """A token was denied that was once good: a tripwire, if it was retired or revoked."""
-        action = _TRIPWIRES.get(reason)
-        if action is not None:
-            event = _of_key(credential, action, reason, address)
-            self._notice(of_key(credential, action), event, now)
+        """A token was denied that was once good: a tripwire, if it was retired or revoked.
+
+        At `time`, in seconds since 1970 on the database's clock.
+        """
+        if reason not in _TRIPWIRES:
+            return
+        presented = self._presented.get(known)
+        if presented is None:
+            if len(self._presented) >= self.max_count:
+                self.dropped += 1
+                return
+            presented = self._presented[known] = _Presented(reason, time)
+        presented.count += 1
+        presented.last_time, presented.address = time, address
 
     def leak_reported(
         self,
@@ -108,9 +133,10 @@ class Notices:
         source: str,
     ) -> None:
         """A token was reported that does not stand any more, for `reason`."""
-        event = _of_key(credential, LEAK_REPORTED, reason, address)
+        key = credential.key
+        event = _of_key(key.name, LEAK_REPORTED, reason, address)
         event = replace(event, change={"after": {"source": source}})
-        self._notice(of_key(credential, LEAK_REPORTED), event, now)
+        self._notice(of_key(key.internal_id, LEAK_REPORTED), event, now)
 
     def call_denied(self, denied: DeniedCall) -> None:
         """A management call was denied.
@@ -146,21 +172,38 @@ class Notices:
             ServiceError: the database cannot be reached.
         """
         self._round += 1
+        self._collect()
         self._forget()
         await self._write([key for key, each in self._noticed.items() if self._is_due(each)])
 
     async def finish(self) -> None:
         """Write everything, also within its minute: nobody will count on."""
+        self._collect()
         left = [subject for subject, each in self._noticed.items() if each.count]
         await self._write(left, at_once=True)
 
     @property
     def waiting(self) -> int:
         """How many different things are counted, or were within the last minute."""
-        return len(self._noticed)
+        return len(self._noticed) + len(self._presented)
+
+    def _collect(self) -> None:
+        """Notice the dead tokens that were presented since the last time."""
+        presented, self._presented = self._presented, {}
+        for known, each in presented.items():
+            action = _TRIPWIRES[each.reason]
+            event = _of_key(known.name, action, each.reason, each.address)
+            first = datetime.fromtimestamp(each.first_time, UTC)
+            self._notice(of_key(known.key, action), event, first, count=each.count)
 
     def _notice(
-        self, subject: Subject, event: AuditEvent, now: datetime, groups: tuple[Subject, ...] = ()
+        self,
+        subject: Subject,
+        event: AuditEvent,
+        now: datetime,
+        groups: tuple[Subject, ...] = (),
+        *,
+        count: int = 1,
     ) -> None:
         noticed = self._noticed.get(subject)
         if noticed is None:
@@ -169,12 +212,12 @@ class Notices:
                 self._in_group[all_] >= self.max_count
                 or self._in_group[of_workspace] >= _MAX_COUNT_A_WORKSPACE
             ):
-                self.dropped += 1
+                self.dropped += count
                 return
             groups = (*groups, all_, of_workspace)
             noticed = self._noticed[subject] = _Noticed(event, groups, now)
             self._in_group.update(groups)
-        noticed.add(event, 1, now)
+        noticed.add(event, count, now)
 
     def _is_due(self, noticed: _Noticed) -> bool:
         return noticed.count > 0 and noticed.next_round <= self._round
@@ -238,9 +281,9 @@ def digest(subject: Subject) -> bytes:
     return hashlib.sha256(repr(subject).encode()).digest()[:_DIGEST_BYTES]
 
 
-def of_key(credential: Credential, action: str) -> Subject:
-    """What happens to a key is the same, whoever does it and from where."""
-    return _KEYS, credential.key.internal_id, action
+def of_key(key: int, action: str) -> Subject:
+    """What happens to a key (by internal id) is the same, whoever does it and from where."""
+    return _KEYS, key, action
 
 
 def _of_call(event: AuditEvent) -> Subject:
@@ -256,14 +299,12 @@ def _of_call(event: AuditEvent) -> Subject:
     )
 
 
-def _of_key(
-    credential: Credential, action: str, reason: Reason, address: Address | None
-) -> AuditEvent:
+def _of_key(key: KeyName, action: str, reason: Reason, address: Address | None) -> AuditEvent:
     """Nobody is known to have done it: whoever holds a dead token proves nothing by it."""
     return AuditEvent(
-        workspace_id=credential.workspace_id,
+        workspace_id=key.workspace,
         action=action,
-        resource=str(credential.key.name),
+        resource=str(key),
         actor="",
         credential="",
         client_address=_text(address),

@@ -12,9 +12,9 @@ _ROWS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Forgets the usage of hours that are older than `usage`, notices and ids of requests.
+    """Forgets the usage of hours that are older than `usage`, notices, ids of requests, changes.
 
-    Each but usage has its own time: a minute, and 24 hours.
+    Each but usage has its own time: a minute, 24 hours, and an hour.
     """
 
     database: Database
@@ -29,6 +29,7 @@ class Retention:
         await self._all(lambda writes: writes.usage.prune(self.usage, _ROWS))
         await self._all(lambda writes: writes.notices.prune(_ROWS))
         await self._all(lambda writes: writes.requests.prune(_ROWS))
+        await self._all(lambda writes: writes.authority.prune(_ROWS))
 
     async def _all(self, prune: Callable[[Writes], Awaitable[int]]) -> None:
         while await self.database.writing(prune, within=BATCH_PATIENCE) == _ROWS:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from keywright.domain import creation
 from keywright.domain import permissions as p
+from keywright.domain.dependency import ChangeKind
 from keywright.domain.directory import RoleRecord
 from keywright.domain.errors import (
     NotFound,
@@ -21,7 +22,7 @@ from keywright.service.admins import check_admin_remains_without_role, is_admin
 from keywright.service.call import Call, ConfirmedCall, altered, check_etag, moves_history
 from keywright.service.mutation import Committed, Mutated, changing, creating
 from keywright.service.visibility import role_record
-from keywright.storage.authority import Change, ChangeKind
+from keywright.storage.authority import Change
 from keywright.storage.database import Database, Reads, Writes
 
 FIELDS = frozenset({"display_name", "description", "permissions", "may_hold_keys"})

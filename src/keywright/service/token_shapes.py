@@ -39,6 +39,12 @@ class TokenShapes:
             known = await asyncio.shield(self._reading)
         return [shape for shape in known if shape.pattern.matches(text)]
 
+    def none_matches(self, text: str) -> bool:
+        """Whether it is certain, from memory, that `text` has none of the shapes."""
+        return self.now() - self._known_since < KNOWN_SECONDS and not any(
+            shape.pattern.matches(text) for shape in self._known
+        )
+
     def forget(self) -> None:
         """Read them anew at the next question, also if they are being read just now."""
         self._known_since = float("-inf")

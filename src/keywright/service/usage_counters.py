@@ -8,13 +8,13 @@ batch is written again, and may be counted twice.
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 
-from keywright.domain.decision import Credential, Principal
 from keywright.domain.errors import Reason
 from keywright.domain.keys import Address
 from keywright.domain.usage import ALLOWED
+from keywright.service.known import Known
 from keywright.storage.batches import BATCH_PATIENCE, batches
 from keywright.storage.database import Database, Writes
 from keywright.storage.last_use import Use
@@ -24,6 +24,8 @@ from keywright.storage.usage import Counted
 _MAX_COUNT = 100_000
 _EARLY_COUNT = _MAX_COUNT // 2
 _HOUR_SECONDS = 3600
+# Keys that were used and are not collected yet: they stay in memory, whatever the cache forgets.
+_COLLECTED_COUNT = 512
 
 
 @dataclass(slots=True)
@@ -36,24 +38,31 @@ class UsageCounters:
     database: Database
     max_count: int = _MAX_COUNT
     dropped: int = 0
+    _used: list[Known] = field(default_factory=list)
+    _denied: dict[tuple[Known, Reason], int] = field(default_factory=dict)
+    _hour_end: float = 0
     _counts: dict[Counted, int] = field(default_factory=dict)
     _uses: dict[int, Use] = field(default_factory=dict)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def allowed(self, principal: Principal, address: Address | None) -> None:
-        """Count that a key was used, from `address` if that is known."""
-        credential, time = principal.credential, principal.decided_at
-        self._count(credential, time, ALLOWED)
-        key = credential.key.internal_id
-        before = self._uses.get(key)
-        if before is None and len(self._uses) >= self.max_count:
-            self.dropped += 1
-        elif before is None or before.time <= time:  # proofs may overtake one another
-            self._uses[key] = Use(key, time, address)
+    def used(self, known: Known, time: float, address: Address | None) -> None:
+        """Count that a key was used, from `address` if that is known.
 
-    def denied(self, credential: Credential, reason: Reason, now: datetime) -> None:
+        At `time`, in seconds since 1970 on the database's clock. On the path of every answer, so it
+        is counted where the key is remembered, and collected later.
+        """
+        if time >= self._hour_end or len(self._used) >= _COLLECTED_COUNT:
+            self._collect(time)
+        if not known.allowed:
+            self._used.append(known)
+        known.allowed += 1
+        known.last_time, known.last_address = time, address
+
+    def denied(self, known: Known, reason: Reason, time: float) -> None:
         """Count that a key was denied to somebody who has its secret."""
-        self._count(credential, now, reason.value)
+        if time >= self._hour_end or len(self._denied) >= _COLLECTED_COUNT:
+            self._collect(time)
+        self._denied[known, reason] = self._denied.get((known, reason), 0) + 1
 
     async def write(self) -> None:
         """Write what was counted.
@@ -64,6 +73,7 @@ class UsageCounters:
             ServiceError: the database cannot be reached.
         """
         async with self._writing:
+            self._collect(self._hour_end - 1)
             for batch in batches(self._counts.items()):
                 counts = dict(batch)
                 await self.database.writing(partial(_add, counts), within=BATCH_PATIENCE)
@@ -87,18 +97,33 @@ class UsageCounters:
     @property
     def waiting(self) -> int:
         """How many different things wait to be written."""
-        return max(len(self._counts), len(self._uses))
+        return max(len(self._counts), len(self._uses), len(self._used), len(self._denied))
 
-    def _count(self, credential: Credential, now: datetime, outcome: str) -> None:
-        key, hour = credential.key, int(now.timestamp()) // _HOUR_SECONDS
-        counted = Counted(
-            key.internal_id, hour, outcome, credential.workspace_internal_id, key.key_id
-        )
+    def _collect(self, time: float) -> None:
+        """Count what was used since the last time, in the hour in which it was."""
+        denied, self._denied = self._denied, {}
+        for (known, reason), count in denied.items():
+            self._count(known, self._hour_end - 1, reason.value, count)
+        used, self._used = self._used, []
+        for known in used:
+            count, known.allowed = known.allowed, 0
+            self._count(known, known.last_time, ALLOWED, count)
+            key = known.key
+            if key not in self._uses and len(self._uses) >= self.max_count:
+                self.dropped += 1
+            else:
+                moment = datetime.fromtimestamp(known.last_time, UTC)
+                self._uses[key] = Use(key, moment, known.last_address)
+        self._hour_end = (time // _HOUR_SECONDS + 1) * _HOUR_SECONDS
+
+    def _count(self, known: Known, time: float, outcome: str, more: int) -> None:
+        hour = int(time) // _HOUR_SECONDS
+        counted = Counted(known.key, hour, outcome, known.workspace, known.key_id)
         count = self._counts.get(counted, 0)
         if not count and len(self._counts) >= self.max_count:
-            self.dropped += 1
+            self.dropped += more
             return
-        self._counts[counted] = count + 1
+        self._counts[counted] = count + more
 
     def _take_away(self, written: Mapping[Counted, int]) -> None:
         for counted, count in written.items():

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from keywright.domain import access, creation
 from keywright.domain import permissions as p
 from keywright.domain.authority import authority_of
+from keywright.domain.dependency import ChangeKind
 from keywright.domain.directory import State, User, UserFilter
 from keywright.domain.errors import (
     NotFound,
@@ -27,11 +28,11 @@ from keywright.domain.names import (
 from keywright.domain.roles import WITHOUT_ROLE, Role
 from keywright.domain.token import Entropy
 from keywright.service.admins import check_admin_remains, is_admin
-from keywright.service.call import Call, ConfirmedCall, altered, check_etag, moves_history
+from keywright.service.call import Call, ConfirmedCall, altered, check_etag
 from keywright.service.mutation import Committed, Mutated, changing, creating
 from keywright.service.user_requests import UserSpec, UserUpdate, check_form, described
 from keywright.service.visibility import is_named, visible_role, visible_user
-from keywright.storage.authority import Change, ChangeKind
+from keywright.storage.authority import Change
 from keywright.storage.database import Database, Reads, Writes
 from keywright.storage.users import NewUser
 
@@ -120,7 +121,7 @@ class Users:
             await writes.users.update(changed)
             change = altered(described(user), described(changed))
             await writes.audit.insert(confirmed.event("UpdateUser", user.name, **change))
-            return [Change(ChangeKind.USER, user.internal_id)] if moves_history(change) else []
+            return [Change(ChangeKind.USER, user.internal_id)] if change["after"] else []
 
         return await self._change(call, name, etag, write)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from keywright.domain.errors import Denied, Reason, ServiceError, Unavailable
 from keywright.security.failure_limit import FailureLimitedError
@@ -37,7 +38,7 @@ def verifying() -> Iterator[None]:
         raise ServiceError(
             Reason.FAILURES_LIMITED,
             "too many wrong tokens have come from there; try again later",
-            details={"retry_delay_seconds": f"{error.seconds:.1f}"},
+            retry_delay=timedelta(seconds=error.seconds),
         ) from error
     except UnknownPepperError as error:
         raise Unavailable(

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from keywright.domain import permissions as p
+from keywright.domain.dependency import ChangeKind
 from keywright.domain.directory import (
     DEFAULT_ENVIRONMENTS,
     SYSTEM_WORKSPACE,
@@ -32,7 +33,7 @@ from keywright.service.workspace_requests import (
     checked,
     described,
 )
-from keywright.storage.authority import Change, ChangeKind
+from keywright.storage.authority import Change
 from keywright.storage.database import Database, Reads, Writes
 
 

@@ -2,21 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import asyncpg
 
+from keywright.domain.dependency import ChangeKind
 from keywright.domain.position import Position
-from keywright.storage.connection import Connection
-
-
-class ChangeKind(StrEnum):
-    """Which table a change is in."""
-
-    WORKSPACE = "workspace"
-    ROLE = "role"
-    USER = "user"
-    KEY = "key"
+from keywright.storage.connection import Connection, row_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,3 +143,35 @@ class AuthorityWriter:
         )
         assert row is not None, "the first migration inserts the one row"  # noqa: S101
         return Position(row["revision"], row["tag"])
+
+    async def stay(self) -> Position:
+        """Leave the history where it stands, by a write.
+
+        Whoever waits for a position that it only reads waits for one that may be lost: an old
+        primary that is cut off still shows what it never made durable. It cannot commit a write.
+        """
+        row = await self._connection.fetchrow(
+            "UPDATE keywright.authority_revision SET revision = revision RETURNING revision, tag"
+        )
+        assert row is not None, "the first migration inserts the one row"  # noqa: S101
+        return position_of(row)
+
+    async def prune(self, limit: int) -> int:
+        """Forget changes that every process has applied long ago; at most `limit` rows.
+
+        Never the newest: whoever is there has to find its own position, to go on from it.
+        """
+        status = await self._connection.execute(
+            """
+            DELETE FROM keywright.authority_change
+            WHERE (revision, kind, changed) IN (
+                SELECT revision, kind, changed FROM keywright.authority_change
+                WHERE create_time < now() - interval '1 hour'
+                  AND revision < (SELECT revision FROM keywright.authority_revision)
+                  AND revision < coalesce((SELECT min(applied) FROM keywright.replica), 0)
+                ORDER BY revision, kind, changed LIMIT $1
+            )
+            """,
+            limit,
+        )
+        return row_count(status)

@@ -1,6 +1,7 @@
 """What a connection of ours can do beyond asyncpg's: labels and changes are jsonb."""
 
 import json
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -28,6 +29,12 @@ async def keep_session(_connection: Connection) -> None:
 
     Session state is never changed, so asyncpg's own reset would cost every read a round trip.
     """
+
+
+def close_at_once(connection: Connection) -> None:
+    """Close a connection that is of no more use, without a word to the database."""
+    with suppress(asyncpg.InterfaceError):  # it died, and the pool has its place back already
+        connection.terminate()
 
 
 async def set_codecs(connection: Connection) -> None:

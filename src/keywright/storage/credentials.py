@@ -26,12 +26,15 @@ from keywright.storage.users import GRANTS, NAMED_GRANTS, grants_of, user_of
 class FoundSecret:
     """A stored secret and the credential that it proves.
 
-    `hash_offset` is how many characters of an imported token are not part of the secret.
+    Attributes:
+        is_imported: whether another product made the token.
+        hash_offset: how many characters of an imported token are not part of the secret.
     """
 
     internal_id: int
     hashed: HashedSecret
     credential: Credential
+    is_imported: bool = False
     hash_offset: int = 0
 
 
@@ -45,9 +48,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class LookUp(Seen):
-    """What a look-up by prefix saw."""
+    """What a look-up by prefix saw; `broken` are those whose rows cannot be understood, and why."""
 
     found: Mapping[str, FoundSecret]
+    broken: Mapping[str, Exception]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +145,16 @@ class CredentialReader:
     async def look_up(self, prefixes: Sequence[str]) -> LookUp:
         """The secrets with these prefixes, whatever the state of their keys."""
         rows = await self._connection.fetch(BY_PREFIX, prefixes)
-        return LookUp(
-            position=position_of(rows[0]),
-            now=rows[0]["now"],
-            found={row["prefix"]: _found(row) for row in rows if row["prefix"] is not None},
-        )
+        found: dict[str, FoundSecret] = {}
+        broken: dict[str, Exception] = {}
+        for row in rows:
+            if (prefix := row["prefix"]) is None:
+                continue
+            try:
+                found[prefix] = _found(row)
+            except Exception as error:  # noqa: BLE001  one row must not fail the others (G15)
+                broken[prefix] = error
+        return LookUp(position_of(rows[0]), rows[0]["now"], found, broken)
 
     async def of_key(self, key: int) -> SeenCredential | None:
         """What the newest secret of a key (by internal id) proves; None if it or its user is gone.
@@ -206,5 +215,6 @@ def _found(row: asyncpg.Record) -> FoundSecret:
             workspace_internal_id=row["workspace"],
             secret_internal_id=row["secret"],
         ),
+        is_imported=row["format"] is not None,
         hash_offset=row.get("hash_offset", 0),
     )

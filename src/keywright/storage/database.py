@@ -12,6 +12,7 @@ import asyncpg
 
 from keywright.domain.errors import Reason, ServiceError
 from keywright.domain.position import Position
+from keywright.storage.acknowledgements import AcknowledgementReader
 from keywright.storage.audit import AuditWriter
 from keywright.storage.audit_events import AuditEventReader
 from keywright.storage.audit_partitions import PartitionWriter
@@ -22,10 +23,13 @@ from keywright.storage.connection import (
     PATIENCE,
     Connection,
     PooledConnection,
+    close_at_once,
     keep_session,
     set_codecs,
 )
+from keywright.storage.connections import ConnectionLimitReader
 from keywright.storage.credentials import CredentialReader
+from keywright.storage.durability import DurabilityReader
 from keywright.storage.failures import (
     DRIVER_ERRORS,
     RetryTransaction,
@@ -65,8 +69,8 @@ _PLANS = {
     # A page is not worth the start of other processes, however many keys there are beside it.
     "max_parallel_workers_per_gather": "0",
 }
-# What a statement may not use of the caller's deadline: the way back and the reply.
-_MARGIN = timedelta(milliseconds=50)
+MARGIN = timedelta(milliseconds=50)
+"""What must be left of a caller's deadline, for the way back and the reply."""
 
 
 class Reads:
@@ -74,8 +78,11 @@ class Reads:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.acknowledgements = AcknowledgementReader(connection)
         self.audit_events = AuditEventReader(connection)
+        self.connections = ConnectionLimitReader(connection)
         self.credentials = CredentialReader(connection)
+        self.durability = DurabilityReader(connection)
         self.grants = GrantReader(connection)
         self.installation = InstallationReader(connection)
         self.keys = KeyReader(connection)
@@ -127,6 +134,7 @@ class Database:
     new_pool: Callable[[], Awaitable[Pool]]
     acquire_timeout: timedelta
     statement_timeout: timedelta
+    waiting_writers: int = 0
 
     @classmethod
     async def open(
@@ -204,13 +212,14 @@ class Database:
         *,
         within: timedelta | None = None,
         holding: Held | None = None,
+        then: Callable[[Reads, Result], Awaitable[None]] | None = None,
     ) -> Result:
         """Run `transaction` and commit it; again, if the database asks for it.
 
         `transaction` must have no effect but through its `Writes`. `within` is what remains of the
-        caller's deadline, `holding` what is to stay as it is meanwhile. Who is cancelled leaves
-        nothing half done: before the COMMIT all is rolled back; a COMMIT under way is not cancelled
-        (`commit`).
+        caller's deadline, `holding` what is to stay as it is meanwhile, `then` what to do with the
+        connection as soon as it has committed the result. Who is cancelled leaves nothing half
+        done: before the COMMIT all is rolled back; a COMMIT under way is not cancelled (`commit`).
 
         Raises:
             Unavailable: nothing happened; or nobody knows, and the message says so.
@@ -221,6 +230,8 @@ class Database:
                     await connection.execute(_begin(within, self.statement_timeout, holding))
                     result = await transaction(Writes(connection))
                     await commit(connection)
+                    if then is not None:
+                        await then(Reads(connection), result)
                     return result
             except RetryTransaction:
                 await asyncio.sleep(0.005 * attempt)
@@ -228,12 +239,21 @@ class Database:
             Reason.CONCURRENT_UPDATE, "others are changing the same resources; try again"
         )
 
+    def crowded(self) -> bool:
+        """Whether somebody who wants to write waits for others to be through."""
+        return self.waiting_writers > 0
+
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[None]:
+        self.waiting_writers += 1
         try:
-            await asyncio.wait_for(self.writers.acquire(), self.acquire_timeout.total_seconds())
+            # Not `wait_for`: who is let in at once would be taken for one who waits.
+            async with asyncio.timeout(self.acquire_timeout.total_seconds()):
+                await self.writers.acquire()
         except TimeoutError as error:
             raise connections_exhausted() from error
+        finally:
+            self.waiting_writers -= 1
         try:
             yield
         finally:
@@ -250,7 +270,7 @@ class Database:
                 await _interrupt(connection)
                 raise
             except asyncpg.InternalClientError:  # it broke off, but does not know that it is closed
-                _close(connection)
+                close_at_once(connection)
                 raise
             finally:
                 await _give_back(pool, connection)
@@ -272,7 +292,7 @@ async def _interrupt(connection: Connection) -> None:
         with suppress(asyncpg.InFailedSQLTransactionError):
             await connection.execute("SELECT", timeout=PATIENCE.total_seconds())
     except Exception:  # noqa: BLE001  whatever it is, this connection is of no more use
-        _close(connection)
+        close_at_once(connection)
 
 
 async def _give_back(pool: Pool, connection: PooledConnection) -> None:
@@ -286,20 +306,15 @@ async def _give_back(pool: Pool, connection: PooledConnection) -> None:
             await connection.execute("ROLLBACK", timeout=seconds)
         await pool.release(connection, timeout=seconds)
     except Exception:  # noqa: BLE001  whatever it is, this connection is of no more use
-        _close(connection)
+        close_at_once(connection)
     except asyncio.CancelledError:
-        _close(connection)
+        close_at_once(connection)
         raise
-
-
-def _close(connection: Connection) -> None:
-    with suppress(asyncpg.InterfaceError):  # it died, and the pool has its place back already
-        connection.terminate()
 
 
 def _begin(within: timedelta | None, most: timedelta, holding: Held | None) -> str:
     begin = "BEGIN"
-    if within is not None and within - _MARGIN < most:
-        milliseconds = max(1, int((within - _MARGIN) / timedelta(milliseconds=1)))
+    if within is not None and within - MARGIN < most:
+        milliseconds = max(1, int((within - MARGIN) / timedelta(milliseconds=1)))
         begin += f"; SET LOCAL statement_timeout = {milliseconds}"
     return begin if holding is None else f"{begin}; {holding.sql}"

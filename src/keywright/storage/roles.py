@@ -151,7 +151,7 @@ def role(
     return Role(role_id, permission_set(tuple(permissions)), may_hold_keys, internal_id, built_in)
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=1024)
 def permission_set(permissions: tuple[str, ...]) -> PermissionSet:
     """The set of these; a list of a thousand users has few roles, each with up to 500."""
     return PermissionSet(permissions)

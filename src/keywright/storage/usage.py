@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from keywright.domain.listing import Listed
-from keywright.domain.usage import Point
+from keywright.domain.usage import ALLOWED, Point
 from keywright.storage.conditions import Conditions
 from keywright.storage.connection import Connection, row_count
 
@@ -26,6 +26,19 @@ _PRUNE = """
             SELECT u.ctid FROM keywright.key_usage u
             WHERE u.workspace = w.id AND u.hour < now() - $1::interval LIMIT $2
         ) old LIMIT $2))
+"""
+# Workspace by workspace, which is what the index goes by.
+_HOTTEST = """
+    SELECT s.prefix
+    FROM (SELECT u.key, sum(u.count) AS uses
+          FROM keywright.workspace w CROSS JOIN LATERAL (
+              SELECT key, count FROM keywright.key_usage
+              WHERE workspace = w.id AND hour >= date_trunc('hour', now() - interval '1 hour')
+                  AND outcome = $2
+          ) u
+          GROUP BY u.key ORDER BY uses DESC LIMIT $1) hot
+    JOIN keywright.key_secret s ON s.key = hot.key AND s.prefix IS NOT NULL
+    ORDER BY hot.uses DESC LIMIT $1
 """
 _OWNED = "keywright.key k JOIN keywright.key_usage u ON u.key = k.id"
 
@@ -98,6 +111,11 @@ class UsageReader:
             )
             for row in rows
         ]
+
+    async def hottest(self, limit: int) -> Sequence[str]:
+        """Prefixes of the keys that were allowed most in this hour and the last, in this order."""
+        rows = await self._connection.fetch(_HOTTEST, limit, ALLOWED)
+        return [row["prefix"] for row in rows]
 
     async def known(self, workspace: int, keys: Sequence[str], owner: int | None) -> frozenset[str]:
         """Those of the ids that are keys' of a workspace; of `owner`, if one is given."""

@@ -24,14 +24,15 @@ COLUMNS = """
 """
 # The user's grants with their roles' permissions; null where there are none.
 GRANTS = """
-    (SELECT jsonb_agg(jsonb_build_array(g.resource, gr.permissions))
+    (SELECT jsonb_agg(jsonb_build_array(g.resource, gr.permissions, gr.id))
      FROM keywright.grant g JOIN keywright.role gr ON gr.id = g.role
      WHERE g."user" = u.id) AS grants
 """
 # The same with the names of grants and roles, for whoever wants to know why.
 NAMED_GRANTS = """
     (SELECT jsonb_agg(
-         jsonb_build_array(g.resource, gr.permissions, g.grant_id, gr.role_id) ORDER BY g.id)
+         jsonb_build_array(g.resource, gr.permissions, gr.id, g.grant_id, gr.role_id)
+         ORDER BY g.id)
      FROM keywright.grant g JOIN keywright.role gr ON gr.id = g.role
      WHERE g."user" = u.id) AS grants
 """
@@ -260,8 +261,8 @@ def user_of(row: asyncpg.Record) -> User:
 def grants_of(row: asyncpg.Record) -> tuple[Grant, ...]:
     """A user's grants, from `GRANTS` or `NAMED_GRANTS`."""
     return tuple(
-        Grant(resource, permission_set(tuple(permissions)), *names)
-        for resource, permissions, *names in row["grants"] or ()
+        Grant(resource, permission_set(tuple(permissions)), *ids)
+        for resource, permissions, *ids in row["grants"] or ()
     )
 
 

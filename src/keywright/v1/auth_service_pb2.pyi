@@ -285,7 +285,9 @@ class AuthenticateResponse(_message.Message):
 
     @_builtins.property
     def depends_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The resource names on which the answer rests. A cache drops it when `Watch` names one of them."""
+        """What the answer rests on: its key, user, workspace and roles, each as an opaque mark. A cache
+        drops the answer when `Watch` tells one of them.
+        """
 
     def __init__(
         self,
@@ -483,6 +485,7 @@ class WatchResponse(_message.Message):
     RESET_FIELD_NUMBER: _builtins.int
     CHANGES_FIELD_NUMBER: _builtins.int
     LEASE_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
     serial: _builtins.int
     """The request that this answers; 0 for changes that come by themselves."""
     revision: _builtins.str
@@ -501,6 +504,13 @@ class WatchResponse(_message.Message):
         Absent: no lease, because the client was behind; it applies this message and asks again.
         """
 
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """With a lease: a moment that the clock by which credentials expire has not passed yet. The client
+        adds the time since it sent the request `serial`, and takes a credential as expired as soon as
+        that sum has reached its `expire_time`, whatever its own clock shows.
+        """
+
     def __init__(
         self,
         *,
@@ -509,10 +519,11 @@ class WatchResponse(_message.Message):
         reset: _builtins.bool = ...,
         changes: _abc.Iterable[Global___AuthorityChange] | None = ...,
         lease: _duration_pb2.Duration | None = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "lease", b"lease", "reset", b"reset", "revision", b"revision", "serial", b"serial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "lease", b"lease", "reset", b"reset", "revision", b"revision", "serial", b"serial", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -524,21 +535,23 @@ class AuthorityChange(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    NAME_FIELD_NUMBER: _builtins.int
+    DEPENDENCY_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    """The name of what changed: drop every answer whose `depends_on` has it."""
+    dependency: _builtins.str
+    """The mark of what changed: drop every answer whose `depends_on` has it. Opaque, as changes in
+    workspaces that are none of the caller's business are among them.
+    """
     revision: _builtins.str
     """The revision that the change made; many changes may share one."""
     def __init__(
         self,
         *,
-        name: _builtins.str = ...,
+        dependency: _builtins.str = ...,
         revision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dependency", b"dependency", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -143,10 +143,19 @@ class AuthServiceServicer(object):
         """Keeps a client's cache of authentications true: grants leases, during which the cache may
         answer, and tells what has changed. The client sends its position as it begins and whenever it
         has applied changes or wants its lease renewed; the server sends changes as they happen, and a
-        lease to a client at its own position. Once the stream or the lease has ended, nothing in the
-        cache may be used.
+        lease to a client at its own position. Once the lease has ended, or the stream with any other
+        code than UNAVAILABLE or OK, nothing in the cache may be used.
+
+        What a client has to do: 1. Count time by a clock that goes on while the machine sleeps. 2. Drop
+        what a message changes before it acknowledges the message by its next request, and send that at
+        once: calls that take something away wait for it, for as long as the lease lasts. 3. Keep an
+        answer only if its `revision` was told on `Watch` and none of its `depends_on` was told to have
+        changed since: it may have been on its way. 4. Ask again after a third of the lease. 5. Begin a
+        new stream when one ends: servers end them after `max_connection_age`.
 
         Permission: `auth.authenticate`, checked again at each grant.
+        Errors: `FIELD_INVALID` for a serial that does not rise, or a revision that this stream was not
+        told; `CALLER_CREDENTIAL_INVALID`; `SERVER_UNAVAILABLE` when the server stops.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -23,8 +23,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class Denial(_message.Message):
     """Why a credential was denied. Attached to the error of `Authenticate`
-    (`google.rpc.Status.details`), and put beside each item of a batch, a stream and an import, which
-    never fail as a whole.
+    (`google.rpc.Status.details`), and put beside each item of a batch, a stream and an import: none
+    of them fails as a whole for what one item is.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

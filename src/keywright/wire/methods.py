@@ -11,6 +11,7 @@ from keywright.wire.contract import services
 from keywright.wire.handlers import (
     audit,
     auth,
+    authenticate_stream,
     explain,
     grants,
     key_changes,
@@ -20,13 +21,16 @@ from keywright.wire.handlers import (
     roles,
     usage,
     users,
+    watch,
     workspaces,
 )
 from keywright.wire.rpc import Method
 
 _HANDLERS: Mapping[str, Mapping[str, Any]] = {
     "AuditService": audit.HANDLERS,
-    "AuthService": auth.HANDLERS | explain.HANDLERS,
+    "AuthService": (
+        auth.HANDLERS | authenticate_stream.HANDLERS | watch.HANDLERS | explain.HANDLERS
+    ),
     "GrantService": grants.HANDLERS,
     "KeyService": keys.HANDLERS | key_changes.HANDLERS | key_import.HANDLERS | leaks.HANDLERS,
     "RoleService": roles.HANDLERS,

@@ -1,4 +1,4 @@
-"""What the handlers of all mutations share: the reply, and `request_id` (AIP-155)."""
+"""What the handlers of all mutations share: the reply, the wait, and `request_id` (AIP-155)."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -6,16 +6,26 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
+from prometheus_client import Histogram
 
 from keywright.domain.errors import Denied, ServiceError, Unavailable
 from keywright.domain.identity import RequestIdentity
 from keywright.service.call import Call, Request
 from keywright.service.mutation import Committed, Replayed
-from keywright.wire.replies import NOT_WAITED
+from keywright.service.settling import UnsettledError
+from keywright.v1.wait_mode_pb2 import WAIT_MODE_NONE
+from keywright.wire import replies
 from keywright.wire.rpc import Rpc
 
 Value = TypeVar("Value")
 Reply = TypeVar("Reply", bound=Message)
+
+
+_WAITED = Histogram(
+    "keywright_narrowing_wait_seconds",
+    "How long calls that take something away waited for all servers, after their commit.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
+)
 
 
 async def mutate(
@@ -45,29 +55,42 @@ async def mutate(
     if request.request_id:
         identity = RequestIdentity(rpc.method.name, request.request_id, _digest(call, request))
         call = replace(call, request=Request(identity, reply_to_repetitions))
-    more: dict[str, Any] = {}
-    if "waited" in reply_type.DESCRIPTOR.fields_by_name:
-        more["waited"] = NOT_WAITED
+    if "wait" in request.DESCRIPTOR.fields_by_name and request.wait != WAIT_MODE_NONE:
+        call = replace(call, waits=True)
+    revision = rpc.services.seal.revision
     try:
-        committed = await act(call)
+        done = await _done(rpc, call, act)
+    except UnsettledError as error:
+        error.details["revision"] = revision(error.position)
+        raise
+    more: dict[str, Any] = {"revision": revision(done.position)}
+    if call.waits:
+        _WAITED.observe(done.waited.total_seconds())
+    if "waited" in reply_type.DESCRIPTOR.fields_by_name:
+        more["waited"] = replies.duration(done.waited)
+    if isinstance(done, Replayed):
+        reply = reply_type.FromString(done.reply)
+        more["replayed"] = True
+    else:
+        reply = reply_type(**told(done.value)) if made is None else made
+    reply.MergeFrom(reply_type(**more))
+    return reply
+
+
+async def _done(
+    rpc: Rpc, call: Call, act: Callable[[Call], Awaitable[Committed[Value]]]
+) -> Committed[Value] | Replayed:
+    try:
+        return await act(call)
     except Replayed as replayed:
-        earlier = replayed
-    except (Denied, Unavailable):  # the caller fell, or nobody knows
+        return replayed
+    except (Denied, Unavailable, UnsettledError):  # the caller fell, nobody knows, or it is done
         raise
     except ServiceError:
-        found = await rpc.services.repetitions.earlier(call)
-        if found is None:
+        earlier = await rpc.services.repetitions.earlier(call)
+        if earlier is None:
             raise
-        earlier = found
-    else:
-        reply = reply_type(**told(committed.value)) if made is None else made
-        revision = rpc.services.seal.revision(committed.position)
-        reply.MergeFrom(reply_type(revision=revision, **more))
-        return reply
-    reply = reply_type.FromString(earlier.reply)
-    revision = rpc.services.seal.revision(earlier.position)
-    reply.MergeFrom(reply_type(replayed=True, revision=revision, **more))
-    return reply
+        return earlier
 
 
 def _digest(call: Call, request: Message) -> bytes:

@@ -31,9 +31,6 @@ from keywright.v1 import (
     workspace_pb2,
 )
 
-# Every answer is read from the database itself: there is no replica's cache to wait for.
-NOT_WAITED = Duration()
-
 
 def timestamp(value: datetime | None) -> Timestamp | None:
     """A time, for a reply."""

@@ -1,6 +1,7 @@
 """One call as the wire sees it, whatever the transport."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -20,18 +21,21 @@ from keywright.service.key_changes import KeyChanges
 from keywright.service.key_creation import KeyCreation
 from keywright.service.key_import import KeyImport
 from keywright.service.keys import Keys
+from keywright.service.known import Caller
 from keywright.service.leaks import Leaks
 from keywright.service.mutation import Repetitions
 from keywright.service.notices import Notices
 from keywright.service.roles import Roles
+from keywright.service.settling import Settling
 from keywright.service.usage import Usage
 from keywright.service.users import Users
+from keywright.service.warm_up import WarmUp
 from keywright.service.workspaces import Workspaces
 from keywright.wire.sealing import Seal
 
-_DECIDING = frozenset({"Authenticate", "BatchAuthenticate", "AuthenticateStream", "Watch"})
-
-Handler = Callable[["Rpc", Any], Awaitable[Message]]
+Reply = Message | bytes
+"""What is answered; bytes are serialised already."""
+Handler = Callable[["Rpc", Any], Awaitable[Reply]]
 
 _DECIDING = frozenset({"Authenticate", "BatchAuthenticate", "AuthenticateStream", "Watch"})
 _OPEN = frozenset({("KeyService", "ReportLeakedToken")})
@@ -54,8 +58,10 @@ class Services:
     notices: Notices
     repetitions: Repetitions
     roles: Roles
+    settling: Settling
     usage: Usage
     users: Users
+    warm_up: WarmUp
     workspaces: Workspaces
     seal: Seal
 
@@ -70,18 +76,83 @@ class Settings:
     max_request_bytes: int = 4 * 2**20
     max_response_bytes: int = 4 * 2**20
 
+    def admits(self, *, certified: bool) -> bool:
+        """Whether somebody may ask for authentications without a credential of its own."""
+        if self.authenticate_callers == "mtls":
+            return certified
+        return self.authenticate_callers == "any"
+
+
+@dataclass(slots=True)  # not frozen: to make one would take four times as long
+class Ended:
+    """A call that has ended, as it is logged.
+
+    Attributes:
+        call_id: empty if nobody was told any.
+        time: when it ended, in seconds since 1970.
+        caller: as in `Rpc`.
+    """
+
+    call_id: str
+    method: str
+    code: str
+    reason: str
+    seconds: float
+    time: float
+    peer: Address | None
+    caller: Principal | None
+
+    @property
+    def milliseconds(self) -> float:
+        """How long it took."""
+        return round(self.seconds * 1000, 3)
+
+    @property
+    def peer_text(self) -> str:
+        """The other end's address; empty over a UNIX socket."""
+        return "" if self.peer is None else str(self.peer)
+
+    @property
+    def caller_name(self) -> str:
+        """The caller's credential; empty if it has shown none."""
+        return "" if self.caller is None else str(self.caller.credential.key.name)
+
+    def fields(self) -> dict[str, str | float]:
+        """The fields of its line."""
+        return {
+            "request_id": self.call_id,
+            "method": self.method,
+            "code": self.code,
+            "reason": self.reason,
+            "duration_ms": self.milliseconds,
+            "peer": self.peer_text,
+            "caller": self.caller_name,
+        }
+
 
 @dataclass(slots=True)
 class Backend:
-    """What stands behind the wire: nothing until the database is there, and may be gone again."""
+    """What stands behind the wire: nothing until the database is there.
+
+    While that is out of reach, what is remembered may still be answered, for as long as the lease
+    lasts. Once `stopping` is set, streams end. `verdict_log` writes the line of a call that ended
+    with a verdict about a token; None if there are to be no such lines.
+    """
 
     settings: Settings
     services: Services | None = None
+    verdict_log: Callable[[Ended], None] | None = None
+    is_out_of_reach: bool = False
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One method of the contract; without a handler it is not implemented yet."""
+    """One method of the contract; without a handler it is not implemented yet.
+
+    `streaming`: messages go both ways as they come; the handler is given no request, and what it
+    returns is not sent.
+    """
 
     service: str
     name: str
@@ -110,6 +181,14 @@ class Method:
         return (self.service, self.name) in _OPEN
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What is said on a stream. `send` ends when the transport has taken the message."""
+
+    requests: AsyncIterable[bytes]
+    send: Callable[[bytes], Awaitable[None]]
+
+
 @dataclass(slots=True)
 class Rpc:
     """One call: what the transport gives, and what the interceptors find out.
@@ -119,6 +198,9 @@ class Rpc:
         peer: the other end's address; None over a UNIX socket.
         certified: whether the transport verified a client certificate.
         time_remaining: seconds until the client's deadline, now; None without one.
+        body: the request; empty where there is a `stream` of them.
+        caller: who calls; None where no credential is asked for.
+        asker: the same, where it asks for authentications.
     """
 
     backend: Backend
@@ -127,9 +209,11 @@ class Rpc:
     peer: Address | None
     certified: bool
     time_remaining: Callable[[], float | None]
-    body: bytes
+    body: bytes = b""
+    stream: Stream | None = None
     call_id: str = ""
     caller: Principal | None = None
+    asker: Caller | None = None
     request: Message | None = None
     reply_metadata: list[tuple[str, str]] = field(default_factory=list)
 
@@ -138,18 +222,26 @@ class Rpc:
         return [value for name, value in self.metadata if name == key]
 
     @property
+    def memory(self) -> Services:
+        """The use cases, for what can be answered without the database.
+
+        Raises:
+            Unavailable: the server has had no database yet.
+        """
+        if self.backend.services is None:
+            raise _unavailable()
+        return self.backend.services
+
+    @property
     def services(self) -> Services:
         """The use cases.
 
         Raises:
             Unavailable: the server has no database, not yet or at the moment.
         """
-        if self.backend.services is None:
-            raise Unavailable(
-                Reason.SERVER_UNAVAILABLE,
-                "the server is starting, or its database is out of reach; try again",
-            )
-        return self.backend.services
+        if self.backend.is_out_of_reach:
+            raise _unavailable()
+        return self.memory
 
     def remaining(self) -> timedelta | None:
         """What is left of the deadline, now."""
@@ -160,4 +252,20 @@ class Rpc:
     def call(self) -> Call:
         """What the use case is told of this call. Management only: there is always a caller."""
         assert self.caller is not None, "the caller interceptor comes first"  # noqa: S101
-        return Call(self.caller, self.call_id, self.peer, self.remaining, request=None)
+        settling = self.services.settling
+        return Call(
+            self.caller,
+            self.call_id,
+            self.peer,
+            self.remaining,
+            request=None,
+            settling=settling,
+            waits=False,
+        )
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable(
+        Reason.SERVER_UNAVAILABLE,
+        "the server is starting, or its database is out of reach; try again",
+    )

@@ -1,81 +1,81 @@
-"""AuthService."""
+"""AuthService: who presents these tokens?"""
 
-from keywright.domain.decision import Asked
-from keywright.domain.errors import Denied, Reason, ServiceError, Status, Unavailable, invalid_field
-from keywright.domain.keys import Address
-from keywright.domain.permissions import AUTHENTICATE
-from keywright.service.authenticate import Authenticated
+import asyncio
+import time
+from collections.abc import Iterable
+
+from keywright.domain.errors import Reason, ServiceError, invalid_field
 from keywright.v1 import auth_service_pb2 as pb
-from keywright.wire import convert, replies
-from keywright.wire.interceptors.caller import bearer_token
+from keywright.wire import answering
+from keywright.wire.answering import Answer
+from keywright.wire.interceptors.caller import own_token
 from keywright.wire.rpc import Rpc
 
-_REQUIRED_MAX_COUNT = 100
+_BATCH_MAX_COUNT = 1000
+# After so long others have their turn: an item may ask for a hundred permissions.
+_AT_A_STRETCH_SECONDS = 0.002
+# So many items of one batch are looked up at the same time: each may have to wait for Argon2, and
+# one batch must not fill the queue before that.
+_LOOK_UPS_MAX_COUNT = 64
 
 
-async def authenticate(rpc: Rpc, request: pb.AuthenticateRequest) -> pb.AuthenticateResponse:
-    """Authenticate."""
-    convert.refuse_unimplemented(request, "signed_request")
-    own = rpc.caller is not None and request.token == bearer_token(rpc)
-    if not own:
-        _check_caller(rpc)
-    seal = rpc.services.seal
-    least = seal.position(request.min_revision, "min_revision") if request.min_revision else None
-    # Whoever presents its own token is the client, and its address is that of this connection.
-    asked = _asked(request, rpc.peer if own else None)
-    found = await rpc.services.authenticate(request.token, asked, on_behalf_of=rpc.caller)
-    if least is not None and not found.position.has_reached(least):
-        raise Unavailable(Reason.REVISION_UNAVAILABLE, "min_revision is not known here (yet)")
-    return _response(found, seal.revision(found.position))
+async def authenticate(rpc: Rpc, request: pb.AuthenticateRequest) -> bytes:
+    """Authenticate, where it is not answered from memory (`hot_path`)."""
+    return await answering.found(rpc.services, request, rpc.asker, own_token(rpc), rpc.peer)
 
 
-def _check_caller(rpc: Rpc) -> None:
-    """Who presents another's token needs `auth.authenticate`."""
-    if rpc.caller is None or rpc.caller.may(AUTHENTICATE):
-        return
-    raise ServiceError(
-        Reason.CALLER_PERMISSION_MISSING,
-        f"the caller's credential lacks the permission {AUTHENTICATE}",
-        details={"permission": AUTHENTICATE},
-        status=Status.FAILED_PRECONDITION,
-    )
+async def batch_authenticate(rpc: Rpc, request: pb.BatchAuthenticateRequest) -> bytes:
+    """BatchAuthenticate: what is remembered first, then the rest together."""
+    items, bearer = request.requests, own_token(rpc)
+    if not 0 < len(items) <= _BATCH_MAX_COUNT:
+        raise invalid_field("requests", f"must be 1 to {_BATCH_MAX_COUNT}")
+    if any(item.token != bearer for item in items):
+        answering.check_permission(rpc.asker)
+    answers = await _recalled(rpc, items, bearer)
+    missing = [index for index, answer in enumerate(answers) if answer is None]
+    room = asyncio.Semaphore(_LOOK_UPS_MAX_COUNT)
+    late = await asyncio.gather(*(_found(rpc, items[each], bearer, room) for each in missing))
+    for index, answer in zip(missing, late, strict=True):
+        answers[index] = answer
+    return _reply(rpc, [answer for answer in answers if answer is not None])
 
 
-def _asked(request: pb.AuthenticateRequest, known_address: Address | None) -> Asked:
-    if not request.token:
-        raise Denied(Reason.TOKEN_MALFORMED, "no token was presented")
-    if len(request.required_permissions) > _REQUIRED_MAX_COUNT:
-        raise invalid_field("required_permissions", f"must be at most {_REQUIRED_MAX_COUNT}")
-    for index, permission in enumerate(request.required_permissions):
-        convert.permission(permission, f"required_permissions[{index}]")
-    return Asked(
-        resource=convert.resource(request.resource, "resource"),
-        required_permissions=request.required_permissions,
-        required_environment=convert.environment(
-            request.required_environment, "required_environment"
-        ),
-        client_address=convert.address(request.client_address, "client_address") or known_address,
-    )
+async def _recalled(
+    rpc: Rpc, items: Iterable[pb.AuthenticateRequest], bearer: str
+) -> list[Answer | None]:
+    services, caller, peer = rpc.memory, rpc.asker, rpc.peer
+    answers: list[Answer | None] = []
+    began = time.perf_counter()
+    for item in items:
+        answers.append(answering.recalled(services, item, item.ByteSize(), caller, bearer, peer))
+        if time.perf_counter() - began > _AT_A_STRETCH_SECONDS:
+            await asyncio.sleep(0)
+            began = time.perf_counter()
+    return answers
 
 
-def _response(found: Authenticated, revision: str) -> pb.AuthenticateResponse:
-    principal = found.principal
-    key = principal.credential.key
-    workspace = f"workspaces/{principal.workspace_id}"
-    return pb.AuthenticateResponse(
-        workspace=workspace,
-        user=replies.principal_user(principal),
-        credential=replies.credential(principal),
-        environment=key.environment,
-        role=replies.role_of(principal.user),
-        permissions=sorted(principal.permissions.patterns),
-        scopes=key.narrowing.scopes,
-        resource=key.narrowing.resource,
-        rate_limit=replies.rate_limit(key.rate_limit),
-        expire_time=replies.timestamp(key.expire_time),
-        revision=revision,
-        allowed_networks=map(str, key.narrowing.allowed_networks),
-    )
+async def _found(
+    rpc: Rpc, item: pb.AuthenticateRequest, bearer: str, room: asyncio.Semaphore
+) -> Answer:
+    try:
+        async with room:
+            return await answering.found(rpc.services, item, rpc.asker, bearer, rpc.peer)
+    except ServiceError as error:
+        return error
+    except Exception as error:  # noqa: BLE001  a poison row denies itself only (promise G15)
+        return answering.unexpected(error, rpc.call_id)
 
 
-HANDLERS = {"Authenticate": authenticate}
+def _reply(rpc: Rpc, answers: Iterable[Answer]) -> bytes:
+    reply = b"".join(map(answering.result, answers))
+    limit = rpc.backend.settings.max_response_bytes
+    if len(reply) > limit:
+        raise ServiceError(
+            Reason.REQUEST_TOO_LARGE,
+            f"the reply would have {len(reply)} bytes, and may have {limit}: send fewer at a time",
+            details={"limit_bytes": str(limit)},
+        )
+    return reply
+
+
+HANDLERS = {"Authenticate": authenticate, "BatchAuthenticate": batch_authenticate}

@@ -8,8 +8,6 @@ noticed, whoever denies it.
 
 from collections.abc import Awaitable, Callable
 
-from google.protobuf.message import Message
-
 from keywright.wire.interceptors.access_log import access_log
 from keywright.wire.interceptors.call_id import call_id
 from keywright.wire.interceptors.caller import caller
@@ -18,10 +16,10 @@ from keywright.wire.interceptors.denied_calls import denied_calls
 from keywright.wire.interceptors.error_mapping import error_mapping
 from keywright.wire.interceptors.metrics import metrics
 from keywright.wire.interceptors.validation import validation
-from keywright.wire.rpc import Method, Rpc
+from keywright.wire.rpc import Method, Reply, Rpc
 
-Proceed = Callable[[Rpc], Awaitable[Message]]
-Interceptor = Callable[[Rpc, Proceed], Awaitable[Message]]
+Proceed = Callable[[Rpc], Awaitable[Reply]]
+Interceptor = Callable[[Rpc, Proceed], Awaitable[Reply]]
 
 INTERCEPTORS: tuple[Interceptor, ...] = (
     call_id,
@@ -38,7 +36,7 @@ INTERCEPTORS: tuple[Interceptor, ...] = (
 def chain(method: Method) -> Proceed:
     """The interceptors around a method's handler, as one function."""
 
-    async def handle(rpc: Rpc) -> Message:
+    async def handle(rpc: Rpc) -> Reply:
         assert method.handler is not None, "the caller interceptor refuses others"  # noqa: S101
         return await method.handler(rpc, rpc.request)
 
@@ -49,7 +47,7 @@ def chain(method: Method) -> Proceed:
 
 
 def _around(interceptor: Interceptor, proceed: Proceed) -> Proceed:
-    async def intercepted(rpc: Rpc) -> Message:
+    async def intercepted(rpc: Rpc) -> Reply:
         return await interceptor(rpc, proceed)
 
     return intercepted

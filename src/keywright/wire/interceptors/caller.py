@@ -6,16 +6,13 @@ speaks of the presented token, and a sidecar whose own key expired must not answ
 
 from collections.abc import Awaitable, Callable
 
-from google.protobuf.message import Message
-
-from keywright.domain.decision import Principal
 from keywright.domain.errors import Denied, Reason, ServiceError, Status
-from keywright.wire.rpc import Rpc
+from keywright.wire.rpc import Reply, Rpc
 
 _HOW = "send it as metadata `authorization: Bearer <token>`"
 
 
-async def caller(rpc: Rpc, proceed: Callable[[Rpc], Awaitable[Message]]) -> Message:
+async def caller(rpc: Rpc, proceed: Callable[[Rpc], Awaitable[Reply]]) -> Reply:
     """Find out who calls, or refuse."""
     method = rpc.method
     if method.handler is None:
@@ -24,30 +21,30 @@ async def caller(rpc: Rpc, proceed: Callable[[Rpc], Awaitable[Message]]) -> Mess
             f"{method.service}/{method.name} is not implemented by this version of the server",
         )
     try:
-        rpc.caller = await _identify(rpc)
+        await _identify(rpc)
     except Denied as denied:
-        raise _of_caller(rpc, denied) from None
+        raise of_caller(rpc, denied) from None
     try:
         return await proceed(rpc)
     except Denied as denied:
         if method.is_authentication:
             raise
         # Only the caller has a credential here: it fell between the check and the transaction.
-        raise _of_caller(rpc, denied) from None
+        raise of_caller(rpc, denied) from None
 
 
-async def _identify(rpc: Rpc) -> Principal | None:
-    services = rpc.services
-    if rpc.method.is_open:
-        return None
-    if rpc.method.decides:
-        match rpc.backend.settings.authenticate_callers:
-            case "any":
-                return None
-            case "mtls" if rpc.certified:
-                return None
-    token = bearer_token(rpc)
-    return await services.authenticate.caller(token, rpc.peer)
+async def _identify(rpc: Rpc) -> None:
+    settings = rpc.backend.settings
+    admitted = rpc.method.decides and settings.admits(certified=rpc.certified)
+    if rpc.method.is_open or admitted:
+        return
+    if not rpc.method.decides:
+        rpc.caller = await rpc.services.authenticate.caller(bearer_token(rpc), rpc.peer)
+        return
+    memory, token = rpc.memory.authenticate, bearer_token(rpc)
+    known = memory.recall_caller(token, rpc.peer)
+    rpc.asker = known or await rpc.services.authenticate.asking(token, rpc.peer)
+    rpc.caller = rpc.asker.principal
 
 
 def bearer_token(rpc: Rpc) -> str:
@@ -69,12 +66,17 @@ def bearer_token(rpc: Rpc) -> str:
     return token.strip()
 
 
+def own_token(rpc: Rpc) -> str:
+    """The caller's own token; empty where it needed none."""
+    return "" if rpc.caller is None else bearer_token(rpc)
+
+
 def _caller_error(rpc: Rpc, reason: Reason, message: str) -> ServiceError:
     status = Status.FAILED_PRECONDITION if rpc.method.is_authentication else None
     return ServiceError(reason, message, status=status)
 
 
-def _of_caller(rpc: Rpc, denied: Denied) -> ServiceError:
+def of_caller(rpc: Rpc, denied: Denied) -> ServiceError:
     """A verdict about the caller's credential, told apart from one about the presented token."""
     return ServiceError(
         Reason.CALLER_CREDENTIAL_INVALID,

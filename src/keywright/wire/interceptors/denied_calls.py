@@ -8,20 +8,18 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from google.protobuf.message import Message
-
 from keywright.domain.errors import STATUS, ServiceError, Status
 from keywright.domain.names import WorkspaceName
 from keywright.domain.token import redact
 from keywright.service.notices import DeniedCall
-from keywright.wire.rpc import Rpc
+from keywright.wire.rpc import Reply, Rpc
 
 _DENIED = frozenset({Status.PERMISSION_DENIED, Status.NOT_FOUND})
 _NAME_MAX_LENGTH = 512
 _NAME = re.compile(r"workspaces/[a-z0-9-]{1,63}(?:/[A-Za-z]{1,32}/[^\s/]{1,254}){0,2}")
 
 
-async def denied_calls(rpc: Rpc, proceed: Callable[[Rpc], Awaitable[Message]]) -> Message:
+async def denied_calls(rpc: Rpc, proceed: Callable[[Rpc], Awaitable[Reply]]) -> Reply:
     """Notice a call that is denied to a known caller."""
     try:
         return await proceed(rpc)

@@ -3,16 +3,15 @@
 from collections.abc import Awaitable, Callable
 
 import structlog
-from google.protobuf.message import Message
 
 from keywright.domain.errors import ServiceError
 from keywright.wire.errors import failure, internal_error
-from keywright.wire.rpc import Rpc
+from keywright.wire.rpc import Reply, Rpc
 
 _log = structlog.get_logger("keywright.errors")
 
 
-async def error_mapping(rpc: Rpc, proceed: Callable[[Rpc], Awaitable[Message]]) -> Message:
+async def error_mapping(rpc: Rpc, proceed: Callable[[Rpc], Awaitable[Reply]]) -> Reply:
     """Raise nothing but `Failure` and cancellation."""
     try:
         return await proceed(rpc)

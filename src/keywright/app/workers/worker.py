@@ -1,0 +1,61 @@
+"""One worker: a server like any other, but for the port, which it shares, and its supervisor.
+
+Started by `supervisor`, as a program of its own: gRPC does not survive a fork once it runs.
+"""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from prometheus_client import generate_latest
+
+from keywright.app.config import Config, load
+from keywright.app.exits import fail, run_async, told
+from keywright.app.lines import STDERR
+from keywright.app.log import configure
+from keywright.app.server import listening, until_signalled
+from keywright.app.workers.control import Control
+
+
+def main() -> None:
+    """Be the worker that the socket on stdin orders."""
+    control = Control(socket.socket(fileno=sys.stdin.fileno()))
+    with told():
+        try:
+            order = control.order()
+        except EOFError:
+            fail("the supervisor has ended")
+        file = None if order.config_file is None else Path(order.config_file)
+        config = load({**os.environ, **order.settings}, file, order.content)
+        config.verify(needs_database_url=True)
+        configure(config.log_level, config.log_format, STDERR, order.worker)
+        run_async(_work(config, control, order.worker))
+
+
+async def _work(config: Config, control: Control, worker: int) -> None:
+    assert config.database_url is not None, "verify() asks for it"  # noqa: S101
+    loop = asyncio.get_running_loop()
+    beating = asyncio.create_task(control.beat())
+    async with listening(config, config.database_url.reveal(), worker=worker) as server:
+        server.health.told.append(control.tell)
+        control.obey(
+            metrics=generate_latest,
+            close=lambda: _call(loop, server.health.close),
+            stop=lambda: _call(loop, server.stopped.set),
+            grace=config.shutdown_grace,
+        )
+        await until_signalled(server.stopped)
+    beating.cancel()
+
+
+def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(callback)
+
+
+if __name__ == "__main__":
+    main()

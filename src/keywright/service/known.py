@@ -1,0 +1,174 @@
+"""What is remembered of tokens, as small as it can be: at most 1 KiB a key, all in."""
+
+import struct
+import sys
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Protocol
+
+from keywright.domain.authority import NO_NARROWING, Authority
+from keywright.domain.decision import Credential, Principal
+from keywright.domain.dependency import internal_id
+from keywright.domain.errors import Denied
+from keywright.domain.keys import Address
+from keywright.domain.names import KeyName
+from keywright.domain.permissions import PermissionSet
+from keywright.domain.position import Position
+
+_CALLER_BYTES = 4096
+_GRANT_BYTES = 400
+_NARROWING_BYTES = 600
+_KNOWN_BYTES = 300
+"""What each has that is not counted singly: the object, its numbers, what parts are rounded up by.
+"""
+MARK_BYTES = 16
+HASH_MARK_BYTES = 8
+_TAG_FROM = MARK_BYTES + HASH_MARK_BYTES
+
+
+@dataclass(slots=True, eq=False)
+class Caller:
+    """Who asks for authentications, and about whom it may; `known` is its own token."""
+
+    principal: Principal
+    may_ask: bool
+    sees_all: bool
+    known: "Known"
+
+    def may_see(self, workspace_id: str) -> bool:
+        """Whether tokens of `workspace_id` are any of this caller's business."""
+        return self.sees_all or workspace_id == self.principal.workspace_id
+
+
+@dataclass(slots=True, eq=False)
+class Known:
+    """What is remembered of one proven token.
+
+    Attributes:
+        marks: the keyed hash of the token that was proven (16 bytes), the mark of the stored hash
+            that it was proven against (8), and the verifier tag of its secret (8, or none), which
+            tells other tokens of the same prefix.
+        rests_on: the dependencies whose change makes the rest untrue, packed; key, user and
+            workspace come first.
+        as_of: the step of the history up to which none of them has changed.
+        end: when the rest may be another, in seconds since 1970 on the database's clock.
+        denied: why the key does not stand; None if it does.
+        head: the reply, but for permissions and revision; empty if the key does not stand.
+        allowed: uses that `UsageCounters` has yet to collect, and the last of them.
+    """
+
+    marks: bytes
+    rests_on: bytes
+    as_of: int
+    end: float
+    denied: Denied | None
+    key_id: str
+    environment: str
+    authority: Authority
+    head: bytes
+    caller: Caller | None = None
+    size: int = field(init=False)
+    allowed: int = 0
+    last_time: float = 0
+    last_address: Address | None = None
+    visits: int = 0
+    lasting = True
+
+    def __post_init__(self) -> None:
+        """Share what many have, and count the bytes of the rest."""
+        self.environment = sys.intern(self.environment)
+        own = (self.marks, self.rests_on, self.key_id, self.head)
+        self.size = _KNOWN_BYTES + sum(map(sys.getsizeof, own))
+        narrowing, grants = self.authority.narrowing, self.authority.grants
+        if grants or narrowing != NO_NARROWING:
+            parts = (*narrowing.scopes, *narrowing.allowed_networks, narrowing.resource)
+            self.size += _NARROWING_BYTES + sum(map(sys.getsizeof, parts))
+            self.size += _GRANT_BYTES * len(grants)
+        else:
+            self.authority = shared(self.authority)
+        if self.caller is not None:
+            self.size += _CALLER_BYTES
+
+    @property
+    def proof(self) -> bytes:
+        """The keyed hash of the token that was proven."""
+        return self.marks[:MARK_BYTES]
+
+    @property
+    def proven_against(self) -> bytes:
+        """The mark of the stored hash."""
+        return self.marks[MARK_BYTES:_TAG_FROM]
+
+    @property
+    def tag(self) -> bytes | None:
+        """The verifier tag; a secret that can be guessed has none."""
+        return self.marks[_TAG_FROM:] or None
+
+    @property
+    def name(self) -> KeyName:
+        """The key's resource name."""
+        return KeyName(self.authority.workspace_id, self.key_id)
+
+    @property
+    def key(self) -> int:
+        """The key's internal id."""
+        return internal_id(unpack(self.rests_on)[0])
+
+    @property
+    def workspace(self) -> int:
+        """The workspace's internal id."""
+        return internal_id(unpack(self.rests_on)[2])
+
+
+@dataclass(slots=True, eq=False)
+class Stranger:
+    """What is remembered of a prefix whose secret nobody has shown.
+
+    `tag` tells wrong secrets; without one there was no secret of this prefix, `until` a moment on
+    the lease's clock. Anybody can have this remembered, so it never lasts.
+    """
+
+    tag: bytes | None
+    until: float
+    visits: int = 0
+    size = 150
+    lasting = False
+
+
+class Rendering(Protocol):
+    """Makes the parts of a reply, which together are the whole of it."""
+
+    def head(self, principal: Principal, rests_on: Iterable[int]) -> bytes:
+        """All but the other two."""
+
+    def permissions(self, permissions: PermissionSet) -> bytes:
+        """What may be done."""
+
+    def revision(self, position: Position) -> bytes:
+        """The position at which that was decided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A token's credential, as it was when the history stood at `position`, and what is known."""
+
+    known: Known
+    credential: Credential
+    position: Position
+
+
+@lru_cache(maxsize=16_384)  # a few hundred bytes each
+def shared(authority: Authority) -> Authority:
+    """An authority that is equal: keys of one workspace and role that nothing narrows have one."""
+    return authority
+
+
+def pack(dependencies: Collection[int]) -> bytes:
+    """Dependencies in eight bytes each."""
+    return struct.pack(f"{len(dependencies)}q", *dependencies)
+
+
+def unpack(packed: bytes) -> "memoryview[int]":
+    """The dependencies again."""
+    return memoryview(packed).cast("q")

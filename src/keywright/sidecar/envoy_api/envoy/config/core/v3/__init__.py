@@ -1,0 +1,1 @@
+"""Generated from protos/third_party/envoy; see the README there."""

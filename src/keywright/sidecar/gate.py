@@ -1,0 +1,149 @@
+"""The core: who presents a key, whether they may, and what is answered. It knows no transport.
+
+plan, key -> Authenticator -> decision
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from http import HTTPStatus
+from time import perf_counter
+from typing import Protocol
+
+from keywright.sdk.results import Principal
+from keywright.sidecar.by_identity import ByIdentity
+from keywright.sidecar.credentials import CredentialReader, CredentialSource, RefusedCredential
+from keywright.sidecar.decisions import (
+    Decision,
+    denied,
+    from_error,
+    is_about_token,
+    no_credential,
+    refused,
+    unavailable,
+)
+from keywright.sidecar.headers import IdentityHeaders, IdentityTooLarge
+from keywright.sidecar.inspection import HeaderInspection
+from keywright.sidecar.planning import Plan, Planner
+from keywright.sidecar.rules import Routes
+
+
+class Authenticates(Protocol):
+    """What the gate needs of `keywright.sdk.authenticator.Authenticator`."""
+
+    async def authenticate(
+        self,
+        token: str,
+        *,
+        resource: str = "",
+        require: Sequence[str] = (),
+        environment: str = "",
+        client_address: str = "",
+    ) -> Principal:
+        """Who presents a token."""
+        ...
+
+
+Observer = Callable[[str, str, Decision, float], None]
+"""Told of a decision: by which transport, the rule's label, what, and after how many seconds."""
+Fault = Callable[[Exception], None]
+
+
+class Gate:
+    """Decides about requests.
+
+    Args:
+        authenticator: tells who presents a token.
+        routes: what is needed where.
+        identity: the headers that tell an application who asks.
+        sources: where a key may be.
+        told: headers that a proxy tells the original request in, which nothing else may stand for.
+        max_concurrent: more requests at a time are answered 503.
+        observe: is told of each decision.
+        fault: is told of each error that is not about a token.
+    """
+
+    def __init__(
+        self,
+        authenticator: Authenticates,
+        routes: Routes,
+        *,
+        identity: IdentityHeaders,
+        sources: Collection[CredentialSource],
+        told: Collection[str] = (),
+        max_concurrent: int,
+        observe: Observer,
+        fault: Fault,
+    ) -> None:
+        self._token = CredentialReader(sources)
+        self.key_headers = self._token.headers
+        """Where a key may be: what is sent in these is a credential."""
+        self.inspection = HeaderInspection(identity, self.key_headers, told)
+        self.plan = Planner(routes, self.inspection, self._let_through(identity.of_nobody()))
+        self.in_flight = 0
+        self._authenticator = authenticator
+        self._identity = identity
+        self._basic = CredentialSource.BASIC in sources
+        self._max_concurrent = max_concurrent
+        self._observe = observe
+        self._fault = fault
+        self._to_principal = ByIdentity(self._identified)
+
+    async def decide(
+        self, transport: str, plan: Plan, credentials: Sequence[tuple[str, str]]
+    ) -> Decision:
+        """The answer to a request; it never raises.
+
+        Args:
+            transport: for whoever observes.
+            plan: from `plan`.
+            credentials: what was sent in `key_headers`: names in lower case, and values.
+        """
+        begun = perf_counter()
+        decision = plan.decision
+        if decision is None:
+            try:
+                decision = await self._judge(plan, credentials)
+            except RefusedCredential as error:
+                decision = refused("CREDENTIAL_REFUSED", str(error))
+            except IdentityTooLarge as error:
+                status = HTTPStatus.INTERNAL_SERVER_ERROR
+                decision = denied(status, "IDENTITY_TOO_LARGE", str(error))
+            except Exception as error:  # noqa: BLE001  whatever it is: nobody is let through
+                if not is_about_token(error):
+                    self._fault(error)
+                decision = from_error(error, plan.rule.permissions, basic=self._basic)
+        self._observe(transport, plan.rule.label, decision, perf_counter() - begun)
+        return decision
+
+    async def _judge(self, plan: Plan, credentials: Sequence[tuple[str, str]]) -> Decision:
+        token = self._token(credentials)
+        if not token:
+            return no_credential(basic=self._basic)
+        if self.in_flight >= self._max_concurrent:
+            return unavailable("OVERLOADED", "too many requests at a time")
+        rule = plan.rule
+        self.in_flight += 1
+        try:
+            principal = await self._authenticator.authenticate(
+                token,
+                resource=rule.resource,
+                require=rule.permissions,
+                environment=rule.required_environment,
+                client_address=plan.client_address,
+            )
+        finally:
+            self.in_flight -= 1
+        return self._to_principal(principal)
+
+    def _identified(self, principal: Principal) -> Decision:
+        return self._let_through(self._identity.of(principal), principal)
+
+    def _let_through(
+        self, headers: tuple[tuple[str, str], ...], principal: Principal | None = None
+    ) -> Decision:
+        return Decision(
+            HTTPStatus.OK,
+            headers,
+            removed=self.key_headers,
+            principal=principal,
+            allowed=True,
+        )

@@ -1,0 +1,85 @@
+"""What the headers of a request say, and which of them make it one to refuse.
+
+Applications read headers in more ways than one: CGI and WSGI take `X_Keywright_User` for
+`X-Keywright-User`, frameworks take the method or the path from headers of their own, and a proxy
+removes whatever `Connection` lists, or makes a tunnel of a connection that is upgraded. A request
+that uses any of these against what is decided here is refused.
+"""
+
+import re
+from collections.abc import Collection, Iterable
+
+from keywright.sidecar.headers import IdentityHeaders
+
+# An application that honours them does something else than what was decided about.
+_OVERRIDES = frozenset(
+    {
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+        "x-original-url",
+        "x-rewrite-url",
+    }
+)
+_CONNECTION = "connection"
+_UPGRADE = "upgrade"
+_WEBSOCKET = "websocket"
+ODD = re.compile(r"[^a-z0-9-]")
+"""What is in a name that an application may take for another one: CGI has `_` for each of these."""
+
+
+class RefusedHeader(Exception):
+    """A header that would undo the decision; the message names it."""
+
+
+class HeaderInspection:
+    """Looks for headers that would undo a decision.
+
+    Args:
+        identity: what the headers that tell who asks are called.
+        key_headers: those that a key may be in, in lower case.
+        told: those that a proxy tells the original request in, in lower case.
+    """
+
+    def __init__(
+        self, identity: IdentityHeaders, key_headers: Collection[str], told: Collection[str] = ()
+    ) -> None:
+        self._protected = frozenset((*identity.names, *key_headers, *told))
+        self.of_interest = frozenset((*told, *_OVERRIDES, _CONNECTION, _UPGRADE))
+        """The only names, but for those with something `ODD`, that make a difference."""
+
+    def check(self, headers: Iterable[tuple[str, str]]) -> None:
+        """Do nothing if all is well.
+
+        Raises:
+            RefusedHeader: one of them, its name in any case, would undo the decision.
+        """
+        upgrades = 0
+        for given, value in headers:
+            name = given.lower()
+            if name == _CONNECTION:
+                self._refuse_to_hide(value)
+            elif name == _UPGRADE:
+                upgrades += 1
+                self._refuse_to_tunnel(value, upgrades)
+            elif name in _OVERRIDES or ODD.search(name):
+                self._refuse_other_spelling(name)
+
+    def _refuse_other_spelling(self, name: str) -> None:
+        spelt = ODD.sub("-", name)
+        if spelt in _OVERRIDES:
+            raise RefusedHeader(f"the header {spelt} would change what was decided about")
+        if spelt in self._protected:
+            raise RefusedHeader(f"a header stands for {spelt} in another spelling")
+
+    @staticmethod
+    def _refuse_to_tunnel(value: str, count: int) -> None:
+        # What is sent after it is not asked about: h2c would be any request to the application.
+        if count > 1 or value.strip(" \t").lower() != _WEBSOCKET:
+            raise RefusedHeader("Upgrade asks for something else than a WebSocket")
+
+    def _refuse_to_hide(self, value: str) -> None:
+        for option in value.lower().split(","):
+            name = ODD.sub("-", option.strip(" \t"))
+            if name in self._protected or name in _OVERRIDES:
+                raise RefusedHeader(f"Connection lists {name}, which is no matter of a connection")

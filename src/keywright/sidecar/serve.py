@@ -1,0 +1,156 @@
+"""The sidecar as a program: listens, keeps its lease, and stops without dropping a request."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from keywright import __version__
+from keywright.sdk.authenticator import Authenticator
+from keywright.sdk.errors import ConfigurationError
+from keywright.sidecar import envoy, limited_http
+from keywright.sidecar.addresses import (
+    Address,
+    TcpAddress,
+    UnixAddress,
+    listening_socket,
+    remove_left_behind,
+)
+from keywright.sidecar.config import ORIGINAL_REQUEST, Config
+from keywright.sidecar.counting import Counts
+from keywright.sidecar.gate import Gate
+from keywright.sidecar.http import Application
+from keywright.sidecar.journal import Journal
+from keywright.sidecar.log import Log
+
+_WATCH_SECONDS = 0.25
+
+
+async def serve(config: Config, authenticator: Authenticator) -> None:
+    """Serve until SIGTERM or SIGINT; a second one ends the process at once.
+
+    1. Listen: not ready, but for what needs no key, until there is a lease. 2. At a signal: not
+    ready any more. 3. Finish what is under way, within `stop_seconds`. 4. Close.
+
+    Raises:
+        ConfigurationError: `LISTEN_FAILED`.
+    """
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # it has nothing to say to an operator
+    stopping = _stop_at_a_signal()
+    log = Log()
+    async with authenticator:
+        counts = Counts(lambda: authenticator.is_leased, lambda: gate.in_flight)
+        journal = Journal(log, config.access_log, counts)
+        original = config.forward_auth and ORIGINAL_REQUEST[config.forward_auth.proxy]
+        gate = Gate(
+            authenticator,
+            config.routes,
+            identity=config.identity,
+            sources=config.credentials,
+            told=original.names if original else (),
+            max_concurrent=config.limits.concurrent_requests,
+            observe=journal.decided,
+            fault=journal.failed,
+        )
+        application = Application(
+            gate,
+            config.forward_auth,
+            over_unix=isinstance(config.http, UnixAddress),
+            is_ready=lambda: authenticator.is_leased and not stopping.is_set(),
+            metrics=counts.text,
+        )
+        async with (
+            _over_http(application, config) as http,
+            _for_envoy(envoy.Check(gate), config) as checks,
+        ):
+            log.write("listening", http=http, envoy=checks, version=__version__, pid=os.getpid())
+            watching = asyncio.create_task(_tell_of_leases(authenticator, log))
+            await stopping.wait()
+            watching.cancel()
+            log.write("stopping")
+    log.write("stopped")
+
+
+@asynccontextmanager
+async def _over_http(application: Application, config: Config) -> AsyncIterator[str]:
+    if config.http is None:
+        yield ""
+        return
+    try:
+        listening = listening_socket(config.http)
+    except OSError as error:
+        raise _failed(config.http, error.strerror or str(error)) from error
+    server = limited_http.create_server(application, config.limits)
+    address = config.http
+    if isinstance(address, TcpAddress):
+        address = TcpAddress(address.host, listening.getsockname()[1])
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        yield str(address)
+    finally:
+        # Before the requests under way: by their end there may be another sidecar's socket there.
+        if isinstance(config.http, UnixAddress):
+            config.http.path.unlink(missing_ok=True)
+        server.should_exit = True
+        await serving
+
+
+@asynccontextmanager
+async def _for_envoy(check: envoy.Check, config: Config) -> AsyncIterator[str]:
+    if config.envoy is None:
+        yield ""
+        return
+    address = config.envoy
+    server = envoy.create_server(check, config.limits)
+    try:
+        if isinstance(address, UnixAddress):
+            remove_left_behind(address.path)
+        port = server.add_insecure_port(str(address))
+    except (OSError, RuntimeError) as error:
+        raise _failed(address, "it is in use, or not this machine's") from error
+    if isinstance(address, TcpAddress):
+        address = TcpAddress(address.host, port)
+    await server.start()
+    try:
+        yield str(address)
+    finally:
+        await server.stop(config.limits.stop_seconds)
+
+
+async def _tell_of_leases(authenticator: Authenticator, log: Log) -> None:
+    """Log whenever the sidecar becomes ready, or is not ready any more, and why."""
+    told: tuple[bool, str] = (False, "")
+    while True:
+        trouble = authenticator.trouble
+        now = (authenticator.is_leased, "" if trouble is None else trouble.reason)
+        if now != told and now[0]:
+            log.write("ready")
+        elif now != told and (trouble is not None or told[0]):
+            message = "" if trouble is None else trouble.message
+            log.write("not ready", reason=now[1], message=message)
+        told = now
+        await asyncio.sleep(_WATCH_SECONDS)  # nobody tells when a lease ends
+
+
+def _stop_at_a_signal() -> asyncio.Event:
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+
+    def stop() -> None:
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_DFL)
+        stopping.set()
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, stop)
+    return stopping
+
+
+def _failed(address: Address, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{address} cannot be listened on: {why}; choose another under [listen]",
+        reason="LISTEN_FAILED",
+    )

@@ -1,0 +1,106 @@
+"""The tests of the clients are honest: each goes red on an SDK that lacks its guard."""
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.planted import Bug, build
+from tests.support.service import Service
+from tests.support.unprivileged import CHECKOUT
+
+pytestmark = pytest.mark.slow
+
+
+async def in_another_program(_: Service) -> None:
+    """The scenario is a test, which a program runs with the SDK that has the bug."""
+
+
+@dataclass(frozen=True)
+class SdkBug:
+    """A defect of the SDK, and the test that has to notice."""
+
+    file: str
+    guard: str
+    instead: str
+    test: str
+
+
+CLIENTS = "integration/test_sdk_clients.py::"
+BUGS = {
+    "changes that are sent again without a request_id": SdkBug(
+        "tries.py",
+        "change.request_id = str(uuid4())",
+        "pass",
+        CLIENTS + "test_a_change_whose_reply_is_lost_is_made_once_and_told",
+    ),
+    "a key with an empty token": SdkBug(
+        "key_tokens.py",
+        "if not reply.token:",
+        "if False:",
+        CLIENTS + "test_a_key_whose_token_went_with_the_reply_is_named_and_can_be_rotated",
+    ),
+    "reads that are asked once": SdkBug(
+        "tries.py",
+        "_COUNT = 5",
+        "_COUNT = 1",
+        CLIENTS + "test_a_read_whose_reply_is_lost_is_asked_again",
+    ),
+    "one server of two": SdkBug(
+        "connection.py",
+        "options.append(_IN_TURN)",
+        "pass",
+        CLIENTS + "test_when_one_of_two_servers_is_killed_calls_go_on_to_the_other",
+    ),
+    "a channel that is left open": SdkBug(
+        "transport.py",
+        "await self._channel.close()",
+        "pass",
+        CLIENTS + "test_a_client_leaves_no_task_and_no_connection",
+    ),
+    "a channel of another event loop": SdkBug(
+        "transport.py",
+        "elif self._loop is not loop:",
+        "elif False:",
+        CLIENTS + "test_a_client_that_is_made_before_the_loop_works_in_it_and_in_no_other",
+    ),
+    "a deadline for each try": SdkBug(
+        "transport.py",
+        "return send(tries.remaining)",
+        "return send(self._timeout.total_seconds())",
+        "unit/test_sdk_client.py::test_all_tries_of_a_call_have_one_deadline",
+    ),
+    "a key that others may read": SdkBug(
+        "config_file.py",
+        "if mode & _OTHERS:",
+        "if False:",
+        "unit/test_sdk_config_file.py::"
+        "test_a_file_with_a_key_that_others_may_read_is_refused_with_what_to_do",
+    ),
+    "a name that is not checked": SdkBug(
+        "address.py",
+        "if len(families) > 1 or 0 in families:",
+        "if False:",
+        "unit/test_sdk_connection.py::"
+        "test_servers_that_cannot_be_called_as_one_are_refused_with_what_can",
+    ),
+}
+
+
+@pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS.keys())
+async def test_a_test_goes_red_with_the_bug(bug: SdkBug, tmp_path: Path) -> None:
+    planted = Bug(f"sdk/{bug.file}", bug.guard, bug.instead, in_another_program)
+    build(planted, tmp_path)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/{bug.test}"),
+        cwd=CHECKOUT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), 110)
+    assert process.returncode == pytest.ExitCode.TESTS_FAILED, said.decode()
