@@ -24,7 +24,7 @@ from bench.load import Call, Slice, Summary, closed_loop
 from bench.server import Postgres
 from bench.table import show
 from keywright.sdk import Authenticator, BlockingAuthenticator
-from keywright.sdk.blocking_authenticator import without_noise
+from keywright.sdk.authenticating.blocking_authenticator import without_noise
 
 _TOKENS = 100
 _IN_A_ROW = 100  # then others have their turn: leases are renewed, and messages are read

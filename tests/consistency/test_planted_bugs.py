@@ -101,8 +101,8 @@ async def test_the_checker_finds_a_client_cache_without_its_guard(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     guard = "if self._told.stands(answer.revision, answer.depends_on):"
-    build(Bug("sdk/leased_cache.py", guard, "if True:", _never), tmp_path)
-    cache = _module(tmp_path / "keywright/sdk/leased_cache.py").LeasedCache()
+    build(Bug("sdk/authenticating/leased_cache.py", guard, "if True:", _never), tmp_path)
+    cache = _module(tmp_path / "keywright/sdk/authenticating/leased_cache.py").LeasedCache()
     async with fleet(cluster, count=2) as processes:
         scenario = partial(scenarios.an_answer_on_its_way_to_a_client_cache, cache=cache)
         await assert_found(scenario, processes)

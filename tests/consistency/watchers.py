@@ -10,8 +10,8 @@ from typing import Any
 import grpc
 
 from keywright.sdk import errors
-from keywright.sdk.authenticator import Authenticator
-from keywright.sdk.leased_cache import LeasedCache
+from keywright.sdk.authenticating.authenticator import Authenticator
+from keywright.sdk.authenticating.leased_cache import LeasedCache
 from keywright.v1 import auth_service_pb2 as pb
 from tests.consistency.carriers import PATIENCE_SECONDS, Carrier
 from tests.consistency.history import Decision, Lane, Outcome

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from keywright import Authenticator, KeywrightMiddleware
 from keywright.sdk import PUBLIC, Requires, current_principal
-from keywright.sdk.asgi import Receive, Scope, Send
+from keywright.sdk.drop_ins.asgi import Receive, Scope, Send
 from tests.support.leased import duration
 from tests.support.service import Service
 

@@ -25,7 +25,7 @@ from keywright.sdk import (
     Unauthenticated,
     Unavailable,
 )
-from keywright.sdk.leased_cache import _Answers
+from keywright.sdk.authenticating.leased_cache import _Answers
 from tests.integration.test_authenticate_stream import sidecar
 from tests.integration.test_metrics import _count, _scrape
 from tests.support.database import Cluster
@@ -358,6 +358,6 @@ async def test_a_build_whose_child_answers_what_nobody_keeps_true_is_found_out(
     service: Service, tmp_path: Path
 ) -> None:
     guard = "os.register_at_fork(after_in_child=_abandon_all)"
-    build(Bug("sdk/authenticator.py", guard, "pass", revoked_in_mid_run), tmp_path)
+    build(Bug("sdk/authenticating/authenticator.py", guard, "pass", revoked_in_mid_run), tmp_path)
     said = await forked(service, "used", PYTHONPATH=str(tmp_path))
     assert "child admin@localhost" in said

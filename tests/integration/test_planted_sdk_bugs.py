@@ -32,56 +32,56 @@ class SdkBug:
 CLIENTS = "integration/test_sdk_clients.py::"
 BUGS = {
     "changes that are sent again without a request_id": SdkBug(
-        "tries.py",
+        "connection/tries.py",
         "change.request_id = str(uuid4())",
         "pass",
         CLIENTS + "test_a_change_whose_reply_is_lost_is_made_once_and_told",
     ),
     "a key with an empty token": SdkBug(
-        "key_tokens.py",
+        "calls/key_tokens.py",
         "if not reply.token:",
         "if False:",
         CLIENTS + "test_a_key_whose_token_went_with_the_reply_is_named_and_can_be_rotated",
     ),
     "reads that are asked once": SdkBug(
-        "tries.py",
+        "connection/tries.py",
         "_COUNT = 5",
         "_COUNT = 1",
         CLIENTS + "test_a_read_whose_reply_is_lost_is_asked_again",
     ),
     "one server of two": SdkBug(
-        "connection.py",
+        "connection/connection.py",
         "options.append(_IN_TURN)",
         "pass",
         CLIENTS + "test_when_one_of_two_servers_is_killed_calls_go_on_to_the_other",
     ),
     "a channel that is left open": SdkBug(
-        "transport.py",
+        "connection/transport.py",
         "await self._channel.close()",
         "pass",
         CLIENTS + "test_a_client_leaves_no_task_and_no_connection",
     ),
     "a channel of another event loop": SdkBug(
-        "transport.py",
+        "connection/transport.py",
         "elif self._loop is not loop:",
         "elif False:",
         CLIENTS + "test_a_client_that_is_made_before_the_loop_works_in_it_and_in_no_other",
     ),
     "a deadline for each try": SdkBug(
-        "transport.py",
+        "connection/transport.py",
         "return send(tries.remaining)",
         "return send(self._timeout.total_seconds())",
         "unit/test_sdk_client.py::test_all_tries_of_a_call_have_one_deadline",
     ),
     "a key that others may read": SdkBug(
-        "config_file.py",
+        "connection/config_file.py",
         "if mode & _OTHERS:",
         "if False:",
         "unit/test_sdk_config_file.py::"
         "test_a_file_with_a_key_that_others_may_read_is_refused_with_what_to_do",
     ),
     "a name that is not checked": SdkBug(
-        "address.py",
+        "connection/address.py",
         "if len(families) > 1 or 0 in families:",
         "if False:",
         "unit/test_sdk_connection.py::"

@@ -102,7 +102,7 @@ def test_both_clients_have_the_same_operations_with_the_same_help() -> None:
         for operation, _ in operations(surface):
             assert inspect.getdoc(getattr(surface, operation)), operation
     assert list(operations(blocking)) == list(operations(awaiting))
-    assert str(inspect.signature(blocking.keys.get)).endswith("-> keywright.sdk.results.Key")
+    assert str(inspect.signature(blocking.keys.get)).endswith("-> keywright.sdk.values.results.Key")
     blocking.close()
 
 

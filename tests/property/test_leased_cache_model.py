@@ -14,7 +14,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from keywright.sdk.leased_cache import LeasedCache
+from keywright.sdk.authenticating.leased_cache import LeasedCache
 from keywright.v1 import auth_service_pb2 as pb
 from tests.support.leased import answer, planted, timestamp, told
 

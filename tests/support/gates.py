@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keywright.sdk.errors import KeywrightError, PermissionDenied, Unauthenticated
-from keywright.sdk.results import (
+from keywright.sdk.values.results import (
     Credential,
     CredentialKind,
     Principal,

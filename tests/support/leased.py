@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from keywright.sdk import leased_cache
+from keywright.sdk.authenticating import leased_cache
 from keywright.v1 import auth_service_pb2 as pb
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from keywright.sdk import Authenticator, KeywrightMiddleware, Requires
-from keywright.sdk.asgi import Receive, Scope, Send
+from keywright.sdk.drop_ins.asgi import Receive, Scope, Send
 from tests.support.watch_server import serving
 
 Lifespan = Callable[[Receive, Send], Awaitable[None]]

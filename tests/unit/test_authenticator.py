@@ -23,7 +23,7 @@ from keywright.sdk import (
     Unauthenticated,
     Unavailable,
 )
-from keywright.sdk import questions as asking
+from keywright.sdk.authenticating import questions as asking
 from keywright.v1 import rate_limit_pb2
 from tests.support.leased import duration
 from tests.support.watch_server import WatchServer, serving

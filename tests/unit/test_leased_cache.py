@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from keywright.sdk import leased_cache
-from keywright.sdk.leased_cache import LeasedCache
+from keywright.sdk.authenticating import leased_cache
+from keywright.sdk.authenticating.leased_cache import LeasedCache
 from tests.support.leased import Clock, answer, told
 
 KEY, OTHER = b"key", b"other"

@@ -3,8 +3,8 @@
 import pytest
 
 from keywright.sdk import InvalidArgument
-from keywright.sdk.asgi import _address
-from keywright.sdk.presented import address_of, presented
+from keywright.sdk.drop_ins.asgi import _address
+from keywright.sdk.drop_ins.presented import address_of, presented
 
 
 @pytest.mark.parametrize(

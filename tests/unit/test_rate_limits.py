@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from keywright.sdk import RateLimit, ResourceExhausted
-from keywright.sdk.rate_limits import RateLimits
+from keywright.sdk.authenticating.rate_limits import RateLimits
 from tests.support.leased import Clock
 
 LIMIT = RateLimit(10, timedelta(seconds=5))

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from keywright.sdk import PUBLIC, PermissionDenied, Requires
-from keywright.sdk.requirements import MethodRules
-from keywright.sdk.results import covered
-from keywright.sdk.route_rules import RouteRules
+from keywright.sdk.drop_ins.requirements import MethodRules
+from keywright.sdk.drop_ins.route_rules import RouteRules
+from keywright.sdk.values.results import covered
 
 READ, WRITE, ANY = Requires("datasets.read"), Requires("datasets.write"), Requires()
 RULES = {

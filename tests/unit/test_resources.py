@@ -3,7 +3,7 @@
 import pytest
 
 from keywright.domain.resources import RESOURCE_MAX_LENGTH, covers, is_resource
-from keywright.sdk import resources as of_clients
+from keywright.sdk.values import resources as of_clients
 
 
 @pytest.mark.parametrize("text", ["projects/abc", "x", "a/b/c/d", "projekte/größe", "a:b"])

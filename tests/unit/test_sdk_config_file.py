@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from keywright.sdk import Client, ConfigurationError, Secret
-from keywright.sdk.config_file import ConfigFile
-from keywright.sdk.connection import TlsFiles, Way
-from keywright.sdk.credentials import find_api_key, find_uri
+from keywright.sdk.connection.config_file import ConfigFile
+from keywright.sdk.connection.connection import TlsFiles, Way
+from keywright.sdk.connection.credentials import find_api_key, find_uri
 from tests.unit.test_tls_files import ONE
 
 KEY = "kw_live_3fK9aZ01bQxYp8"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from keywright.sdk import Client, ConfigurationError
-from keywright.sdk.address import Address
+from keywright.sdk.connection.address import Address
 
 
 @pytest.mark.parametrize(

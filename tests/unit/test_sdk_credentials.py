@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from keywright.sdk import ConfigurationError, Secret
-from keywright.sdk.credentials import find_api_key, find_uri
+from keywright.sdk.connection.credentials import find_api_key, find_uri
 
 KEY = "kw_live_3fK9aZ01bQxYp8"
 

@@ -10,8 +10,8 @@ from google.rpc import error_details_pb2 as details
 from google.rpc import status_pb2
 
 from keywright.sdk import errors
+from keywright.sdk.connection.status import from_status
 from keywright.sdk.errors import FieldViolation, KeywrightError
-from keywright.sdk.status import from_status
 
 
 def status(*parts: Message) -> bytes:

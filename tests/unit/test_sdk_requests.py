@@ -30,14 +30,14 @@ from keywright.sdk import (
     UserFilter,
     UserKind,
 )
-from keywright.sdk.flow import Batches, Blocking, Flow, Listing
-from keywright.sdk.grants import Grants
-from keywright.sdk.keys import Keys
-from keywright.sdk.names import Names
-from keywright.sdk.roles import Roles
-from keywright.sdk.usage import Usage
-from keywright.sdk.users import Users
-from keywright.sdk.workspaces import Workspaces
+from keywright.sdk.calls.grants import Grants
+from keywright.sdk.calls.keys import Keys
+from keywright.sdk.calls.names import Names
+from keywright.sdk.calls.roles import Roles
+from keywright.sdk.calls.usage import Usage
+from keywright.sdk.calls.users import Users
+from keywright.sdk.calls.workspaces import Workspaces
+from keywright.sdk.connection.flow import Batches, Blocking, Flow, Listing
 from keywright.v1 import (
     auth_service_pb2,
     grant_pb2,

@@ -41,7 +41,7 @@ from keywright.sdk import (
     Workspace,
     WorkspaceState,
 )
-from keywright.sdk.reading import read
+from keywright.sdk.values.reading import read
 from keywright.v1 import (
     audit_event_pb2,
     audit_service_pb2,

@@ -8,9 +8,9 @@ import pytest
 
 from keywright import sdk
 from keywright.sdk import errors
+from keywright.sdk.connection.flow import Method
+from keywright.sdk.connection.tries import Tries, make_repeatable
 from keywright.sdk.errors import KeywrightError, ResourceExhausted, Unavailable
-from keywright.sdk.flow import Method
-from keywright.sdk.tries import Tries, make_repeatable
 from keywright.v1 import key_service_pb2
 from tests.support.service import METHODS
 

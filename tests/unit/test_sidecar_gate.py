@@ -16,7 +16,7 @@ from keywright.sdk.errors import (
     Unauthenticated,
     Unavailable,
 )
-from keywright.sdk.results import CredentialKind, Principal
+from keywright.sdk.values.results import CredentialKind, Principal
 from keywright.sidecar.decisions import Decision
 from tests.support.gates import GOOD, NARROW, Checked, principal, received
 from tests.support.spoofs import FORGED, IDENTITY, SPOOFS

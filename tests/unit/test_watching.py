@@ -18,10 +18,10 @@ from keywright.sdk import (
     Unauthenticated,
     Unavailable,
 )
-from keywright.sdk import watching as watching_module
-from keywright.sdk.authenticator import Authenticator
-from keywright.sdk.leased_cache import LeasedCache
-from keywright.sdk.watching import Watch, watching
+from keywright.sdk.authenticating import watching as watching_module
+from keywright.sdk.authenticating.authenticator import Authenticator
+from keywright.sdk.authenticating.leased_cache import LeasedCache
+from keywright.sdk.authenticating.watching import Watch, watching
 from tests.support.watch_server import WatchServer, serving
 
 

@@ -12,11 +12,11 @@ from keywright.cli import values
 from keywright.cli.asking import presented_token
 from keywright.cli.command import Session, command
 from keywright.cli.exits import ExitCode
-from keywright.sdk.credentials import read_api_key
+from keywright.sdk.connection.credentials import read_api_key
 from keywright.sdk.errors import PermissionDenied, Unauthenticated
 
 if TYPE_CHECKING:
-    from keywright.sdk.load import Seen
+    from keywright.sdk.calls.load import Seen
 
 _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(seconds=60)
 _IN_FLIGHT = (1, 32)

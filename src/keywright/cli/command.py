@@ -13,12 +13,12 @@ import typer
 
 from keywright.cli.exits import ExitCode, exit_code
 from keywright.cli.output import Output, OutputFormat
-from keywright.sdk.credentials import read_api_key
+from keywright.sdk.connection.credentials import read_api_key
 from keywright.sdk.errors import KeywrightError
 
 if TYPE_CHECKING:
     from keywright.sdk import Client
-    from keywright.sdk.load import Load
+    from keywright.sdk.calls.load import Load
 
 Parameters = ParamSpec("Parameters")
 
@@ -121,7 +121,7 @@ class Session:
 
     def load(self) -> "Load":
         """Load for the server, as the options and the environment say."""
-        from keywright.sdk.load import Load  # noqa: PLC0415  imports gRPC
+        from keywright.sdk.calls.load import Load  # noqa: PLC0415  imports gRPC
 
         return Load(
             self._option("uri"),

@@ -10,41 +10,9 @@ with Client() as client:  # KEYWRIGHT_URI and KEYWRIGHT_API_KEY
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from keywright.sdk.access import (
-    AccessExplanation,
-    AccessRule,
-    AccessStep,
-    AccessVerdict,
-    Denial,
-)
-from keywright.sdk.arguments import (
-    AuditEventFilter,
-    HashForm,
-    ImportedKeyAttributes,
-    ImportedTokenFormat,
-    ImportItem,
-    KeyAttributes,
-    KeyChanges,
-    KeyFilter,
-    KeyPolicyChanges,
-    RoleAttributes,
-    TokenLookup,
-    UsageQuery,
-    UserChanges,
-    UserFilter,
-    WorkspaceAttributes,
-)
-from keywright.sdk.audit_results import (
-    AuditBreak,
-    AuditBreakKind,
-    AuditEvent,
-    AuditOutcome,
-    AuditSeal,
-    FieldChange,
-    TrailVerification,
-)
-from keywright.sdk.credentials import Secret
-from keywright.sdk.current import current_principal
+from keywright.sdk.connection.credentials import Secret
+from keywright.sdk.drop_ins.current import current_principal
+from keywright.sdk.drop_ins.requirements import PUBLIC, Requires
 from keywright.sdk.errors import (
     Aborted,
     AlreadyExists,
@@ -64,9 +32,41 @@ from keywright.sdk.errors import (
     Unavailable,
     Unimplemented,
 )
-from keywright.sdk.lifetimes import TimeUnit
-from keywright.sdk.requirements import PUBLIC, Requires
-from keywright.sdk.results import (
+from keywright.sdk.values.access import (
+    AccessExplanation,
+    AccessRule,
+    AccessStep,
+    AccessVerdict,
+    Denial,
+)
+from keywright.sdk.values.arguments import (
+    AuditEventFilter,
+    HashForm,
+    ImportedKeyAttributes,
+    ImportedTokenFormat,
+    ImportItem,
+    KeyAttributes,
+    KeyChanges,
+    KeyFilter,
+    KeyPolicyChanges,
+    RoleAttributes,
+    TokenLookup,
+    UsageQuery,
+    UserChanges,
+    UserFilter,
+    WorkspaceAttributes,
+)
+from keywright.sdk.values.audit_results import (
+    AuditBreak,
+    AuditBreakKind,
+    AuditEvent,
+    AuditOutcome,
+    AuditSeal,
+    FieldChange,
+    TrailVerification,
+)
+from keywright.sdk.values.lifetimes import TimeUnit
+from keywright.sdk.values.results import (
     CreatedKey,
     CreatedWorkspace,
     Credential,
@@ -94,11 +94,11 @@ from keywright.sdk.results import (
 )
 
 if TYPE_CHECKING:
-    from keywright.sdk.asgi import KeywrightMiddleware
-    from keywright.sdk.authenticator import Authenticator
-    from keywright.sdk.blocking_authenticator import BlockingAuthenticator
+    from keywright.sdk.authenticating.authenticator import Authenticator
+    from keywright.sdk.authenticating.blocking_authenticator import BlockingAuthenticator
     from keywright.sdk.client import AsyncClient, Client
-    from keywright.sdk.grpc_interceptors import (
+    from keywright.sdk.drop_ins.asgi import KeywrightMiddleware
+    from keywright.sdk.drop_ins.grpc_interceptors import (
         AuthenticatorInterceptor,
         BlockingAuthenticatorInterceptor,
     )
@@ -189,12 +189,12 @@ __all__ = [
 
 _LATER = {
     "AsyncClient": "client",
-    "Authenticator": "authenticator",
-    "AuthenticatorInterceptor": "grpc_interceptors",
-    "BlockingAuthenticator": "blocking_authenticator",
-    "BlockingAuthenticatorInterceptor": "grpc_interceptors",
+    "Authenticator": "authenticating.authenticator",
+    "AuthenticatorInterceptor": "drop_ins.grpc_interceptors",
+    "BlockingAuthenticator": "authenticating.blocking_authenticator",
+    "BlockingAuthenticatorInterceptor": "drop_ins.grpc_interceptors",
     "Client": "client",
-    "KeywrightMiddleware": "asgi",
+    "KeywrightMiddleware": "drop_ins.asgi",
 }
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from keywright.sdk.audit import Audit
-from keywright.sdk.audit_results import AuditSeal
-from keywright.sdk.flow import Blocking
+from keywright.sdk.calls.audit import Audit
+from keywright.sdk.connection.flow import Blocking
+from keywright.sdk.values.audit_results import AuditSeal
 
 _FIRST_PREVIOUS = bytes(32).hex()
 _PAGE_SIZE = 1000

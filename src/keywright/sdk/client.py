@@ -4,11 +4,11 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
-from keywright.sdk.connection import Way
-from keywright.sdk.credentials import Secret
-from keywright.sdk.facade import Facade
-from keywright.sdk.flow import Awaiting, Blocking
-from keywright.sdk.transport import AwaitingTransport, BlockingTransport
+from keywright.sdk.calls.facade import Facade
+from keywright.sdk.connection.connection import Way
+from keywright.sdk.connection.credentials import Secret
+from keywright.sdk.connection.flow import Awaiting, Blocking
+from keywright.sdk.connection.transport import AwaitingTransport, BlockingTransport
 
 
 class Client(Facade[Blocking]):

@@ -13,7 +13,7 @@ import typer
 from keywright.sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from keywright.sdk.authenticator import Authenticator
+    from keywright.sdk.authenticating.authenticator import Authenticator
     from keywright.sidecar.config import Config
     from keywright.sidecar.rules import Rule
 
@@ -103,7 +103,7 @@ def _needs(rule: "Rule") -> str:
 
 
 def _authenticator(ctx: typer.Context) -> "Authenticator":
-    from keywright.sdk.authenticator import Authenticator  # noqa: PLC0415
+    from keywright.sdk.authenticating.authenticator import Authenticator  # noqa: PLC0415
 
     options = ctx.find_root().params
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 
-from keywright.sdk.challenge import bearer, retry_after
+from keywright.sdk.drop_ins.challenge import bearer, retry_after
 from keywright.sdk.errors import (
     KeywrightError,
     PermissionDenied,
     ResourceExhausted,
     Unauthenticated,
 )
-from keywright.sdk.results import Principal
+from keywright.sdk.values.results import Principal
 
 RATE_LIMITED = "RATE_LIMITED"
 _REALM = "keywright"

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import Protocol
 
-from keywright.sdk.results import Principal
+from keywright.sdk.values.results import Principal
 from keywright.sidecar.by_identity import ByIdentity
 from keywright.sidecar.credentials import CredentialReader, CredentialSource, RefusedCredential
 from keywright.sidecar.decisions import (
@@ -27,7 +27,7 @@ from keywright.sidecar.rules import Routes
 
 
 class Authenticates(Protocol):
-    """What the gate needs of `keywright.sdk.authenticator.Authenticator`."""
+    """What the gate needs of `keywright.sdk.authenticating.authenticator.Authenticator`."""
 
     async def authenticate(
         self,

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from urllib.parse import quote
 
-from keywright.sdk.results import CredentialKind, Principal
+from keywright.sdk.values.results import CredentialKind, Principal
 
 VALUE_MAX_LENGTH = 8_192
 _PLAIN = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from keywright import __version__
-from keywright.sdk.authenticator import Authenticator
+from keywright.sdk.authenticating.authenticator import Authenticator
 from keywright.sdk.errors import ConfigurationError
 from keywright.sidecar import envoy, limited_http
 from keywright.sidecar.addresses import (

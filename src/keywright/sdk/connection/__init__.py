@@ -1,0 +1,1 @@
+"""How a call reaches a server: where it is, with which key, and what is tried again."""

@@ -1,0 +1,1 @@
+"""What puts the authenticator in front of an application: gRPC and ASGI."""

@@ -1,0 +1,1 @@
+"""What callers pass and get: arguments, results, and how messages become them."""
