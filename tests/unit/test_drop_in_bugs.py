@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from keywright.sdk import http_denial, known, presented, rate_limits, route_rules
+from keywright.sdk.authenticating import known, rate_limits
+from keywright.sdk.drop_ins import http_denial, presented, route_rules
 from keywright.sdk.errors import FailedPrecondition
 from tests.support.leased import Clock
 from tests.unit import test_presented, test_rate_limits, test_requirements
