@@ -8,9 +8,11 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import Protocol
 
+from keywright.sdk.drop_ins.presented import API_KEY, CredentialReader, RefusedCredential
+from keywright.sdk.drop_ins.routes import Routes
 from keywright.sdk.values.results import Principal
 from keywright.sidecar.by_identity import ByIdentity
-from keywright.sidecar.credentials import CredentialReader, CredentialSource, RefusedCredential
+from keywright.sidecar.config import CredentialSource
 from keywright.sidecar.decisions import (
     Decision,
     denied,
@@ -23,7 +25,7 @@ from keywright.sidecar.decisions import (
 from keywright.sidecar.headers import IdentityHeaders, IdentityTooLarge
 from keywright.sidecar.inspection import HeaderInspection
 from keywright.sidecar.planning import Plan, Planner
-from keywright.sidecar.rules import Routes
+from keywright.sidecar.rules import Rule
 
 
 class Authenticates(Protocol):
@@ -64,7 +66,7 @@ class Gate:
     def __init__(
         self,
         authenticator: Authenticates,
-        routes: Routes,
+        routes: Routes[Rule],
         *,
         identity: IdentityHeaders,
         sources: Collection[CredentialSource],
@@ -73,7 +75,12 @@ class Gate:
         observe: Observer,
         fault: Fault,
     ) -> None:
-        self._token = CredentialReader(sources)
+        self._basic = CredentialSource.BASIC in sources
+        self._token = CredentialReader(
+            bearer=CredentialSource.BEARER in sources,
+            basic=self._basic,
+            api_key_header=API_KEY if CredentialSource.X_API_KEY in sources else None,
+        )
         self.key_headers = self._token.headers
         """Where a key may be: what is sent in these is a credential."""
         self.inspection = HeaderInspection(identity, self.key_headers, told)
@@ -81,7 +88,6 @@ class Gate:
         self.in_flight = 0
         self._authenticator = authenticator
         self._identity = identity
-        self._basic = CredentialSource.BASIC in sources
         self._max_concurrent = max_concurrent
         self._observe = observe
         self._fault = fault
@@ -103,7 +109,7 @@ class Gate:
             try:
                 decision = await self._judge(plan, credentials)
             except RefusedCredential as error:
-                decision = refused("CREDENTIAL_REFUSED", str(error))
+                decision = refused(error.reason, str(error))
             except IdentityTooLarge as error:
                 status = HTTPStatus.INTERNAL_SERVER_ERROR
                 decision = denied(status, "IDENTITY_TOO_LARGE", str(error))

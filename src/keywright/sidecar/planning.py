@@ -5,20 +5,19 @@
 Requests that are alike have the same plan, so transports remember plans. There is no key in one.
 """
 
-import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Generic, TypeVar
 
+from keywright.sdk.drop_ins.routes import METHOD, NoRule, RefusedCapture, Routes
+from keywright.sdk.drop_ins.targets import RefusedTarget, parse_target
 from keywright.sidecar.decisions import Decision, forbidden, refused
 from keywright.sidecar.inspection import HeaderInspection, RefusedHeader
-from keywright.sidecar.rules import NoRule, RefusedCapture, Routes, Rule
-from keywright.sidecar.targets import RefusedTarget, parse_target
+from keywright.sidecar.rules import Rule
 
 Key = TypeVar("Key", bound=Hashable)
 
-_METHOD = re.compile(r"[A-Z]{1,32}(?:-[A-Z]{1,32})?")
 NO_RULE = Rule("-")
 
 
@@ -56,7 +55,9 @@ class Planner:
         to_nobody: the decision where no key is asked for.
     """
 
-    def __init__(self, routes: Routes, inspection: HeaderInspection, to_nobody: Decision) -> None:
+    def __init__(
+        self, routes: Routes[Rule], inspection: HeaderInspection, to_nobody: Decision
+    ) -> None:
         self._routes = routes
         self._inspection = inspection
         self._to_nobody = to_nobody
@@ -66,7 +67,7 @@ class Planner:
         try:
             self._inspection.check(request.headers)
             path = parse_target(request.target)
-            if _METHOD.fullmatch(request.method) is None:
+            if METHOD.fullmatch(request.method) is None:
                 return settled(
                     refused("METHOD_REFUSED", "the method is no word of capital letters")
                 )

@@ -9,10 +9,11 @@ from typing import Any
 from keywright.sdk.authenticating.authenticator import Authenticator
 from keywright.sdk.drop_ins.current import current
 from keywright.sdk.drop_ins.http_denial import Denials, HttpDenial
-from keywright.sdk.drop_ins.presented import presented, without_zone
-from keywright.sdk.drop_ins.requirements import Public, Requirement
-from keywright.sdk.drop_ins.route_rules import WEBSOCKET, RouteRules
-from keywright.sdk.errors import InvalidArgument, KeywrightError
+from keywright.sdk.drop_ins.presented import CredentialReader, RefusedCredential, without_zone
+from keywright.sdk.drop_ins.requirements import Public, Requirement, Requires
+from keywright.sdk.drop_ins.route_rules import RouteRules, not_listed
+from keywright.sdk.drop_ins.targets import RefusedTarget, parse_target
+from keywright.sdk.errors import KeywrightError
 from keywright.sdk.values.results import Principal, covered
 
 Scope = MutableMapping[str, Any]
@@ -81,7 +82,7 @@ class KeywrightMiddleware:
     Args:
         app: what is protected.
         authenticator: tells who presents a token.
-        rules: what each route asks for (`RouteRules`); the first that matches counts.
+        rules: what each route asks for (`RouteRules`); the most specific path counts.
         api_key_header: another header in which a token may be, `X-API-Key`.
         realm: what is protected, as clients are told.
     """
@@ -98,7 +99,8 @@ class KeywrightMiddleware:
         self._app = app
         self._authenticator = authenticator
         self._rules = RouteRules(rules)
-        self._api_key_header = api_key_header and api_key_header.lower()
+        self._token = CredentialReader(api_key_header=api_key_header)
+        self._key_headers = frozenset(map(str.encode, self._token.headers))
         self._denials = Denials(realm)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -135,23 +137,22 @@ class KeywrightMiddleware:
 
     async def _decide(self, scope: Scope) -> Principal | HttpDenial | None:
         """The principal; None on a public route."""
-        if scope["type"] not in {"http", "websocket"}:
-            raise ValueError(f"nothing is known of {scope['type']!r}")
-        method = scope["method"] if scope["type"] == "http" else WEBSOCKET
         try:
-            requires = self._rules.of(method, _path(scope))
+            requires = self._asked(scope)
         except KeywrightError as error:
             return self._denials.of(error)
         if isinstance(requires, Public):
             return None
-        headers = (
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
-        )
+        sent = [
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in scope["headers"]
+            if name in self._key_headers
+        ]
         try:
-            token = presented(headers, self._api_key_header)
-        except InvalidArgument as error:
-            return self._denials.ambiguous(error)
-        if token is None:
+            token = self._token(sent)
+        except RefusedCredential as error:
+            return self._denials.refused(error)
+        if not token:
             return self._denials.without_credential()
         try:
             return await self._authenticator.authenticate(
@@ -163,6 +164,15 @@ class KeywrightMiddleware:
             )
         except KeywrightError as error:
             return self._denials.of(error, requires.permissions)
+
+    def _asked(self, scope: Scope) -> Requires | Public:
+        if scope["type"] not in {"http", "websocket"}:
+            raise ValueError(f"nothing is known of {scope['type']!r}")
+        method = scope["method"] if scope["type"] == "http" else None
+        try:
+            return self._rules.of(method, _path(scope))
+        except RefusedTarget as error:
+            raise not_listed(error) from None
 
 
 async def _lives(app: App, scope: Scope, receive: Receive, send: Send) -> bool:
@@ -214,8 +224,15 @@ async def _deny(denial: HttpDenial, scope: Scope, receive: Receive, send: Send) 
 
 
 def _path(scope: Scope) -> str:
-    """The path below where the application is mounted, as Starlette routes it."""
+    """The path below where the application is mounted, as Starlette routes it.
+
+    Raises:
+        RefusedTarget: another may be read in what was sent, by which some frameworks route.
+    """
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    sent = (scope.get("raw_path") or b"").decode("latin-1")
+    if sent not in {"", path} and parse_target(sent).decoded not in {path, root + path}:
+        raise RefusedTarget("the path is not the one that was sent")
     below = path.removeprefix(root) if path.startswith(root) else path
     return below if below.startswith("/") else path if below else "/"
 

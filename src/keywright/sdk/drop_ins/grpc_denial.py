@@ -9,17 +9,21 @@ from google.rpc import error_details_pb2, status_pb2
 
 from keywright.sdk.connection.credentials import Secret
 from keywright.sdk.connection.status import DOMAIN
-from keywright.sdk.drop_ins.presented import address_of, presented
+from keywright.sdk.drop_ins.presented import (
+    API_KEY,
+    CredentialReader,
+    RefusedCredential,
+    address_of,
+)
 from keywright.sdk.drop_ins.requirements import Requires
 from keywright.sdk.errors import (
-    InvalidArgument,
     KeywrightError,
     PermissionDenied,
     ResourceExhausted,
     Unauthenticated,
 )
 
-API_KEY_METADATA = "x-api-key"
+_token = CredentialReader(api_key_header=API_KEY)
 _log = logging.getLogger("keywright")
 _TOLD = {
     Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
@@ -49,13 +53,13 @@ def asked(requires: Requires, metadata: Iterable[tuple[str, Any]], peer: str) ->
     The token is in the metadata `authorization: Bearer <token>` or `x-api-key`.
 
     Raises:
-        Unauthenticated: `CREDENTIAL_MISSING`, or `CREDENTIAL_AMBIGUOUS` for more than one.
+        Unauthenticated: `CREDENTIAL_MISSING`, or `CREDENTIAL_REFUSED` for more than one.
     """
     try:
-        token = presented(((name, str(value)) for name, value in metadata), API_KEY_METADATA)
-    except InvalidArgument as error:
-        raise Unauthenticated(error.message, reason=error.reason) from None
-    if token is None:
+        token = _token([(name, str(value)) for name, value in metadata if name in _token.headers])
+    except RefusedCredential as error:
+        raise Unauthenticated(str(error), reason=error.reason) from None
+    if not token:
         raise Unauthenticated(
             "present a token in the metadata authorization: Bearer <token>",
             reason="CREDENTIAL_MISSING",
@@ -66,7 +70,7 @@ def asked(requires: Requires, metadata: Iterable[tuple[str, Any]], peer: str) ->
         "environment": requires.environment,
         "client_address": address_of(peer),
     }
-    return Asked(token, constraints)
+    return Asked(Secret(token), constraints)
 
 
 def denial(error: KeywrightError) -> GrpcDenial:

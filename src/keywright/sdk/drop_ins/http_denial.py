@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from keywright.sdk.drop_ins.challenge import bearer, retry_after
+from keywright.sdk.drop_ins.presented import RefusedCredential
 from keywright.sdk.errors import (
-    InvalidArgument,
     KeywrightError,
     PermissionDenied,
     ResourceExhausted,
@@ -47,11 +47,11 @@ class Denials:
             [("www-authenticate", self._challenge())],
         )
 
-    def ambiguous(self, error: InvalidArgument) -> HttpDenial:
+    def refused(self, error: RefusedCredential) -> HttpDenial:
         """More than one token was presented, or what is none."""
-        challenge = self._challenge("invalid_request", error.message)
+        challenge = self._challenge("invalid_request", str(error))
         return _denial(
-            HTTPStatus.BAD_REQUEST, error.reason, error.message, [("www-authenticate", challenge)]
+            HTTPStatus.BAD_REQUEST, error.reason, str(error), [("www-authenticate", challenge)]
         )
 
     def of(self, error: KeywrightError, required: Sequence[str] = ()) -> HttpDenial:
