@@ -7,6 +7,7 @@ import pytest
 from keywright.sdk import PUBLIC, PermissionDenied, Requires
 from keywright.sdk.drop_ins.requirements import MethodRules
 from keywright.sdk.drop_ins.route_rules import RouteRules
+from keywright.sdk.drop_ins.routes import Rule
 from keywright.sdk.values.results import covered
 
 READ, WRITE, ANY = Requires("datasets.read"), Requires("datasets.write"), Requires()
@@ -39,7 +40,8 @@ ROUTES = RouteRules(RULES)
 def test_the_most_specific_rule_that_matches_counts(
     method: str | None, path: str, rule: object
 ) -> None:
-    assert ROUTES.of(method, path) is rule
+    found = ROUTES.of(method, path)
+    assert (RULES[found.label], found.public) == (rule, rule is PUBLIC)
 
 
 @pytest.mark.parametrize(
@@ -80,8 +82,11 @@ def test_a_route_without_a_rule_or_with_two_readings_is_denied(method: str, path
 
 
 def test_a_resource_may_name_parts_of_the_path() -> None:
-    rules = RouteRules({"/p/{project}/d/{id}": Requires("a", resource="projects/{project}/{id}")})
-    assert rules.of("GET", "/p/x/d/y") == Requires("a", resource="projects/x/y")
+    asked = Requires("a", resource="projects/{project}/{id}", environment="live")
+    rules = RouteRules({"/p/{project}/d/{id}": asked})
+    assert rules.of("GET", "/p/x/d/y") == Rule(
+        "/p/{project}/d/{id}", ("a",), "projects/x/y", "live"
+    )
 
 
 @pytest.mark.parametrize("part", [504 * "x", "y z", "ä", "{id}"])
@@ -90,7 +95,7 @@ def test_a_path_that_names_what_can_be_no_resource_is_denied(part: str) -> None:
     with pytest.raises(PermissionDenied) as denied:
         rules.of("GET", f"/datasets/{part}")
     assert denied.value.reason == "NOT_LISTED"
-    assert isinstance(rules.of("GET", f"/datasets/{503 * 'x'}"), Requires)
+    assert rules.of("GET", f"/datasets/{503 * 'x'}").resource == f"datasets/{503 * 'x'}"
 
 
 @pytest.mark.parametrize(

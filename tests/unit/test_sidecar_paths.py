@@ -3,9 +3,8 @@
 import pytest
 
 from keywright.sdk.drop_ins.patterns import Pattern
-from keywright.sdk.drop_ins.routes import NoRule, RefusedCapture, Route, Routes
+from keywright.sdk.drop_ins.routes import NoRule, RefusedCapture, Route, Routes, Rule
 from keywright.sdk.drop_ins.targets import RefusedTarget, parse_decoded, parse_target
-from keywright.sidecar.rules import Rule
 
 AMBIGUOUS = [
     "",

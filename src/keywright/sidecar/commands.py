@@ -14,8 +14,8 @@ from keywright.sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from keywright.sdk.authenticating.authenticator import Authenticator
+    from keywright.sdk.drop_ins.routes import Rule
     from keywright.sidecar.config import Config
-    from keywright.sidecar.rules import Rule
 
 _EXIT_USAGE = 2
 _FILE_HELP = "The sidecar's configuration, a TOML file."

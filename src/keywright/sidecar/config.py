@@ -12,7 +12,6 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from keywright.sdk.drop_ins.routes import Routes
 from keywright.sidecar.addresses import Address, TcpAddress
 from keywright.sidecar.headers import IdentityHeaders
-from keywright.sidecar.rules import Rule
 
 Network = IPv4Network | IPv6Network
 
@@ -96,7 +95,7 @@ DEFAULT_ENVOY = TcpAddress("127.0.0.1", 7711)
 class Config:
     """Everything that the file says. A None address: not listened on."""
 
-    routes: Routes[Rule]
+    routes: Routes
     http: Address | None = DEFAULT_HTTP
     envoy: Address | None = DEFAULT_ENVOY
     credentials: frozenset[CredentialSource] = frozenset(

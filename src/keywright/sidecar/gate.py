@@ -25,7 +25,6 @@ from keywright.sidecar.decisions import (
 from keywright.sidecar.headers import IdentityHeaders, IdentityTooLarge
 from keywright.sidecar.inspection import HeaderInspection
 from keywright.sidecar.planning import Plan, Planner
-from keywright.sidecar.rules import Rule
 
 
 class Authenticates(Protocol):
@@ -66,7 +65,7 @@ class Gate:
     def __init__(
         self,
         authenticator: Authenticates,
-        routes: Routes[Rule],
+        routes: Routes,
         *,
         identity: IdentityHeaders,
         sources: Collection[CredentialSource],

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Generic, TypeVar
 
-from keywright.sdk.drop_ins.routes import METHOD, NoRule, RefusedCapture, Routes
+from keywright.sdk.drop_ins.routes import METHOD, NoRule, RefusedCapture, Routes, Rule
 from keywright.sdk.drop_ins.targets import RefusedTarget, parse_target
 from keywright.sidecar.decisions import Decision, forbidden, refused
 from keywright.sidecar.inspection import HeaderInspection, RefusedHeader
-from keywright.sidecar.rules import Rule
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -55,9 +54,7 @@ class Planner:
         to_nobody: the decision where no key is asked for.
     """
 
-    def __init__(
-        self, routes: Routes[Rule], inspection: HeaderInspection, to_nobody: Decision
-    ) -> None:
+    def __init__(self, routes: Routes, inspection: HeaderInspection, to_nobody: Decision) -> None:
         self._routes = routes
         self._inspection = inspection
         self._to_nobody = to_nobody

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from keywright.sdk.drop_ins.patterns import Pattern
 from keywright.sdk.drop_ins.presented import API_KEY, AUTHORIZATION
-from keywright.sdk.drop_ins.routes import METHOD, Route, Routes, placeholders
+from keywright.sdk.drop_ins.routes import METHOD, Route, Routes, Rule, placeholders
 from keywright.sdk.errors import ConfigurationError
 from keywright.sdk.values.resources import is_resource
 from keywright.sidecar.addresses import Address, parse_address
@@ -24,7 +24,6 @@ from keywright.sidecar.config import (
 )
 from keywright.sidecar.headers import IdentityHeaders
 from keywright.sidecar.reading import Table, chosen
-from keywright.sidecar.rules import Rule
 
 _ROUTES_MAX_COUNT = 1_000
 _LIMIT_MAX = 100_000_000
@@ -183,11 +182,11 @@ def _limits(table: Table) -> Limits:
     )
 
 
-def _routes(root: Table) -> Routes[Rule]:
+def _routes(root: Table) -> Routes:
     tables = root.tables("routes")
     if len(tables) > _ROUTES_MAX_COUNT:
         root.mistake("routes", f"{_ROUTES_MAX_COUNT} at most")
-    routes: dict[Route[Rule], Table] = {}
+    routes: dict[Route, Table] = {}
     for table in tables:
         table.only(["path", "methods", *_RULE_FIELDS])
         route = _route(table)
@@ -206,7 +205,7 @@ def _routes(root: Table) -> Routes[Rule]:
     return found
 
 
-def _route(table: Table) -> Route[Rule] | None:
+def _route(table: Table) -> Route | None:
     if "path" not in table.values:
         table.mistake("path", "is needed: /projects/{project}/**")
     pattern = table.parsed("path", None, Pattern.parse)

@@ -10,8 +10,9 @@ from keywright.sdk.authenticating.authenticator import Authenticator
 from keywright.sdk.drop_ins.current import current
 from keywright.sdk.drop_ins.http_denial import Denials, HttpDenial
 from keywright.sdk.drop_ins.presented import CredentialReader, RefusedCredential, without_zone
-from keywright.sdk.drop_ins.requirements import Public, Requirement, Requires
+from keywright.sdk.drop_ins.requirements import Requirement
 from keywright.sdk.drop_ins.route_rules import RouteRules, not_listed
+from keywright.sdk.drop_ins.routes import Rule
 from keywright.sdk.drop_ins.targets import RefusedTarget, parse_target
 from keywright.sdk.errors import KeywrightError
 from keywright.sdk.values.results import Principal, covered
@@ -138,10 +139,10 @@ class KeywrightMiddleware:
     async def _decide(self, scope: Scope) -> Principal | HttpDenial | None:
         """The principal; None on a public route."""
         try:
-            requires = self._asked(scope)
+            rule = self._rule(scope)
         except KeywrightError as error:
             return self._denials.of(error)
-        if isinstance(requires, Public):
+        if rule.public:
             return None
         sent = [
             (name.decode("latin-1"), value.decode("latin-1"))
@@ -157,15 +158,15 @@ class KeywrightMiddleware:
         try:
             return await self._authenticator.authenticate(
                 token,
-                resource=requires.resource,
-                require=requires.permissions,
-                environment=requires.environment,
+                resource=rule.resource,
+                require=rule.permissions,
+                environment=rule.required_environment,
                 client_address=_address(scope),
             )
         except KeywrightError as error:
-            return self._denials.of(error, requires.permissions)
+            return self._denials.of(error, rule.permissions)
 
-    def _asked(self, scope: Scope) -> Requires | Public:
+    def _rule(self, scope: Scope) -> Rule:
         if scope["type"] not in {"http", "websocket"}:
             raise ValueError(f"nothing is known of {scope['type']!r}")
         method = scope["method"] if scope["type"] == "http" else None

@@ -32,20 +32,11 @@ class Requires(Requirement):
         object.__setattr__(self, "resource", resource)
         object.__setattr__(self, "environment", environment)
 
-    def on(self, resource: str) -> "Requires":
-        """The same, on this resource."""
-        return Requires(*self.permissions, resource=resource, environment=self.environment)
-
 
 class Public(Requirement):
     """Nothing is asked for, and what is presented is not looked at."""
 
     __slots__ = ()
-    resource = ""
-
-    def on(self, _resource: str) -> "Public":
-        """The same."""
-        return self
 
     def __repr__(self) -> str:
         return "PUBLIC"

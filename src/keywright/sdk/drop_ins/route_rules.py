@@ -10,6 +10,7 @@ from keywright.sdk.drop_ins.routes import (
     RefusedCapture,
     Route,
     Routes,
+    Rule,
     placeholders,
 )
 from keywright.sdk.drop_ins.targets import RefusedTarget, parse_decoded
@@ -33,7 +34,7 @@ class RouteRules:
         for route, mistake in self._routes.mistakes().items():
             raise ValueError(f"{route} {mistake}")
 
-    def of(self, method: str | None, path: str) -> Requires | Public:
+    def of(self, method: str | None, path: str) -> Rule:
         """What a request asks for.
 
         Args:
@@ -63,11 +64,15 @@ def _checked(method: str | None) -> str:
     return method
 
 
-def _route(text: str, requirement: Requires | Public) -> Route[Requires | Public]:
+def _route(text: str, requirement: Requires | Public) -> Route:
     method, space, path = text.rpartition(" ")
+    rule = Rule(text, public=True)
+    if isinstance(requirement, Requires):
+        asked = requirement.permissions, requirement.resource, requirement.environment
+        rule = Rule(text, *asked)
     try:
         pattern = Pattern.parse(path)
-        unknown = placeholders(requirement.resource) - pattern.names
+        unknown = placeholders(rule.resource) - pattern.names
     except ValueError as error:
         raise ValueError(f"{text!r}: {error}") from None
     if space and METHOD.fullmatch(method) is None:
@@ -75,4 +80,4 @@ def _route(text: str, requirement: Requires | Public) -> Route[Requires | Public
     if unknown:
         raise ValueError(f"{text!r} has no {', '.join(sorted(unknown))} for its resource")
     methods = {method, "HEAD"} if method == "GET" else {method}
-    return Route(pattern, frozenset(methods) if method else None, requirement)
+    return Route(pattern, frozenset(methods) if method else None, rule)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations, groupby
 from string import Formatter
-from typing import Generic, Protocol, Self, TypeVar
 
 from keywright.sdk.drop_ins.patterns import Pattern
 from keywright.sdk.drop_ins.targets import PLAIN, Path
@@ -17,24 +16,23 @@ METHOD = re.compile(r"[A-Z]{1,32}(?:-[A-Z]{1,32})?")
 _CAPTURED = re.compile(f"[{PLAIN}]+")
 
 
-class Needs(Protocol):
-    """What a request needs. `resource` may contain `{name}`s of its path."""
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a request needs. `label` is what it is called in logs and in metrics.
 
-    @property
-    def resource(self) -> str:
-        """What is acted on; empty for the whole workspace."""
-        ...
+    `public`: nothing at all; whoever asks stays unknown. `resource` may contain `{name}`s of the
+    path.
+    """
 
-    def on(self, resource: str) -> Self:
-        """The same, on this resource."""
-        ...
-
-
-Rule = TypeVar("Rule", bound=Needs)
+    label: str
+    permissions: tuple[str, ...] = ()
+    resource: str = ""
+    required_environment: str = ""
+    public: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Route(Generic[Rule]):
+class Route:
     """A rule for the paths that match, and for these methods; for every method if None."""
 
     pattern: Pattern
@@ -59,15 +57,15 @@ class RefusedCapture(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Overlap(Generic[Rule]):
+class Overlap:
     """Two routes that match one path, `example`: `wins` is the one that counts."""
 
-    wins: Route[Rule]
-    loses: Route[Rule]
+    wins: Route
+    loses: Route
     example: str
 
 
-class Routes(Generic[Rule]):
+class Routes:
     """Routes, the most specific first.
 
     The most specific pattern that matches a path decides about it, with all its methods: one that
@@ -76,7 +74,7 @@ class Routes(Generic[Rule]):
     same. A route for some methods comes before one for all of the same paths.
     """
 
-    def __init__(self, routes: Sequence[Route[Rule]], default: Rule | None = None) -> None:
+    def __init__(self, routes: Sequence[Route], default: Rule | None = None) -> None:
         self.ordered = _ordered(routes)
         self.default = default
         self._given = _by_shape(self.ordered)
@@ -102,7 +100,7 @@ class Routes(Generic[Rule]):
             raise NoRule("no route is there for this path")
         return self.default
 
-    def overlaps(self) -> list[Overlap[Rule]]:
+    def overlaps(self) -> list[Overlap]:
         """Pairs of routes that match one request, with the path of one."""
         fresh = self._fresh()
         found = []
@@ -115,9 +113,9 @@ class Routes(Generic[Rule]):
                 found.append(Overlap(wins, loses, "/" + "/".join(example)))
         return found
 
-    def mistakes(self) -> Mapping[Route[Rule], str]:
+    def mistakes(self) -> Mapping[Route, str]:
         """What is wrong with a route among the others: it is never reached."""
-        found: dict[Route[Rule], str] = {}
+        found: dict[Route, str] = {}
         for routes in self._given:
             for first, second in combinations(routes, 2):
                 if first.methods is None and second.methods is None:
@@ -166,22 +164,22 @@ def placeholders(resource: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def _ordered(routes: Sequence[Route[Rule]]) -> tuple[Route[Rule], ...]:
+def _ordered(routes: Sequence[Route]) -> tuple[Route, ...]:
     return tuple(sorted(routes, key=lambda each: (each.pattern.precedence, each.methods is None)))
 
 
-def _by_shape(ordered: Sequence[Route[Rule]]) -> list[tuple[Route[Rule], ...]]:
+def _by_shape(ordered: Sequence[Route]) -> list[tuple[Route, ...]]:
     return [tuple(group) for _, group in groupby(ordered, key=lambda each: each.pattern.shape)]
 
 
-def _of_method(routes: Sequence[Route[Rule]], method: str, path: Path) -> Rule:
+def _of_method(routes: Sequence[Route], method: str, path: Path) -> Rule:
     for route in routes:
         if route.takes(method):
             return _filled(route, path)
     raise NoRule("no route is there for this method on this path")
 
 
-def _filled(route: Route[Rule], path: Path) -> Rule:
+def _filled(route: Route, path: Path) -> Rule:
     rule = route.rule
     names = placeholders(rule.resource)
     if not names:
@@ -194,4 +192,4 @@ def _filled(route: Route[Rule], path: Path) -> Rule:
     # No server would decide on it, and anybody could have it tell of that as trouble of ours.
     if not is_resource(resource):
         raise RefusedCapture("what the path names can be no resource")
-    return rule.on(resource)
+    return replace(rule, resource=resource)
