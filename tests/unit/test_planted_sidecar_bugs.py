@@ -40,14 +40,18 @@ BUGS = {
         "principal.user.name",
     ),
     "empty-segments": ("sdk/drop_ins/targets.py", 'if "//" in path:', "if False:"),
-    "dot-segments": ("sdk/drop_ins/targets.py", 'segment.endswith(".")', "False"),
+    "dot-segments": (
+        "sdk/drop_ins/targets.py",
+        'if "./" in path or path.endswith("."):',
+        "if False:",
+    ),
     "ambiguous-encodings": (
         "sdk/drop_ins/targets.py",
         "octet < 0 or octet in _NEVER_ENCODED",
         "octet < 0",
     ),
     "what-was-sent": (
-        "sdk/drop_ins/asgi.py",
+        "sdk/drop_ins/route_rules.py",
         'if sent not in {"", path} and',
         "if False and",
     ),
@@ -73,10 +77,10 @@ BUGS = {
     ),
     "methods-fall-through": (
         "sdk/drop_ins/routes.py",
-        "if routes[0].pattern.matches(path.segments):\n                return _of",
-        "if any(r.takes(method) and r.pattern.matches(path.segments) for r in routes): return _of",
+        "routes := self._deciding(path.segments)",
+        "routes := [r for r in self.ordered if r.pattern.matches(path.segments)]",
     ),
-    "401-for-the-sidecars-own-key": ("sidecar/decisions.py", " or error.about_caller:", ":"),
+    "401-for-the-sidecars-own-key": ("sdk/drop_ins/challenge.py", " or error.about_caller:", ":"),
     "too-many-at-a-time": (
         "sidecar/gate.py",
         "if self.in_flight >= self._max_concurrent:",

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import Protocol
 
+from keywright.sdk.drop_ins.challenge import is_about_token
 from keywright.sdk.drop_ins.presented import API_KEY, CredentialReader, RefusedCredential
 from keywright.sdk.drop_ins.routes import Routes
 from keywright.sdk.values.results import Principal
@@ -17,7 +18,6 @@ from keywright.sidecar.decisions import (
     Decision,
     denied,
     from_error,
-    is_about_token,
     no_credential,
     refused,
     unavailable,
@@ -108,7 +108,7 @@ class Gate:
             try:
                 decision = await self._judge(plan, credentials)
             except RefusedCredential as error:
-                decision = refused(error.reason, str(error))
+                decision = refused("CREDENTIAL_REFUSED", str(error))
             except IdentityTooLarge as error:
                 status = HTTPStatus.INTERNAL_SERVER_ERROR
                 decision = denied(status, "IDENTITY_TOO_LARGE", str(error))

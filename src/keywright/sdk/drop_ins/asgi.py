@@ -11,9 +11,7 @@ from keywright.sdk.drop_ins.current import current
 from keywright.sdk.drop_ins.http_denial import Denials, HttpDenial
 from keywright.sdk.drop_ins.presented import CredentialReader, RefusedCredential, without_zone
 from keywright.sdk.drop_ins.requirements import Requirement
-from keywright.sdk.drop_ins.route_rules import RouteRules, not_listed
-from keywright.sdk.drop_ins.routes import Rule
-from keywright.sdk.drop_ins.targets import RefusedTarget, parse_target
+from keywright.sdk.drop_ins.route_rules import RouteRules
 from keywright.sdk.errors import KeywrightError
 from keywright.sdk.values.results import Principal, covered
 
@@ -138,19 +136,23 @@ class KeywrightMiddleware:
 
     async def _decide(self, scope: Scope) -> Principal | HttpDenial | None:
         """The principal; None on a public route."""
+        if scope["type"] not in {"http", "websocket"}:
+            raise ValueError(f"nothing is known of {scope['type']!r}")
+        method = scope["method"] if scope["type"] == "http" else None
+        sent = (scope.get("raw_path") or b"").decode("latin-1")
         try:
-            rule = self._rule(scope)
+            rule = self._rules.of(method, scope["path"], scope.get("root_path", ""), sent)
         except KeywrightError as error:
             return self._denials.of(error)
         if rule.public:
             return None
-        sent = [
+        presented = [
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in scope["headers"]
             if name in self._key_headers
         ]
         try:
-            token = self._token(sent)
+            token = self._token(presented)
         except RefusedCredential as error:
             return self._denials.refused(error)
         if not token:
@@ -165,15 +167,6 @@ class KeywrightMiddleware:
             )
         except KeywrightError as error:
             return self._denials.of(error, rule.permissions)
-
-    def _rule(self, scope: Scope) -> Rule:
-        if scope["type"] not in {"http", "websocket"}:
-            raise ValueError(f"nothing is known of {scope['type']!r}")
-        method = scope["method"] if scope["type"] == "http" else None
-        try:
-            return self._rules.of(method, _path(scope))
-        except RefusedTarget as error:
-            raise not_listed(error) from None
 
 
 async def _lives(app: App, scope: Scope, receive: Receive, send: Send) -> bool:
@@ -222,20 +215,6 @@ async def _deny(denial: HttpDenial, scope: Scope, receive: Receive, send: Send) 
     headers = [(name.encode(), value.encode()) for name, value in denial.headers]
     await send({"type": f"{kind}.start", "status": int(denial.status), "headers": headers})
     await send({"type": f"{kind}.body", "body": denial.body})
-
-
-def _path(scope: Scope) -> str:
-    """The path below where the application is mounted, as Starlette routes it.
-
-    Raises:
-        RefusedTarget: another may be read in what was sent, by which some frameworks route.
-    """
-    path, root = str(scope["path"]), str(scope.get("root_path", ""))
-    sent = (scope.get("raw_path") or b"").decode("latin-1")
-    if sent not in {"", path} and parse_target(sent).decoded not in {path, root + path}:
-        raise RefusedTarget("the path is not the one that was sent")
-    below = path.removeprefix(root) if path.startswith(root) else path
-    return below if below.startswith("/") else path if below else "/"
 
 
 def _address(scope: Scope) -> str:

@@ -9,6 +9,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from keywright.sdk.connection.credentials import Secret
 from keywright.sdk.connection.status import DOMAIN
+from keywright.sdk.drop_ins.challenge import is_about_token
 from keywright.sdk.drop_ins.presented import (
     API_KEY,
     CredentialReader,
@@ -75,7 +76,7 @@ def asked(requires: Requires, metadata: Iterable[tuple[str, Any]], peer: str) ->
 
 def denial(error: KeywrightError) -> GrpcDenial:
     """What a client is told: UNAVAILABLE of everything that was not decided on its token."""
-    code = _TOLD.get(type(error), grpc.StatusCode.UNAVAILABLE)
+    code = _TOLD[type(error)] if is_about_token(error) else grpc.StatusCode.UNAVAILABLE
     reason, message = error.reason, error.message
     if code is grpc.StatusCode.UNAVAILABLE:
         _log.error("a token was not decided on: %s", error)

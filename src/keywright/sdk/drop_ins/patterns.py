@@ -64,14 +64,8 @@ class Pattern:
         return frozenset(part.name for part in self.parts if isinstance(part, AnySegment)) - {""}
 
     @property
-    def shape(self) -> tuple[str | None, ...]:
-        """The same for patterns that match the same paths; None is any segment."""
-        parts = tuple(part if isinstance(part, str) else None for part in self.parts)
-        return (*parts, _REST) if self.rest else parts
-
-    @property
     def precedence(self) -> tuple[tuple[int, str], ...]:
-        """Sorts the more specific first, and patterns of one shape side by side."""
+        """Sorts the more specific first; the same for patterns that match the same paths."""
         parts = tuple((0, part) if isinstance(part, str) else (1, "") for part in self.parts)
         return (*parts, (2, "")) if self.rest else parts
 

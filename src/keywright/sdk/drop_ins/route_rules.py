@@ -13,7 +13,7 @@ from keywright.sdk.drop_ins.routes import (
     Rule,
     placeholders,
 )
-from keywright.sdk.drop_ins.targets import RefusedTarget, parse_decoded
+from keywright.sdk.drop_ins.targets import Path, RefusedTarget, parse_decoded, parse_target
 from keywright.sdk.errors import PermissionDenied
 
 _WEBSOCKET = "WEBSOCKET"
@@ -34,34 +34,44 @@ class RouteRules:
         for route, mistake in self._routes.mistakes().items():
             raise ValueError(f"{route} {mistake}")
 
-    def of(self, method: str | None, path: str) -> Rule:
+    def of(self, method: str | None, path: str, root: str = "", sent: str = "") -> Rule:
         """What a request asks for.
 
         Args:
             method: None for a WebSocket.
             path: decoded, as the application sees it.
+            root: where the application is mounted: rules are for what is below.
+            sent: the path as it was sent, by which some frameworks route; empty if it is unknown.
 
         Raises:
             PermissionDenied: `NOT_LISTED`: no rule is for it, the path can be read in two ways, or
                 what it names can be no resource.
         """
         try:
-            return self._routes.find(_checked(method), parse_decoded(path))
+            return self._routes.find(_method(method), _path(path, root, sent))
         except (NoRule, RefusedCapture, RefusedTarget) as error:
-            raise not_listed(error) from None
+            raise PermissionDenied(str(error), reason="NOT_LISTED") from None
 
 
-def not_listed(error: Exception) -> PermissionDenied:
-    """No rule is for a request."""
-    return PermissionDenied(str(error), reason="NOT_LISTED")
-
-
-def _checked(method: str | None) -> str:
+def _method(method: str | None) -> str:
     if method is None:
         return _WEBSOCKET
     if method == _WEBSOCKET or METHOD.fullmatch(method) is None:
         raise NoRule("the method is no word of capital letters, or none of HTTP")
     return method
+
+
+def _path(path: str, root: str, sent: str) -> Path:
+    below = parse_decoded(_below(path, root))
+    if sent not in {"", path} and _below(parse_target(sent).decoded, root) != below.decoded:
+        raise RefusedTarget("the path is not the one that was sent")
+    return below
+
+
+def _below(path: str, root: str) -> str:
+    """As Starlette routes it."""
+    below = path.removeprefix(root)
+    return below if below.startswith("/") else path if below else "/"
 
 
 def _route(text: str, requirement: Requires | Public) -> Route:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import combinations, groupby
+from itertools import chain, combinations, groupby
 from string import Formatter
 
 from keywright.sdk.drop_ins.patterns import Pattern
@@ -78,13 +78,17 @@ class Routes:
         self.ordered = _ordered(routes)
         self.default = default
         self._given = _by_shape(self.ordered)
-        shapes = {each.pattern.shape for each in routes}
+        given = {each.pattern.precedence for each in routes}
         shut = [
             replace(each, pattern=other, methods=frozenset())
             for each in routes
-            if not each.pattern.rest and (other := each.pattern.other_end()).shape not in shapes
+            if not each.pattern.rest and (other := each.pattern.other_end()).precedence not in given
         ]
-        self._shapes = _by_shape(_ordered([*routes, *shut]))
+        # By the text that they begin with; None: by none, so that they come after those.
+        self._by_first: dict[str | None, list[Sequence[Route]]] = {}
+        for same in _by_shape(_ordered([*routes, *shut])):
+            first = same[0].pattern.parts[0] if same[0].pattern.parts else None
+            self._by_first.setdefault(first if isinstance(first, str) else None, []).append(same)
 
     def find(self, method: str, path: Path) -> Rule:
         """The rule for a request, its resource filled in.
@@ -93,9 +97,8 @@ class Routes:
             NoRule: there is none.
             RefusedCapture: the path has something in it that no resource can be named by.
         """
-        for routes in self._shapes:
-            if routes[0].pattern.matches(path.segments):
-                return _of_method(routes, method, path)
+        if routes := self._deciding(path.segments):
+            return _of_method(routes, method, path)
         if self.default is None:
             raise NoRule("no route is there for this path")
         return self.default
@@ -106,7 +109,7 @@ class Routes:
         found = []
         for wins, loses in combinations(self.ordered, 2):
             example = wins.pattern.common(loses.pattern, fresh)
-            same = wins.pattern.shape == loses.pattern.shape
+            same = wins.pattern.precedence == loses.pattern.precedence
             meet = wins.methods is None or loses.methods is None or wins.methods & loses.methods
             # Of two shapes the more specific decides about every method.
             if example is not None and (meet or not same):
@@ -127,17 +130,19 @@ class Routes:
         depth = max((len(each.pattern.parts) for each in self.ordered), default=0)
         for routes in self._given:
             pattern = routes[0].pattern
-            winners = {self._winner(path) for path in pattern.examples(depth, fresh)}
-            if pattern.shape not in winners:
+            decide = [self._deciding(path)[0] for path in pattern.examples(depth, fresh)]
+            if routes[0] not in decide:
                 told = "could never match: more specific routes cover all its paths"
                 found |= dict.fromkeys(routes, told)
         return found
 
-    def _winner(self, segments: tuple[str, ...]) -> tuple[str | None, ...] | None:
-        for routes in self._shapes:
+    def _deciding(self, segments: tuple[str, ...]) -> Sequence[Route]:
+        """The routes of the most specific pattern that matches."""
+        by_first = self._by_first
+        for routes in chain(by_first.get(segments[0], []), by_first.get(None, [])):
             if routes[0].pattern.matches(segments):
-                return routes[0].pattern.shape
-        return None
+                return routes
+        return ()
 
     def _fresh(self) -> str:
         texts = {part for each in self.ordered for part in each.pattern.parts}
@@ -169,7 +174,7 @@ def _ordered(routes: Sequence[Route]) -> tuple[Route, ...]:
 
 
 def _by_shape(ordered: Sequence[Route]) -> list[tuple[Route, ...]]:
-    return [tuple(group) for _, group in groupby(ordered, key=lambda each: each.pattern.shape)]
+    return [tuple(group) for _, group in groupby(ordered, key=lambda each: each.pattern.precedence)]
 
 
 def _of_method(routes: Sequence[Route], method: str, path: Path) -> Rule:
@@ -192,4 +197,4 @@ def _filled(route: Route, path: Path) -> Rule:
     # No server would decide on it, and anybody could have it tell of that as trouble of ours.
     if not is_resource(resource):
         raise RefusedCapture("what the path names can be no resource")
-    return replace(rule, resource=resource)
+    return Rule(rule.label, rule.permissions, resource, rule.required_environment)

@@ -63,9 +63,9 @@ def parse_target(target: str) -> Path:
         raise RefusedTarget("the path contains an empty segment")
     if _QUERY.fullmatch(query) is None:
         raise RefusedTarget("the query contains a character that belongs in none")
-    raw = tuple(path[1:].split("/"))
-    if any(segment.endswith(".") for segment in raw):
+    if "./" in path or path.endswith("."):
         raise RefusedTarget("a segment of the path ends with a dot")
+    raw = tuple(path[1:].split("/"))
     if "%" not in path:
         return Path(raw, raw)
     return Path(raw, tuple(map(_decoded, raw)))
