@@ -1,6 +1,7 @@
 """What each route of an application asks for."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from keywright.sdk.drop_ins.patterns import Pattern
 from keywright.sdk.drop_ins.requirements import Public, Requirement, Requires, checked
@@ -18,6 +19,8 @@ from keywright.sdk.errors import PermissionDenied
 
 _WEBSOCKET = "WEBSOCKET"
 """In place of a method, for what a WebSocket is opened on."""
+_REMEMBERED_MAX_COUNT = 4_096
+_REMEMBERED_MAX_LENGTH = 1_024
 
 
 class RouteRules:
@@ -33,6 +36,7 @@ class RouteRules:
         self._routes = Routes([_route(text, rule) for text, rule in checked(rules).items()])
         for route, mistake in self._routes.mistakes().items():
             raise ValueError(f"{route} {mistake}")
+        self._remembered = lru_cache(_REMEMBERED_MAX_COUNT)(self._find)
 
     def of(self, method: str | None, path: str, root: str = "", sent: str = "") -> Rule:
         """What a request asks for.
@@ -47,10 +51,14 @@ class RouteRules:
             PermissionDenied: `NOT_LISTED`: no rule is for it, the path can be read in two ways, or
                 what it names can be no resource.
         """
+        short = len(path) + len(sent) <= _REMEMBERED_MAX_LENGTH
         try:
-            return self._routes.find(_method(method), _path(path, root, sent))
+            return (self._remembered if short else self._find)(method, path, root, sent)
         except (NoRule, RefusedCapture, RefusedTarget) as error:
             raise PermissionDenied(str(error), reason="NOT_LISTED") from None
+
+    def _find(self, method: str | None, path: str, root: str, sent: str) -> Rule:
+        return self._routes.find(_method(method), _path(path, root, sent))
 
 
 def _method(method: str | None) -> str:
