@@ -15,7 +15,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from math import inf
@@ -42,7 +42,7 @@ class Load:
 
     Attributes:
         pause: for how long, in seconds, a lane that has answered about a subject is left alone.
-        plenty: by carrier, how many answers are so many that it is asked at leisure from then on.
+        plenty: how many answers of a carrier are so many that it is asked at leisure from then on.
         history: what happened.
         counts: how many answers allowed or denied, by carrier.
         surrounded: how many narrowings had calls on every lane, before and after their return.
@@ -52,7 +52,7 @@ class Load:
     fleet: Fleet
     lanes: Sequence[Carrier]
     pause: float = _PAUSE_SECONDS
-    plenty: Mapping[str, float] = field(default_factory=dict)
+    plenty: float = inf
     history: History = field(default_factory=History)
     counts: Counter[str] = field(default_factory=Counter)
     surrounded: int = 0
@@ -113,8 +113,7 @@ class Load:
         async def keep_asking(lane: Carrier) -> None:
             while not over.is_set():
                 await asyncio.gather(*(self.ask(lane, case) for _ in range(lane.together)))
-                carrier = lane.lane.carrier
-                enough = self.counts[carrier] >= self.plenty.get(carrier, inf)
+                enough = self.counts[lane.lane.carrier] >= self.plenty
                 await asyncio.sleep(_PAUSE_WHERE_ENOUGH_SECONDS if enough else self.pause)
 
         async with asyncio.TaskGroup() as tasks:

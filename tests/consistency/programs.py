@@ -107,7 +107,6 @@ class Program(Carrier):
 class SidecarProgram(Program):
     """A `keywright sidecar`, asked as Envoy does and as Traefik does in turn."""
 
-    together = 2
     _sidecar: Sidecar
     _check: Any
     _count = 0
@@ -153,12 +152,15 @@ class SidecarProgram(Program):
 class ThreadsProgram(Program):
     """A program of threads that share a `BlockingAuthenticator`."""
 
-    together = 2
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def _begun(self, stack: AsyncExitStack) -> Process:
         argv = [sys.executable, "-m", "tests.consistency.threads", self._address]
         given = environment(self._target, self._token)
         process = await stack.enter_async_context(running(argv, given, CHECKOUT))
+        stack.callback(self._hang_up)
         await process.told("listening")
         return process
 
@@ -173,12 +175,24 @@ class ThreadsProgram(Program):
             "require": list(request.required_permissions),
             "client_address": request.client_address,
         }
-        reader, writer = await asyncio.open_unix_connection(self._address)
-        try:
-            writer.write(f"{json.dumps(question)}\n".encode())
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                answer = await reader.readuntil()
-        finally:
-            writer.close()
+        answer = await self._exchanged(f"{json.dumps(question)}\n".encode())
         outcome, reason = json.loads(answer)
         return Outcome[outcome], reason
+
+    async def _exchanged(self, line: bytes) -> bytes:
+        """The answer to a line, on a connection that nobody else uses meanwhile."""
+        connection = self._idle.pop() if self._idle else None
+        reader, writer = connection or await asyncio.open_unix_connection(self._address)
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                writer.write(line)
+                answer = await reader.readuntil()
+        except BaseException:
+            writer.close()
+            raise
+        self._idle.append((reader, writer))
+        return answer
+
+    def _hang_up(self) -> None:
+        while self._idle:
+            self._idle.pop()[1].close()
