@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 BUGS = {
     "other-spellings": (
         "inspection.py",
-        "elif name in _OVERRIDES or ODD.search(name):",
+        "elif name in _OVERRIDES or _ODD.search(name):",
         "elif False:",
     ),
     "tunnels": ("inspection.py", "elif name == _UPGRADE:", "elif False:"),

@@ -41,10 +41,8 @@ class Journal:
         if self._off or (decision.allowed and not self._all):
             return
         told = self._allowed(decision) if decision.allowed else _told(decision)
-        if not self._log.soon(
-            f'{{"event": "decided", "transport": "{transport}", "rule": {_quoted(label)}, '
-            f'{told}, "duration_ms": {seconds * 1000:.3f}}}'
-        ):
+        line = f'{_begun(transport, label)}{told}, "duration_ms": {seconds * 1000:.3f}}}\n'
+        if not self._log.soon(line):
             self._counts.dropped_lines += 1
 
     def failed(self, error: Exception) -> None:
@@ -61,8 +59,8 @@ class Journal:
 
 
 @lru_cache(2_000)
-def _quoted(label: str) -> str:
-    return json.dumps(label)
+def _begun(transport: str, label: str) -> str:
+    return f'"event": "decided", "transport": "{transport}", "rule": {json.dumps(label)}, '
 
 
 def _told(decision: Decision) -> str:

@@ -21,26 +21,27 @@ class Log:
         self._stream = stream
         self._pending: list[str] = []
         self._flushing: asyncio.TimerHandle | None = None
-        self._stamp = ""
+        self._opening = ""
 
     def write(self, event: str, **fields: Any) -> None:
         """A line, at once and after those that wait."""
-        self._pending.append(self._line(json.dumps({"event": event, **fields})))
+        rest = json.dumps({"event": event, **fields}).removeprefix("{")
+        self._pending.append(f"{_opening()}{rest}\n")
         self.flush()
 
-    def soon(self, content: str) -> bool:
+    def soon(self, rest: str) -> bool:
         """A line, within a moment; false if too many wait, and it was dropped.
 
         Args:
-            content: a JSON object.
+            rest: a JSON object without its first brace, and the line's end.
         """
         if self._flushing is None:
             loop = asyncio.get_running_loop()
             self._flushing = loop.call_later(_FLUSH_SECONDS, self.flush)
-            self._stamp = _now()
+            self._opening = _opening()
         if len(self._pending) >= _PENDING_MAX_COUNT:
             return False
-        self._pending.append(f'{{"timestamp": "{self._stamp}", {content[1:]}\n')
+        self._pending.append(self._opening + rest)
         return True
 
     def flush(self) -> None:
@@ -55,10 +56,7 @@ class Log:
         except OSError:  # whoever read it has gone: no reason to answer nobody any more
             pass
 
-    @staticmethod
-    def _line(content: str) -> str:
-        return f'{{"timestamp": "{_now()}", {content[1:]}\n'
 
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def _opening() -> str:
+    """How a line begins."""
+    return f'{{"timestamp": "{datetime.now(UTC).isoformat(timespec="milliseconds")}", '

@@ -82,7 +82,7 @@ async def _over_http(application: Application, config: Config) -> AsyncIterator[
         listening = listening_socket(config.http)
     except OSError as error:
         raise _failed(config.http, error.strerror or str(error)) from error
-    server = limited_http.create_server(application, config.limits)
+    server = limited_http.create_server(application, config.limits, application.at_once)
     address = config.http
     if isinstance(address, TcpAddress):
         address = TcpAddress(address.host, listening.getsockname()[1])
