@@ -48,6 +48,16 @@ BUGS = {
         "if any(r.takes(method) and r.pattern.matches(path.segments) for r in routes): return _of",
     ),
     "401-for-the-sidecars-own-key": ("decisions.py", " or error.about_caller:", ":"),
+    "out-of-turn": ("limited_http.py", "self._is_idle()\n", "True\n"),
+    "tunnels-at-once": ("limited_http.py", "and not parser.should_upgrade()", ""),
+    "ends-are-missed": ("limited_http.py", "and parser.should_keep_alive()", ""),
+    "headers-of-any-size": ("limited_http.py", "self._size() > self._header_bytes", "False"),
+    "connections-without-end": (
+        "limited_http.py",
+        "and (limit is None or len(self.connections) < limit)",
+        "",
+    ),
+    "headers-that-end-early": ("http.py", "if any(_ENDS_HEADER", "if False and any(_ENDS_HEADER"),
     "too-many-at-a-time": ("gate.py", "if self.in_flight >= self._max_concurrent:", "if False:"),
 }
 
@@ -64,6 +74,7 @@ def test_a_missing_guard_of_the_sidecar_is_noticed(name: str, tmp_path: Path) ->
         [
             *(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"),
             *("tests/unit/test_sidecar_gate.py", "tests/unit/test_sidecar_paths.py"),
+            "tests/unit/test_sidecar_http.py",
         ],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},

@@ -138,7 +138,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _is_idle(self) -> bool:
         before: Any = self.cycle  # None at first
-        return before is None or before.response_complete  # type: ignore[no-any-return]
+        return before is None or before.response_complete
 
     def _answer(self) -> bool:
         answer = self._at_once and self._at_once(self.url, self.client, self.headers)

@@ -54,12 +54,17 @@ async def serve(config: Config, authenticator: Authenticator) -> None:
             observe=journal.decided,
             fault=journal.failed,
         )
+
+        def scraped() -> tuple[str, bytes]:
+            journal.settle()
+            return counts.text()
+
         application = Application(
             gate,
             config.forward_auth,
             over_unix=isinstance(config.http, UnixAddress),
             is_ready=lambda: authenticator.is_leased and not stopping.is_set(),
-            metrics=counts.text,
+            metrics=scraped,
         )
         async with (
             _over_http(application, config) as http,
@@ -70,6 +75,7 @@ async def serve(config: Config, authenticator: Authenticator) -> None:
             await stopping.wait()
             watching.cancel()
             log.write("stopping")
+        journal.settle()
     log.write("stopped")
 
 
