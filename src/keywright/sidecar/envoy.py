@@ -89,7 +89,8 @@ class Check:
         """The headers that a decision rests on, as they are told."""
         known = self._may_have_key
         if not http.HasField("header_map"):  # all, joined by Envoy where they were doubled
-            return [each for each in http.headers.items() if known[each[0]] is not None]
+            headers = http.headers
+            return [(name, headers[name]) for name in headers if known[name] is not None]
         return [
             (name, each.raw_value.decode("latin-1") or each.value)
             for each in http.header_map.headers

@@ -74,6 +74,7 @@ async def serve(config: Config, authenticator: Authenticator) -> None:
             watching = asyncio.create_task(_tell_of_leases(authenticator, log))
             await stopping.wait()
             watching.cancel()
+            journal.settle()
             log.write("stopping")
         journal.settle()
     log.write("stopped")
