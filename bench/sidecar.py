@@ -90,6 +90,7 @@ async def _check(sidecar: Sidecar, token: str, effort: Effort) -> None:
             "no-op's calls/s.",
             [(HotCall("no-op", no_op, ECHO, [asked]), [call])],
             effort,
+            [_IN_FLIGHT],
         )
 
 
