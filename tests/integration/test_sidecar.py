@@ -12,7 +12,7 @@ from keywright.sidecar.envoy_api.envoy.config.core.v3.base_pb2 import HeaderValu
 from keywright.sidecar.envoy_api.envoy.service.auth.v3.external_auth_pb2 import CheckRequest
 from tests.support.database import Cluster
 from tests.support.service import Service, another, service
-from tests.support.sidecar import Sidecar, answer_to, check_of, exchange, sidecar
+from tests.support.sidecar import Sidecar, answer_to, check_of, exchange, kept, sidecar
 
 CONFIG = """
 [listen]
@@ -109,6 +109,59 @@ async def test_a_revoked_key_is_denied_at_the_next_request(
     assert 'error="invalid_token"' in answer["www-authenticate"]
     checked = await running.check(check_of(created.token))
     assert checked.denied_response.status.code == 401
+
+
+def asked(*headers: tuple[str, str]) -> bytes:
+    """A question over a connection that goes on."""
+    lines = ["GET /authorize HTTP/1.1", "Host: x", *(f"{name}: {value}" for name, value in headers)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def original(target: str = "/projects/abc", method: str = "GET") -> list[tuple[str, str]]:
+    return [("X-Original-Method", method), ("X-Original-URI", target)]
+
+
+async def test_a_revoked_key_is_denied_at_the_next_request_of_a_connection(
+    service: Service, running: Sidecar
+) -> None:
+    async with kept(running.http) as ask:
+        for _ in range(10):
+            created = await service.admin.create_key()
+            request = asked(*original(), ("Authorization", f"Bearer {created.token}"))
+            assert [(await ask(request)).status for _ in range(3)] == [200] * 3
+            await service.admin.revoke_key(created.key.name)
+            answer = await ask(request)
+            assert (answer.status, answer.error["reason"]) == (401, "KEY_REVOKED")
+
+
+async def test_the_answer_is_the_same_over_a_connection_that_goes_on_and_one_that_ends(
+    service: Service, running: Sidecar
+) -> None:
+    created = await service.admin.create_key(scopes=["projects.read"])
+    limited = await service.admin.create_key(rate_limit={"requests": 1, "period": {"seconds": 600}})
+    bearer = ("Authorization", f"Bearer {created.token}")
+    spent = ("Authorization", f"Bearer {limited.token}")
+    assert (await running.get("/authorize", *original(), spent)).status == 200
+    async with kept(running.http) as ask:
+        for headers, status in (
+            ([*original(), bearer], 200),
+            ([*original(method="DELETE"), bearer], 403),
+            (original("/health"), 200),
+            (original(), 401),
+            ([*original(), bearer, bearer], 403),
+            ([*original(), bearer, ("X_Keywright_User", "root")], 403),
+            ([*original("/elsewhere"), bearer], 403),
+            ([*original(), ("Authorization", "Bearer nonsense")], 401),
+            ([*original(), spent], 403),  # for nginx: 429
+            ([bearer], 403),
+        ):
+            for _ in range(2):  # known by the second one
+                once, again = await ask(asked(*headers)), await running.get("/authorize", *headers)
+                assert (once.status, once.body) == (again.status, again.body) == (status, once.body)
+                again.headers.remove(("connection", "close"))
+                for answer in (once, again):
+                    answer.headers.remove(("date", answer["date"]))
+                assert once.headers == again.headers
 
 
 @pytest.mark.parametrize(

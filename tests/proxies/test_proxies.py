@@ -11,9 +11,10 @@ import pytest
 
 from tests.proxies.attempts import ATTEMPTS, SECRET_PATH, wrongs
 from tests.proxies.conftest import LEASE
-from tests.proxies.fronts import PROXIES, Front, front
+from tests.proxies.fronts import Front, front
 from tests.support.database import Cluster
 from tests.support.planted import SOURCE
+from tests.support.proxies import PROXIES
 from tests.support.service import Service, another, service
 from tests.support.sidecar import Answer
 from tests.support.spoofs import IDENTITY

@@ -52,6 +52,9 @@ class Known:
         self._principals = principals
         self.asked: list[tuple[str, str, tuple[str, ...], str, str]] = []
 
+    def recall(self, *_: object) -> None:
+        """Nothing is remembered."""
+
     async def authenticate(
         self,
         token: str,

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 BUGS = {
     "other-spellings": (
         "sidecar/inspection.py",
-        "elif name in _OVERRIDES or ODD.search(name):",
+        "elif name in _OVERRIDES or _ODD.search(name):",
         "elif False:",
     ),
     "tunnels": ("sidecar/inspection.py", "elif name == _UPGRADE:", "elif False:"),
@@ -86,6 +86,24 @@ BUGS = {
         "if self.in_flight >= self._max_concurrent:",
         "if False:",
     ),
+    "out-of-turn": ("sidecar/limited_http.py", "self._is_idle()\n", "True\n"),
+    "tunnels-at-once": ("sidecar/limited_http.py", "and not parser.should_upgrade()", ""),
+    "ends-are-missed": ("sidecar/limited_http.py", "and parser.should_keep_alive()", ""),
+    "headers-of-any-size": (
+        "sidecar/limited_http.py",
+        "self._size() > self._header_bytes",
+        "False",
+    ),
+    "connections-without-end": (
+        "sidecar/limited_http.py",
+        "and (limit is None or len(self.connections) < limit)",
+        "",
+    ),
+    "headers-that-end-early": (
+        "sidecar/http.py",
+        "if any(_ENDS_HEADER",
+        "if False and any(_ENDS_HEADER",
+    ),
 }
 
 
@@ -101,7 +119,7 @@ def test_a_missing_guard_of_the_sidecar_is_noticed(name: str, tmp_path: Path) ->
         [
             *(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"),
             *("tests/unit/test_sidecar_gate.py", "tests/unit/test_sidecar_paths.py"),
-            "tests/unit/test_asgi_paths.py",
+            *("tests/unit/test_asgi_paths.py", "tests/unit/test_sidecar_http.py"),
         ],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},

@@ -24,9 +24,9 @@ NO_RULE = Rule("-")
 class Request:
     """What a client asked of a proxy.
 
-    `target` with its query. `headers`: all of those that `HeaderInspection.of_interest` names or
-    that have a `_` in their names, and perhaps others; without those that a key is in. `rule`: what
-    the proxy itself says that is needed; else the routes say it.
+    `target` with its query. `headers`: all that make a difference, and perhaps others; without
+    those that a key may be in (`HeaderInspection.may_have_key`). `rule`: what the proxy itself says
+    that is needed; else the routes say it.
     """
 
     method: str
