@@ -7,9 +7,12 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from keywright.sidecar.envoy_api.envoy.config.core.v3.base_pb2 import HeaderValueOption
 from keywright.sidecar.envoy_api.envoy.service.auth.v3.external_auth_pb2 import CheckRequest
+from keywright.v1 import key_pb2
+from keywright.v1.key_service_pb2 import UpdateKeyRequest
 from tests.support.database import Cluster
 from tests.support.service import Service, another, service
 from tests.support.sidecar import Sidecar, answer_to, check_of, exchange, sidecar
@@ -94,6 +97,22 @@ async def test_a_request_is_let_through_with_all_headers_of_its_key(
     denied = await running.authorize(created.token, method="DELETE")
     assert (denied.status, denied.error["reason"]) == (403, "PERMISSION_MISSING")
     assert 'error="insufficient_scope"' in denied["www-authenticate"]
+
+
+async def test_the_role_is_told_until_the_key_is_narrowed(
+    service: Service, running: Sidecar
+) -> None:
+    created = await service.admin.create_key()
+    for scopes, role in (([], "workspaces/default/roles/admin"), (["projects.read"], "")):
+        key = key_pb2.Key(name=created.key.name, scopes=scopes)
+        mask = FieldMask(paths=["scopes"])
+        await service.admin.keys("UpdateKey", UpdateKeyRequest(key=key, update_mask=mask))
+        for _ in range(2):  # asked of the server, and remembered
+            answer = await running.authorize(created.token)
+            assert (answer.status, answer["x-keywright-role"]) == (200, role)
+            checked = await running.check(check_of(created.token))
+            headers = {each.header.key: each.header.value for each in checked.ok_response.headers}
+            assert headers["x-keywright-role"] == role
 
 
 async def test_a_revoked_key_is_denied_at_the_next_request(

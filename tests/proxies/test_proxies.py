@@ -50,6 +50,12 @@ async def test_a_key_gets_through_as_its_user(through: Front, reader: str) -> No
     assert not any(reader in value for _, value in through.application.received[-1][2])
 
 
+async def test_the_role_of_a_key_that_is_not_narrowed_gets_through(through: Front) -> None:
+    created = await through.service.admin.create_key()
+    assert (await through.ask(token=created.token)).status == 200
+    assert identity(through)["x-keywright-role"] == "workspaces/default/roles/admin"
+
+
 async def test_what_is_public_is_reached_by_nobody_in_particular(through: Front) -> None:
     assert (await through.ask("/public/x")).status == 200
     assert identity(through) == dict.fromkeys(IDENTITY, "")
