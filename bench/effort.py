@@ -43,9 +43,9 @@ class Effort:
 
 
 THOROUGH = Effort(
-    rounds=4,
+    rounds=3,
     slice_seconds=1.0,
-    samples=3000,
+    samples=2000,
     few=10_000,
     many=1_000_000,
     cached=10_000,

@@ -33,7 +33,8 @@ _FORGED_EVERY = 2
 _CACHE = "16MiB"  # soon full: what is remembered of forged tokens takes 100 bytes each
 _KEYS = 10_000
 _FORMAT = TokenFormat()
-_OK, _UNAVAILABLE, _UNAUTHENTICATED = 0, 14, 16
+_OK, _UNAUTHENTICATED = 0, 16
+_RESOURCE_EXHAUSTED, _UNAVAILABLE = 8, 14  # on a machine that others use
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ async def run(postgres: Postgres, effort: Effort) -> None:
             )
             codes.update(answers.codes)
             assert answers.codes.total() == count, "each is answered"
-            assert not set(codes) - {_OK, _UNAUTHENTICATED, _UNAVAILABLE}, codes
+            decided = {_OK, _UNAUTHENTICATED}
+            assert not set(codes) - decided - {_RESOURCE_EXHAUSTED, _UNAVAILABLE}, codes
             return count
 
         async def answer(count: int) -> int:
@@ -112,6 +114,7 @@ async def run(postgres: Postgres, effort: Effort) -> None:
 
 def _table(states: Sequence[State], codes: Counter[int]) -> None:
     since = states[1]
+    undecided = codes[_RESOURCE_EXHAUSTED] + codes[_UNAVAILABLE]
     grown = (states[-1].resident - since.resident) / max(1, states[-1].calls - since.calls)
     show(
         "One server, many calls",
@@ -120,7 +123,7 @@ def _table(states: Sequence[State], codes: Counter[int]) -> None:
         f"{_CACHE} for what it remembers; {_IN_FLIGHT} in flight over {_CONNECTIONS} connections, "
         f"new ones each time. Of the different ones "
         f"{codes[_OK]:,} were allowed, {codes[_UNAUTHENTICATED]:,} denied, and "
-        f"{codes[_UNAVAILABLE]:,} were not decided. The baseline is the first line, after "
+        f"{undecided:,} were not decided. The baseline is the first line, after "
         f"{_WARM_UP_SHARE:.0%} as many calls. From the first tenth to the end the memory grew by "
         f"{grown:.2f} bytes a call. The aim is no growth once the caches are full.",
         ("calls", "seconds", "resident MiB", "more MiB", "descriptors", "more"),

@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 
+from keywright.sdk.drop_ins.routes import Rule
 from keywright.sidecar.by_identity import ByIdentity
 from keywright.sidecar.config import Limits
 from keywright.sidecar.decisions import Decision, refused, unavailable
@@ -23,7 +24,6 @@ from keywright.sidecar.envoy_api.envoy.service.auth.v3.external_auth_pb2 import 
 from keywright.sidecar.gate import Gate
 from keywright.sidecar.inspection import ODD
 from keywright.sidecar.planning import Plan, Remembered, Request, settled
-from keywright.sidecar.rules import Rule
 
 _SERVICE = "envoy.service.auth.v3.Authorization"
 _EXTENSIONS = frozenset({"permissions", "resource", "environment"})

@@ -8,14 +8,16 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import Protocol
 
+from keywright.sdk.drop_ins.challenge import is_about_token
+from keywright.sdk.drop_ins.presented import API_KEY, CredentialReader, RefusedCredential
+from keywright.sdk.drop_ins.routes import Routes
 from keywright.sdk.values.results import Principal
 from keywright.sidecar.by_identity import ByIdentity
-from keywright.sidecar.credentials import CredentialReader, CredentialSource, RefusedCredential
+from keywright.sidecar.config import CredentialSource
 from keywright.sidecar.decisions import (
     Decision,
     denied,
     from_error,
-    is_about_token,
     no_credential,
     refused,
     unavailable,
@@ -23,7 +25,6 @@ from keywright.sidecar.decisions import (
 from keywright.sidecar.headers import IdentityHeaders, IdentityTooLarge
 from keywright.sidecar.inspection import HeaderInspection
 from keywright.sidecar.planning import Plan, Planner
-from keywright.sidecar.rules import Routes
 
 
 class Authenticates(Protocol):
@@ -73,7 +74,12 @@ class Gate:
         observe: Observer,
         fault: Fault,
     ) -> None:
-        self._token = CredentialReader(sources)
+        self._basic = CredentialSource.BASIC in sources
+        self._token = CredentialReader(
+            bearer=CredentialSource.BEARER in sources,
+            basic=self._basic,
+            api_key_header=API_KEY if CredentialSource.X_API_KEY in sources else None,
+        )
         self.key_headers = self._token.headers
         """Where a key may be: what is sent in these is a credential."""
         self.inspection = HeaderInspection(identity, self.key_headers, told)
@@ -81,7 +87,6 @@ class Gate:
         self.in_flight = 0
         self._authenticator = authenticator
         self._identity = identity
-        self._basic = CredentialSource.BASIC in sources
         self._max_concurrent = max_concurrent
         self._observe = observe
         self._fault = fault
