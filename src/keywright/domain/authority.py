@@ -30,7 +30,7 @@ class Authority:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is all that the user has: the key has no role, scopes and resource."""
+        """Whether it is all that the user has: the key has no role, no scopes, no resource."""
         key = self.narrowing
         return key.role is None and not key.scopes and not key.resource
 
