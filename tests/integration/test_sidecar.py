@@ -4,15 +4,22 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from keywright.sidecar.envoy_api.envoy.config.core.v3.base_pb2 import HeaderValueOption
-from keywright.sidecar.envoy_api.envoy.service.auth.v3.external_auth_pb2 import CheckRequest
+from keywright.sidecar.envoy_api.envoy.service.auth.v3.external_auth_pb2 import (
+    CheckRequest,
+    CheckResponse,
+)
+from keywright.v1 import key_pb2
+from keywright.v1.key_service_pb2 import UpdateKeyRequest
 from tests.support.database import Cluster
 from tests.support.service import Service, another, service
-from tests.support.sidecar import Sidecar, answer_to, check_of, exchange, kept, sidecar
+from tests.support.sidecar import CHECK, Sidecar, answer_to, check_of, exchange, kept, sidecar
 
 CONFIG = """
 [listen]
@@ -94,6 +101,22 @@ async def test_a_request_is_let_through_with_all_headers_of_its_key(
     denied = await running.authorize(created.token, method="DELETE")
     assert (denied.status, denied.error["reason"]) == (403, "PERMISSION_MISSING")
     assert 'error="insufficient_scope"' in denied["www-authenticate"]
+
+
+async def test_the_role_is_told_until_the_key_is_narrowed(
+    service: Service, running: Sidecar
+) -> None:
+    created = await service.admin.create_key()
+    for scopes, role in (([], "workspaces/default/roles/admin"), (["projects.read"], "")):
+        key = key_pb2.Key(name=created.key.name, scopes=scopes)
+        mask = FieldMask(paths=["scopes"])
+        await service.admin.keys("UpdateKey", UpdateKeyRequest(key=key, update_mask=mask))
+        for _ in range(2):  # asked of the server, and remembered
+            answer = await running.authorize(created.token)
+            assert (answer.status, answer["x-keywright-role"]) == (200, role)
+            checked = await running.check(check_of(created.token))
+            headers = {each.header.key: each.header.value for each in checked.ok_response.headers}
+            assert headers["x-keywright-role"] == role
 
 
 async def test_a_revoked_key_is_denied_at_the_next_request(
@@ -325,6 +348,28 @@ async def test_headers_beyond_the_limit_are_refused_and_the_next_request_is_answ
     ):
         assert (await answer_to(running.http, request)).status == 400
     assert (await running.get("/healthz")).status == 200
+
+
+async def test_a_call_of_check_with_too_large_headers_fails_and_the_next_is_answered(
+    service: Service, running: Sidecar
+) -> None:
+    large = [("x-large", "x" * 40_000)]
+    async with grpc.aio.insecure_channel(running.envoy) as channel:
+        call: Any = channel.unary_unary(CHECK, response_deserializer=CheckResponse.FromString)
+        data = check_of(service.admin_token).SerializeToString()
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await call(data, metadata=large, timeout=20)
+        assert failed.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert (await call(data, timeout=20)).status.code == 0
+
+
+async def test_a_key_that_is_longer_than_any_is_refused(running: Sidecar) -> None:
+    endless = "kw_live_" + "x" * 9_000
+    answer = await running.authorize(endless)
+    assert (answer["x-keywright-status"], answer.error["reason"]) == ("400", "CREDENTIAL_REFUSED")
+    checked = await running.check(check_of(endless))
+    assert checked.denied_response.status.code == 400
+    assert '"CREDENTIAL_REFUSED"' in checked.denied_response.body
 
 
 async def test_a_body_is_not_read_and_the_connection_goes_on(

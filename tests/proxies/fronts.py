@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,13 +34,12 @@ class Application:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 lines = head.decode("latin-1").split("\r\n")
                 method, target, _ = lines[0].split(" ")
-                headers = [
-                    (name, value.strip())
-                    for name, _, value in (line.partition(":") for line in lines[1:] if line)
-                ]
+                headers = _fields(lines[1:])
                 self.received.append((method, target, headers))
-                length = {name.lower(): value for name, value in headers}.get("content-length", "0")
-                await reader.readexactly(int(length))
+                told = {name.lower(): value for name, value in headers}
+                if "chunked" in told.get("transfer-encoding", ""):
+                    headers += await _trailers(reader)
+                await reader.readexactly(int(told.get("content-length", "0")))
                 body = json.dumps({"target": target, "headers": headers}).encode()
                 writer.write(
                     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -51,6 +50,21 @@ class Application:
             pass
         finally:
             writer.close()
+
+
+def _fields(lines: Sequence[str]) -> list[tuple[str, str]]:
+    parts = (line.partition(":") for line in lines if line)
+    return [(name, value.strip()) for name, _, value in parts]
+
+
+async def _trailers(reader: asyncio.StreamReader) -> list[tuple[str, str]]:
+    """The fields after a body in chunks, which some applications take for headers."""
+    while size := int(await reader.readline(), 16):
+        await reader.readexactly(size + 2)
+    lines = []
+    while line := (await reader.readline()).decode("latin-1").rstrip("\r\n"):
+        lines.append(line)
+    return _fields(lines)
 
 
 @dataclass

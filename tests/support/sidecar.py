@@ -149,10 +149,10 @@ def argv(config: Path, *options: str) -> list[str]:
 
 @asynccontextmanager
 async def sidecar(
-    config: Path, uri: str, token: str, *, until_ready: bool = True
+    config: Path, uri: str, token: str, *options: str, until_ready: bool = True
 ) -> AsyncIterator[Sidecar]:
     """A sidecar for a server, with a key for it."""
-    async with running(argv(config), environment(uri, token)) as process:
+    async with running(argv(config, *options), environment(uri, token)) as process:
         line = await process.logged("listening")
         started = Sidecar(process, line["http"], line["envoy"])
         if until_ready:

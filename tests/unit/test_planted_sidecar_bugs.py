@@ -26,8 +26,8 @@ BUGS = {
     "keys-not-stripped": ("sidecar/gate.py", "removed=self.key_headers,", "removed=(),"),
     "role-of-narrowed-keys": (
         "sidecar/headers.py",
-        "whole = principal.credential.kind is CredentialKind.SESSION",
-        "whole = True",
+        'role = principal.role if principal.whole_authority else ""',
+        "role = principal.role",
     ),
     "empty-headers-left-out": (
         "sidecar/headers.py",

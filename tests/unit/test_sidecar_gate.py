@@ -16,7 +16,7 @@ from keywright.sdk.errors import (
     Unauthenticated,
     Unavailable,
 )
-from keywright.sdk.values.results import CredentialKind, Principal
+from keywright.sdk.values.results import Principal
 from keywright.sidecar.decisions import Decision
 from keywright.sidecar.planning import Request
 from tests.support.gates import GOOD, NARROW, Checked, principal, received
@@ -98,7 +98,7 @@ async def test_all_identity_headers_are_set_also_where_there_is_nothing_to_tell(
         "x-keywright-user": "workspaces/acme/users/ann",
         "x-keywright-email": "ann@acme.example",
         "x-keywright-workspace": "workspaces/acme",
-        "x-keywright-role": "",  # a key may be narrowed: permissions are its authority
+        "x-keywright-role": "workspaces/acme/roles/admin",
         "x-keywright-permissions": "*",
         "x-keywright-credential": "workspaces/acme/keys/ann",
     }
@@ -107,10 +107,10 @@ async def test_all_identity_headers_are_set_also_where_there_is_nothing_to_tell(
     )
 
 
-async def test_a_session_has_its_users_role() -> None:
-    known = {GOOD: principal("ann", "*", kind=CredentialKind.SESSION)}
-    decision = await Checked(ROUTES, known).ask()
-    assert dict(decision.headers)["x-keywright-role"] == "workspaces/acme/roles/admin"
+async def test_the_role_of_a_narrowed_keys_user_is_not_told() -> None:
+    headers = dict((await Checked(ROUTES).ask(token=NARROW)).headers)
+    assert headers["x-keywright-user"] == "workspaces/acme/users/bob"
+    assert headers["x-keywright-role"] == ""
 
 
 async def test_what_no_header_can_carry_is_encoded() -> None:

@@ -37,6 +37,7 @@ class Rendering:
             credential=replies.credential(principal),
             environment=key.environment,
             role=replies.role_of(principal.user),
+            whole_authority=principal.credential.authority.is_whole,
             scopes=key.narrowing.scopes,
             resource=key.narrowing.resource,
             rate_limit=replies.rate_limit(key.rate_limit),
