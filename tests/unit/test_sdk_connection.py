@@ -6,6 +6,8 @@ import pytest
 
 from keywright.sdk import Client, ConfigurationError
 from keywright.sdk.connection.address import Address
+from keywright.sdk.connection.connection import TlsFiles
+from tests.unit.test_tls_files import ONE, OTHER
 
 
 @pytest.mark.parametrize(
@@ -74,6 +76,8 @@ def test_an_address_is_understood_in_each_of_its_forms(uri: str, address: Addres
         "grpcs://keys.example?x=1",
         "::1:7700",
         "[not-an-address]:7700",
+        "[abc]:7700",
+        "[127.0.0.1]:7700",
         "unix:run/kw.sock",
         "unix://run/kw.sock",
         "unix:",
@@ -128,6 +132,41 @@ def test_a_ca_file_that_is_missing_or_holds_no_certificate_is_named(tmp_path: Pa
         with pytest.raises(ConfigurationError, match=ca_file.name) as refused:
             Client("grpcs://keys.example", "key", ca_file=ca_file)
         assert refused.value.reason == "TLS_FILE_INVALID"
+
+
+def damaged(pem: bytes) -> bytes:
+    """Without the first line of what is encoded."""
+    begin, _, *others = pem.splitlines()
+    return b"\n".join([begin, *others])
+
+
+def test_a_certificate_that_is_damaged_is_told_before_any_call(tmp_path: Path) -> None:
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(b"# d\xc3\xa9j\xc3\xa0 vu\n" + ONE.certificate)
+    Client("grpcs://keys.example", "key", ca_file=ca_file).close()
+    ca_file.write_bytes(damaged(ONE.certificate))
+    with pytest.raises(ConfigurationError, match=r"ca\.pem is damaged") as refused:
+        Client("grpcs://keys.example", "key", ca_file=ca_file)
+    assert refused.value.reason == "TLS_FILE_INVALID"
+
+
+@pytest.mark.parametrize("key", [OTHER.key, ONE.encrypted_key, damaged(ONE.key)])
+def test_a_client_key_of_no_use_with_its_certificate_is_refused(key: bytes, tmp_path: Path) -> None:
+    files = TlsFiles(certificate=tmp_path / "client.pem", key=tmp_path / "client.key")
+    (tmp_path / "client.pem").write_bytes(ONE.certificate)
+    (tmp_path / "client.key").write_bytes(ONE.key)
+    files.credentials()
+    (tmp_path / "client.key").write_bytes(key)
+    with pytest.raises(ConfigurationError, match=r"client\.pem and .*client\.key are") as refused:
+        files.credentials()
+    assert refused.value.reason == "TLS_FILE_INVALID"
+
+
+def test_a_socket_whose_path_no_system_takes_is_refused() -> None:
+    Client(f"unix:/{'a' * 106}", "key").close()
+    with pytest.raises(ConfigurationError, match="107 bytes") as refused:
+        Client(f"unix:/{'a' * 107}", "key")
+    assert refused.value.reason == "URI_MALFORMED"
 
 
 def test_a_ca_file_without_tls_is_refused_rather_than_ignored(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 import copy
 import pickle
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from keywright.sdk import ConfigurationError, Secret
-from keywright.sdk.connection.credentials import find_api_key, find_uri
+from keywright.sdk.connection.credentials import find_api_key, find_uri, read_api_key
 
 KEY = "kw_live_3fK9aZ01bQxYp8"
 
@@ -33,6 +35,44 @@ def test_a_missing_key_says_where_it_was_looked_for(environ: dict[str, str]) -> 
     with pytest.raises(ConfigurationError, match="KEYWRIGHT_API_KEY") as missing:
         find_api_key(None, environ)
     assert missing.value.reason == "API_KEY_MISSING"
+
+
+def test_a_malformed_address_says_where_it_was_found(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigurationError, match="variable KEYWRIGHT_URI: 'http://a' is no"
+    ) as told:
+        find_uri(None, {"KEYWRIGHT_URI": "http://a"})
+    assert told.value.reason == "URI_MALFORMED"
+    file = tmp_path / "config.toml"
+    file.write_text('uri = "http://a"\n')
+    with pytest.raises(
+        ConfigurationError, match=r"uri in .*config\.toml: 'http://a' is no address"
+    ):
+        find_uri(None, {"KEYWRIGHT_CLIENT_CONFIG": str(file)})
+
+
+def test_a_file_without_a_key_that_could_be_sent_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "own.key"
+    for text, reason in (
+        (f"{KEY}\n", ""),
+        (" \n", "API_KEY_MISSING"),
+        ("a b", "API_KEY_MALFORMED"),
+    ):
+        file.write_text(text)
+        if not reason:
+            assert read_api_key(file) == Secret(KEY)
+            continue
+        with pytest.raises(ConfigurationError, match=r"own\.key") as told:
+            read_api_key(file)
+        assert told.value.reason == reason
+
+
+def test_what_is_no_text_is_a_mistake_of_the_program() -> None:
+    given: Any = 7700
+    with pytest.raises(TypeError, match="address is text, and not int"):
+        find_uri(given, {})
+    with pytest.raises(TypeError, match="key is text, and not int"):
+        find_api_key(given, {})
 
 
 def test_an_empty_argument_does_not_fall_back_to_another_key() -> None:

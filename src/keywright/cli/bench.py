@@ -12,7 +12,7 @@ from keywright.cli import values
 from keywright.cli.asking import presented_token
 from keywright.cli.command import Session, command
 from keywright.cli.exits import ExitCode
-from keywright.sdk.connection.credentials import read_api_key
+from keywright.sdk.connection.credentials import read_token
 from keywright.sdk.errors import PermissionDenied, Unauthenticated
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _token(session: Session, file: Path | None) -> str | None:
         return presented_token(session.ctx)
     if file is None:
         return None
-    token = read_api_key(file).strip()
+    token = read_token(file)
     if not token:
         raise typer.BadParameter(f"there is none in {file}", param_hint="--token-file")
     return token

@@ -13,7 +13,7 @@ import typer
 
 from keywright.cli.exits import ExitCode, exit_code
 from keywright.cli.output import Output, OutputFormat
-from keywright.sdk.connection.credentials import read_api_key
+from keywright.sdk.connection.credentials import Secret, read_api_key
 from keywright.sdk.errors import KeywrightError
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Session:
             allow_plaintext=bool(self._option("allow_plaintext")),
         )
 
-    def _api_key(self) -> str | None:
+    def _api_key(self) -> Secret | None:
         file = self._file("api_key_file")
         return None if file is None else read_api_key(file)
 

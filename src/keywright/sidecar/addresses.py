@@ -10,8 +10,8 @@ from errno import EADDRINUSE
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
-UNIX_PATH_MAX_BYTES = 107
-"""`sun_path` of unix(7) on Linux, less the byte that ends it."""
+from keywright.sdk.connection.address import UNIX_PATH_MAX_BYTES
+
 _UNIX = "unix:"
 _TCP = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+)):(?P<port>[0-9]{1,5})")
 _PORT_MAX = 65_535

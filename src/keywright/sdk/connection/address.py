@@ -1,5 +1,6 @@
 """Addresses of servers: from what people write to what gRPC takes."""
 
+import os
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -7,8 +8,11 @@ from urllib.parse import quote
 
 from keywright.sdk.errors import ConfigurationError
 
+UNIX_PATH_MAX_BYTES = 107
+"""`sun_path` of unix(7) on Linux, less the byte that ends it."""
 _DEFAULT_PORT = 7700
 _PORT_MAX = 65535
+_IN_BRACKETS = 6
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _HOST_PORT = re.compile(
     r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?/?"
@@ -50,6 +54,11 @@ class Address:
             path = re.sub(r"\A//(?=/)", "", uri.removeprefix("unix:"))
             if not path.startswith("/") or path.startswith("//") or "\0" in path:
                 raise _malformed(uri)
+            if len(os.fsencode(path)) > UNIX_PATH_MAX_BYTES:
+                raise ConfigurationError(
+                    f"{uri!r} is longer than a socket's path may be, {UNIX_PATH_MAX_BYTES} bytes",
+                    reason="URI_MALFORMED",
+                )
             return cls(f"unix:{quote(path)}", tls=False, stays_here=True)
         first, *others = uri.split(",")
         host = _Host.parse(uri, first, "grpc")
@@ -96,7 +105,10 @@ class _Host:
         port = int(match["port"] or _DEFAULT_PORT)
         if not 1 <= port <= _PORT_MAX:
             raise _malformed(uri)
-        return cls(match["v6"] or match["host"], port, kind)
+        found = cls(match["v6"] or match["host"], port, kind)
+        if match["v6"] and found.family != _IN_BRACKETS:
+            raise _malformed(uri)
+        return found
 
     @property
     def tls(self) -> bool:

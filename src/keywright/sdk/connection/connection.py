@@ -1,6 +1,7 @@
 """The way to a server: gRPC channels, with TLS or without."""
 
 import json
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,10 +59,14 @@ class TlsFiles:
                 "a client certificate and its key are given together, or not at all",
                 reason="TLS_FILE_INVALID",
             )
+        ca = _pem(self.ca, "CERTIFICATE")
+        key, chain = _pem(self.key, "PRIVATE KEY"), _pem(self.certificate, "CERTIFICATE")
+        if ca is not None:
+            _check_ca(ca, self.ca)
+        if self.certificate is not None and self.key is not None:
+            _check_pair(self.certificate, self.key)
         return grpc.ssl_channel_credentials(
-            root_certificates=_pem(self.ca, "CERTIFICATE"),
-            private_key=_pem(self.key, "PRIVATE KEY"),
-            certificate_chain=_pem(self.certificate, "CERTIFICATE"),
+            root_certificates=ca, private_key=key, certificate_chain=chain
         )
 
 
@@ -152,7 +157,7 @@ def _pem(file: Path | None, kind: str) -> bytes | None:
     if file is None:
         return None
     try:
-        content = file.read_bytes()
+        content = Path(file).read_bytes()  # whoever checks no types may have given a text
     except OSError as error:
         raise ConfigurationError(
             f"{file} cannot be read: {error.strerror}", reason="TLS_FILE_INVALID"
@@ -162,3 +167,27 @@ def _pem(file: Path | None, kind: str) -> bytes | None:
             f"{file} contains no {kind.lower()} in PEM form", reason="TLS_FILE_INVALID"
         )
     return content
+
+
+# gRPC says of such files only that a handshaker failed, call by call, as if a server were away.
+def _check_ca(content: bytes, file: Path | None) -> None:
+    try:
+        ssl.create_default_context(cadata=content.decode("ascii", "ignore"))
+    except ssl.SSLError:
+        raise ConfigurationError(
+            f"a certificate in {file} is damaged", reason="TLS_FILE_INVALID"
+        ) from None
+
+
+def _check_pair(certificate: Path, key: Path) -> None:
+    if not (Path(certificate).is_file() and Path(key).is_file()):  # a pipe is read only once
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # how strong keys must be is for the server to say
+    try:
+        context.load_cert_chain(certificate, key, password="")
+    except (ssl.SSLError, ValueError):
+        raise ConfigurationError(
+            f"{certificate} and {key} are no certificate and its key as PEM, not encrypted",
+            reason="TLS_FILE_INVALID",
+        ) from None

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from keywright.sdk.connection.address import Address
 from keywright.sdk.connection.config_file import ConfigFile
 from keywright.sdk.errors import ConfigurationError
 
@@ -56,12 +57,17 @@ def find_uri(given: str | None, environ: Mapping[str, str]) -> str:
     """The server's address: the argument, else KEYWRIGHT_URI, else the file's, else this machine.
 
     Raises:
-        ConfigurationError: `CONFIG_FILE_INVALID`.
+        ConfigurationError: `CONFIG_FILE_INVALID`; `URI_MALFORMED`, of one that was not given, with
+            where it was found.
     """
-    uri = environ.get(URI_VARIABLE, "") if given is None else given
-    if not uri.strip() and given is None:
-        uri = ConfigFile.find(environ).get("uri") or ""
-    return uri.strip() or DEFAULT_URI
+    if given is not None:
+        return _text(given, "a server's address").strip() or DEFAULT_URI
+    uri = environ.get(URI_VARIABLE, "").strip()
+    if uri:
+        return _address(uri, f"the environment variable {URI_VARIABLE}")
+    config = ConfigFile.find(environ)
+    uri = (config.get("uri") or "").strip()
+    return _address(uri, f"uri in {config.path}") if uri else DEFAULT_URI
 
 
 def find_api_key(given: str | Secret | None, environ: Mapping[str, str]) -> Secret:
@@ -72,7 +78,7 @@ def find_api_key(given: str | Secret | None, environ: Mapping[str, str]) -> Secr
             the message never contains the key. `CONFIG_FILE_INVALID`.
     """
     if given is not None:
-        key = _stripped(given)
+        key = _text(given.reveal() if isinstance(given, Secret) else given, "an API key").strip()
         if not key:
             raise _missing("the API key that was given is empty")
         return _key(key, "the API key given")
@@ -82,14 +88,26 @@ def find_api_key(given: str | Secret | None, environ: Mapping[str, str]) -> Secr
     return _key_of(ConfigFile.find(environ))
 
 
-def read_api_key(file: Path) -> str:
-    """The text of a file that holds a key.
+def read_api_key(file: Path) -> Secret:
+    """The key that a file holds.
+
+    Raises:
+        ConfigurationError: `API_KEY_MISSING`, it cannot be read or is empty; `API_KEY_MALFORMED`.
+    """
+    key = read_token(file)
+    if not key:
+        raise _missing(f"the file {file} is empty")
+    return _key(key, f"the key in {file}")
+
+
+def read_token(file: Path) -> str:
+    """The text of a file that holds a token, whatever it is; empty if nothing is in it.
 
     Raises:
         ConfigurationError: `API_KEY_MISSING`, it cannot be read.
     """
     try:
-        return file.read_text()
+        return file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigurationError(
@@ -99,11 +117,11 @@ def read_api_key(file: Path) -> str:
 
 def _key_of(config: ConfigFile) -> Secret:
     file = config.get_file("api_key_file")
-    key = _stripped(config.get("api_key") or "" if file is None else read_api_key(file))
-    if key:
-        return _key(key, f"the key in {file or config.path}")
     if file is not None:
-        raise _missing(f"the file {file} is empty")
+        return read_api_key(file)
+    key = (config.get("api_key") or "").strip()
+    if key:
+        return _key(key, f"the key in {config.path}")
     place = config.path or "a configuration file, for which there is no home directory"
     raise _missing(
         "none was given (api_key; on the command line --api-key-file), the environment variable "
@@ -116,8 +134,18 @@ def _missing(why: str) -> ConfigurationError:
     return ConfigurationError(f"no API key: {why}", reason="API_KEY_MISSING")
 
 
-def _stripped(key: str | Secret) -> str:
-    return (key.reveal() if isinstance(key, Secret) else key).strip()
+def _text(given: object, what: str) -> str:
+    if not isinstance(given, str):  # whoever checks no types is told all the same
+        raise TypeError(f"{what} is text, and not {type(given).__name__}")
+    return given
+
+
+def _address(uri: str, source: str) -> str:
+    try:
+        Address.parse(uri)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{source}: {error.message}", reason=error.reason) from None
+    return uri
 
 
 def _key(key: str, source: str) -> Secret:
