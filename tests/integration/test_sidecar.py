@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,10 @@ async def test_a_routes_context_extensions_are_the_whole_rule(
         ("/elsewhere", {"permissions": "", "environment": "test"}, 403),
         ("/elsewhere", {"permission": "projects.read"}, 503),
         ("/elsewhere", {"resource": "projects/abc"}, 503),
+        ("/elsewhere", {"permissions": "projects.*"}, 503),
+        ("/elsewhere", {"permissions": "", "resource": "projects/{project}"}, 503),
+        ("/elsewhere", {"permissions": "", "resource": "/projects"}, 503),
+        ("/elsewhere", {"permissions": "", "environment": "Live"}, 503),
         ("//elsewhere", {"permissions": "", "resource": "projects/abc"}, 400),
         ("/health", {}, 0),
         ("/elsewhere", {}, 403),
@@ -257,6 +262,8 @@ async def test_a_routes_context_extensions_are_the_whole_rule(
         answer = await running.check(check_of(created.token, path, **extensions))
         assert answer.denied_response.status.code == status, (path, extensions)
         assert (answer.status.code == 0) == (status == 0)
+        told = "CONTEXT_EXTENSIONS_INVALID" in answer.denied_response.body
+        assert told == (status == HTTPStatus.SERVICE_UNAVAILABLE), extensions
 
 
 async def test_a_denial_for_envoy_has_a_json_body_and_a_challenge(running: Sidecar) -> None:

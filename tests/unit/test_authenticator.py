@@ -310,6 +310,9 @@ async def test_what_can_be_no_question_is_not_asked() -> None:
     async with rig() as at:
         with pytest.raises(TypeError, match="sequence"):
             await at.authenticator.authenticate("k", require="datasets.read")
+        nothing: Any = None
+        with pytest.raises(TypeError, match="a token is text"):
+            await at.authenticator.authenticate(nothing)
         with pytest.raises(InvalidArgument):
             await at.authenticator.authenticate("k", resource="\ud800")
         assert not at.server.calls

@@ -163,3 +163,31 @@ def test_what_is_no_rule_is_refused_and_not_taken_for_public(rule: Any) -> None:
         RouteRules({"/admin": rule})
     with pytest.raises(TypeError, match=r"Requires\(\.\.\.\) or PUBLIC"):
         MethodRules({"/shop.Orders/Get": rule})
+
+
+@pytest.mark.parametrize(
+    ("permissions", "constraints"),
+    [
+        (("datasets.*",), {}),
+        (("",), {}),
+        (("a" * 129,), {}),
+        ((), {"resource": "/datasets"}),
+        ((), {"environment": "Live"}),
+    ],
+)
+def test_what_no_server_could_be_asked_for_is_refused_where_it_is_written(
+    permissions: tuple[str, ...], constraints: dict[str, str]
+) -> None:
+    with pytest.raises(ValueError, match=r" is no (permission|resource|environment) like"):
+        Requires(*permissions, **constraints)
+
+
+def test_permissions_are_given_one_by_one_and_not_as_a_list() -> None:
+    given: Any = ["datasets.read"]
+    with pytest.raises(TypeError, match="is no permission: Requires"):
+        Requires(given)
+
+
+def test_a_method_has_no_parts_that_its_resource_could_name() -> None:
+    with pytest.raises(ValueError, match="a method has no parts for"):
+        MethodRules({"/shop.Orders/Get": Requires("orders.read", resource="orders/{order}")})

@@ -84,6 +84,15 @@ def test_everything_can_be_set() -> None:
         ('[listen]\nenvoy = "unix:run"', "listen.envoy: 'unix:run': a UNIX socket is written"),
         ('[listen]\nhttp = "127.0.0.1:99999"', "listen.http: '127.0.0.1:99999': an address is"),
         ('[listen]\nhttp = ""\nenvoy = ""', "listen: one of http and envoy is needed"),
+        (
+            '[listen]\nhttp = "unix:/a"\nenvoy = "unix:/a"',
+            "listen.envoy: unix:/a is where http listens",
+        ),
+        (
+            '[listen]\nhttp = ""\n[forward_auth]\nproxy = "caddy"',
+            "forward_auth: nobody could ever ask: listen.http is switched off",
+        ),
+        ('[headers]\nuser = "Upgrade"', "headers.user: 'Upgrade': this header means something"),
         ('[headers]\nuser = "a b"', "headers.user: 'a b': a header's name is letters"),
         ('[headers]\nuser = "x_user"', "headers.user: 'x_user': a header's name is letters"),
         ('[headers]\nuser = "Host"', "headers.user: 'Host': this header means something else"),
@@ -130,7 +139,7 @@ def test_everything_can_be_set() -> None:
         ),
         (
             '[[routes]]\npath = "/a/{x}"\npermissions = []\nresource = "things/{x"',
-            "routes[1].resource: ",
+            "routes[1].resource: 'things/{x': between braces stands the name of a segment",
         ),
         (
             '[[routes]]\npath = "/a/{x}"\npermissions = []\nresource = "things/{x!r}"',

@@ -13,6 +13,8 @@ from typing import Any
 import grpc
 
 from keywright.sdk.drop_ins.routes import Rule
+from keywright.sdk.values.asked_for import is_environment, is_permission
+from keywright.sdk.values.resources import is_resource
 from keywright.sidecar.by_identity import ByIdentity
 from keywright.sidecar.config import Limits
 from keywright.sidecar.decisions import Decision, refused, unavailable
@@ -148,8 +150,8 @@ def _rule(given: Mapping[str, str]) -> Rule:
     """The rule that a route's `context_extensions` say.
 
     Raises:
-        ValueError: there is another field than these, so that one may be misspelt; or permissions
-            are missing, so that nobody may have thought of them.
+        ValueError: there is another field than these, so that one may be misspelt; permissions
+            are missing, so that nobody may have thought of them; or one says what could not be.
     """
     if unknown := sorted(given.keys() - _EXTENSIONS):
         raise ValueError(
@@ -158,9 +160,15 @@ def _rule(given: Mapping[str, str]) -> Rule:
     if "permissions" not in given:
         raise ValueError("context_extensions: permissions is needed; empty for every key")
     permissions = tuple(filter(None, map(str.strip, given["permissions"].split(","))))
-    return Rule(
-        "context_extensions",
-        permissions,
-        given.get("resource", ""),
-        given.get("environment", ""),
-    )
+    resource, environment = given.get("resource", ""), given.get("environment", "")
+    for permission in permissions:
+        if not is_permission(permission):
+            raise ValueError(
+                f"context_extensions: permissions: {permission!r} is none like datasets.read"
+            )
+    # There is no pattern whose segments a `{name}` could stand for.
+    if resource and (not is_resource(resource) or "{" in resource or "}" in resource):
+        raise ValueError(f"context_extensions: resource: {resource!r} is none like projects/abc")
+    if environment and not is_environment(environment):
+        raise ValueError(f"context_extensions: environment: {environment!r} is none like live")
+    return Rule("context_extensions", permissions, resource, environment)

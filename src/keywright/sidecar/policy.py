@@ -10,6 +10,7 @@ from keywright.sdk.drop_ins.patterns import Pattern
 from keywright.sdk.drop_ins.presented import API_KEY, AUTHORIZATION
 from keywright.sdk.drop_ins.routes import METHOD, Route, Routes, Rule, placeholders
 from keywright.sdk.errors import ConfigurationError
+from keywright.sdk.values.asked_for import is_environment, is_permission
 from keywright.sdk.values.resources import is_resource
 from keywright.sidecar.addresses import Address, parse_address
 from keywright.sidecar.config import (
@@ -27,13 +28,13 @@ from keywright.sidecar.reading import Table, chosen
 
 _ROUTES_MAX_COUNT = 1_000
 _LIMIT_MAX = 100_000_000
-# As the server has them (domain/permissions.py), but for patterns, which are for keys.
-_PERMISSION = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?:\.[A-Za-z][A-Za-z0-9_-]*)*")
-_ENVIRONMENT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?|")
 _HEADER = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 # What proxies, connections and applications live on.
 _TAKEN = frozenset(
-    {"connection", "content-length", "content-type", "cookie", "host", "te", "transfer-encoding"}
+    {
+        *("connection", "content-length", "content-type", "cookie", "expect", "host", "keep-alive"),
+        *("proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
+    }
 )
 _RULE_FIELDS = ("permissions", "resource", "required_environment", "public")
 
@@ -78,13 +79,16 @@ def _config(root: Table) -> Config:
     )
     identity = _identity(root.table("headers"))
     http, envoy = _listen(root.table("listen"))
+    forward_auth = _forward_auth(root)
+    if forward_auth is not None and http is None:
+        root.mistake("forward_auth", "nobody could ever ask: listen.http is switched off")
     return Config(
         routes=_routes(root),
         http=http,
         envoy=envoy,
         credentials=_credentials(root),
         identity=identity,
-        forward_auth=_forward_auth(root),
+        forward_auth=forward_auth,
         limits=_limits(root.table("limits")),
         access_log=root.choice("access_log", AccessLog, AccessLog.ALL),
     )
@@ -106,6 +110,8 @@ def _listen(table: Table) -> tuple[Address | None, Address | None]:
                 )
     if http is None and envoy is None:
         table.mistake("", "one of http and envoy is needed")
+    elif http == envoy and getattr(http, "port", None) != 0:
+        table.mistake("envoy", f"{envoy} is where http listens; take another")
     return http, envoy
 
 
@@ -232,7 +238,7 @@ def _rule(table: Table, label: str, names: frozenset[str] | None) -> Rule:
     """The rule that a table says; `names`: what its path calls its segments, if it is known."""
     permissions = table.texts("permissions")
     for permission in permissions or ():
-        if _PERMISSION.fullmatch(permission) is None:
+        if not is_permission(permission):
             table.mistake(
                 "permissions",
                 f"{permission!r}: must be a permission like datasets.read, no pattern",
@@ -249,7 +255,7 @@ def _rule(table: Table, label: str, names: frozenset[str] | None) -> Rule:
     except ValueError as error:
         table.mistake("resource", str(error))
     environment = table.text("required_environment", "")
-    if _ENVIRONMENT.fullmatch(environment) is None:
+    if environment and not is_environment(environment):
         table.mistake("required_environment", f"{environment!r}: must be an id like live")
     public = table.flag("public")
     if public and (permissions or resource or environment):

@@ -196,6 +196,8 @@ class Authenticator:
             )
         except UnicodeEncodeError:
             raise malformed("is no text") from None
+        except AttributeError:
+            raise TypeError("a token is text, or a Secret") from None
         known: Known | None = self._cache.get(key)
         if known is None or (known.networks and not known.admits(client_address)):
             return None

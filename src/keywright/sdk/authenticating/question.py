@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from keywright.sdk.authenticating.leased_cache import LeasedCache
 from keywright.sdk.connection.credentials import Secret
 from keywright.sdk.errors import FieldViolation, InvalidArgument, Unauthenticated
+from keywright.sdk.values.asked_for import PERMISSION_MAX_LENGTH
 from keywright.sdk.values.resources import RESOURCE_MAX_LENGTH, is_resource
 from keywright.v1 import auth_service_pb2 as pb
 
 # As servers have it. So 128 questions together are less than 4 MiB, which a server takes.
 _TOKEN_MAX_BYTES = 8192  # what is longer is TOKEN_MALFORMED
 _PERMISSIONS_MAX_COUNT = 100
-_PERMISSION_MAX_LENGTH = 128
 _WORD_MAX_LENGTH = 64  # an environment's or an address's; no server takes one that is as long
 
 
@@ -87,7 +87,7 @@ def _check(resource: str, require: Sequence[str], environment: str, client_addre
     if len(require) > _PERMISSIONS_MAX_COUNT:
         raise _invalid("required_permissions", f"must be at most {_PERMISSIONS_MAX_COUNT}")
     for index, permission in enumerate(require):
-        if len(permission) > _PERMISSION_MAX_LENGTH:
+        if len(permission) > PERMISSION_MAX_LENGTH:
             raise _invalid(
                 f"required_permissions[{index}]",
                 "must be a permission such as datasets.read, not a pattern",

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from keywright.sdk.errors import PermissionDenied
+from keywright.sdk.values.asked_for import is_environment, is_permission
+from keywright.sdk.values.resources import is_resource
 
 
 class Requirement:
@@ -21,6 +23,10 @@ class Requires(Requirement):
         resource: what is acted on, as in `Authenticator.authenticate`; of a route it may name
             parts of the path, `datasets/{dataset}`.
         environment: the environment that the key must be of.
+
+    Raises:
+        ValueError: one is such that no key could be asked for it.
+        TypeError: a permission is no text; a list of them perhaps.
     """
 
     permissions: tuple[str, ...]
@@ -28,6 +34,15 @@ class Requires(Requirement):
     environment: str
 
     def __init__(self, *permissions: str, resource: str = "", environment: str = "") -> None:
+        for permission in permissions:
+            if not isinstance(permission, str):
+                raise TypeError(f'{permission!r} is no permission: Requires("a.read", "b.read")')
+            if not is_permission(permission):
+                raise ValueError(f"{permission!r} is no permission like datasets.read")
+        if resource and not is_resource(resource):
+            raise ValueError(f"{resource!r} is no resource like projects/abc")
+        if environment and not is_environment(environment):
+            raise ValueError(f"{environment!r} is no environment like live")
         object.__setattr__(self, "permissions", permissions)
         object.__setattr__(self, "resource", resource)
         object.__setattr__(self, "environment", environment)
@@ -63,11 +78,16 @@ class MethodRules:
     """What each gRPC method asks for: by `/package.Service/Method`, `/package.Service/*` or `*`.
 
     The most exact one counts, wherever it stands.
+
+    Raises:
+        ValueError: one is for no method, or its resource has a `{name}`, which methods have not.
     """
 
     def __init__(self, rules: Mapping[str, Requirement]) -> None:
         self._rules = checked(rules)
-        for name in rules:
+        for name, rule in self._rules.items():
+            if isinstance(rule, Requires) and {*"{}"} & {*rule.resource}:
+                raise ValueError(f"{name!r}: a method has no parts for {rule.resource!r}")
             parts = name.split("/")
             is_method = len(parts) == 3 and not parts[0] and all(parts[1:])  # noqa: PLR2004
             if name != "*" and not is_method:

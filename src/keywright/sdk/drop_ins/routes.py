@@ -159,13 +159,17 @@ def placeholders(resource: str) -> frozenset[str]:
     Raises:
         ValueError: its braces do not match, or have more in them than a name.
     """
+    wrong = ValueError(f"{resource!r}: between braces stands the name of a segment")
     names = set()
-    for _, name, form, conversion in Formatter().parse(resource):
-        if name is None:
-            continue
-        if not name.isidentifier() or form or conversion:
-            raise ValueError(f"{resource!r}: between braces stands the name of a segment")
-        names.add(name)
+    try:
+        for _, name, form, conversion in Formatter().parse(resource):
+            if name is None:
+                continue
+            if not name.isidentifier() or form or conversion:
+                raise wrong
+            names.add(name)
+    except ValueError:
+        raise wrong from None
     return frozenset(names)
 
 
