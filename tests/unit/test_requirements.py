@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from keywright.sdk import PUBLIC, PermissionDenied, Requires
+from keywright.sdk import (
+    PUBLIC,
+    Authenticator,
+    AuthenticatorInterceptor,
+    BlockingAuthenticator,
+    BlockingAuthenticatorInterceptor,
+    KeywrightMiddleware,
+    PermissionDenied,
+    Requires,
+)
 from keywright.sdk.drop_ins.requirements import MethodRules
 from keywright.sdk.drop_ins.route_rules import RouteRules
 from keywright.sdk.drop_ins.routes import Rule
@@ -191,3 +200,22 @@ def test_permissions_are_given_one_by_one_and_not_as_a_list() -> None:
 def test_a_method_has_no_parts_that_its_resource_could_name() -> None:
     with pytest.raises(ValueError, match="a method has no parts for"):
         MethodRules({"/shop.Orders/Get": Requires("orders.read", resource="orders/{order}")})
+
+
+def test_an_authenticator_of_the_other_kind_would_let_everybody_through_and_is_refused() -> None:
+    awaited: Any = Authenticator("127.0.0.1:1", "key")
+    blocking: Any = BlockingAuthenticator("127.0.0.1:1", "key")
+    with pytest.raises(TypeError, match="takes a BlockingAuthenticator"):
+        BlockingAuthenticatorInterceptor(awaited, {})
+    with pytest.raises(TypeError, match="takes an Authenticator"):
+        AuthenticatorInterceptor(blocking, {})
+    with pytest.raises(TypeError, match="takes an Authenticator"):
+        KeywrightMiddleware(awaited, authenticator=blocking, rules={})
+
+
+@pytest.mark.parametrize("name", ["", "X Key", "x_key", "Authorization", "X-Key:"])
+def test_a_header_that_no_token_could_be_in_is_refused(name: str) -> None:
+    app: Any = None
+    at = Authenticator("127.0.0.1:1", "key")
+    with pytest.raises(ValueError, match="as X-API-Key is"):
+        KeywrightMiddleware(app, authenticator=at, rules={}, api_key_header=name)

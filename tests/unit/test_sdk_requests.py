@@ -12,6 +12,8 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from keywright.sdk import (
+    Authenticator,
+    Client,
     HashForm,
     ImportedTokenFormat,
     ImportItem,
@@ -406,6 +408,24 @@ def test_what_narrows_waits_unless_it_is_told_not_to(
         waits, hastes = asked
         assert waits.wait == wait_mode_pb2.WAIT_MODE_UNSPECIFIED
         assert hastes.wait == wait_mode_pb2.WAIT_MODE_NONE
+
+
+def test_what_is_of_another_kind_is_refused_with_what_would_be_right(
+    keys: Keys[Blocking], recorder: Recorder
+) -> None:
+    wrong: Any = 5
+    unknown: Any = ["LIVE"]
+    with pytest.raises(TypeError, match="is a timedelta, and not int"):
+        keys.create(ttl=wrong)
+    with pytest.raises(TypeError, match="expire_time is a datetime, and not int"):
+        keys.create(expire_time=wrong)
+    with pytest.raises(ValueError, match="states: 'LIVE' is none of ACTIVE, DISABLED"):
+        list(keys.list(states=unknown))
+    with pytest.raises(TypeError, match="is a timedelta, and not int"):
+        Client("127.0.0.1:1", "key", timeout=wrong)
+    with pytest.raises(TypeError, match="is a timedelta, and not int"):
+        Authenticator("127.0.0.1:1", "key", stale_window=wrong)
+    assert recorder.asked == []
 
 
 def test_no_time_is_taken_without_its_zone(keys: Keys[Blocking], recorder: Recorder) -> None:

@@ -19,6 +19,7 @@ from keywright.sdk.authenticating.watching import Watch, watching
 from keywright.sdk.connection.connection import TlsFiles, Way
 from keywright.sdk.connection.credentials import Secret, find_api_key, find_uri, hidden
 from keywright.sdk.errors import ConfigurationError, KeywrightError, Unavailable
+from keywright.sdk.values.lifetimes import seconds_of
 from keywright.sdk.values.results import Principal
 
 _TIMEOUT = timedelta(seconds=10)
@@ -84,10 +85,9 @@ class Authenticator:
         self._api_key = find_api_key(api_key, os.environ)
         self._tls_files = TlsFiles(ca_file, certificate_file, key_file)
         self._allow_plaintext = allow_plaintext
+        seconds_of(timeout)
         self._timeout = timeout
-        self._cache = LeasedCache(
-            max_count=cache_max_count, stale_seconds=stale_window.total_seconds()
-        )
+        self._cache = LeasedCache(max_count=cache_max_count, stale_seconds=seconds_of(stale_window))
         self._rates = RateLimits() if rate_limits else None
         self.stale_answers = 0
         self._entered = 0

@@ -20,6 +20,7 @@ from keywright.sdk.connection.connection import TlsFiles, Way
 from keywright.sdk.connection.credentials import Secret, find_api_key, find_uri
 from keywright.sdk.connection.flow import Flow, Mode, Surface, Transport, operation
 from keywright.sdk.values.access import AccessExplanation
+from keywright.sdk.values.lifetimes import seconds_of
 from keywright.sdk.values.results import Principal
 
 
@@ -71,7 +72,9 @@ class Facade(Surface[Mode]):
 
         Raises:
             ConfigurationError: one of these is missing or wrong.
+            TypeError: one is of another type.
         """
+        seconds_of(timeout)
         uri = find_uri(uri, os.environ)
         key = self._api_key = Secret("") if anonymous else find_api_key(api_key, os.environ)
         tls_files = TlsFiles(ca_file, certificate_file, key_file)

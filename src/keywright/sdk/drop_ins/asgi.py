@@ -3,13 +3,19 @@
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from ipaddress import ip_address
 from typing import Any
 
 from keywright.sdk.authenticating.authenticator import Authenticator
 from keywright.sdk.drop_ins.current import current
 from keywright.sdk.drop_ins.http_denial import Denials, HttpDenial
-from keywright.sdk.drop_ins.presented import CredentialReader, RefusedCredential, without_zone
+from keywright.sdk.drop_ins.presented import (
+    CredentialReader,
+    RefusedCredential,
+    is_key_header,
+    without_zone,
+)
 from keywright.sdk.drop_ins.requirements import Requirement
 from keywright.sdk.drop_ins.route_rules import RouteRules
 from keywright.sdk.errors import KeywrightError
@@ -84,6 +90,10 @@ class KeywrightMiddleware:
         rules: what each route asks for (`RouteRules`); the most specific path counts.
         api_key_header: another header in which a token may be, `X-API-Key`.
         realm: what is protected, as clients are told.
+
+    Raises:
+        TypeError: the authenticator is one for threads.
+        ValueError: a rule could not be kept, or in the header no token could be.
     """
 
     def __init__(
@@ -95,6 +105,10 @@ class KeywrightMiddleware:
         api_key_header: str | None = None,
         realm: str = "api",
     ) -> None:
+        if not iscoroutinefunction(authenticator.authenticate):
+            raise TypeError("an application of ASGI takes an Authenticator")
+        if api_key_header is not None and not is_key_header(api_key_header):
+            raise ValueError(f"{api_key_header!r} is no header for a key, as X-API-Key is")
         self._app = app
         self._authenticator = authenticator
         self._rules = RouteRules(rules)

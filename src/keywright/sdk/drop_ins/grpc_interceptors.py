@@ -36,9 +36,15 @@ class AuthenticatorInterceptor(grpc.aio.ServerInterceptor):
     Args:
         authenticator: tells who presents a token; whoever made it begins and ends it.
         rules: what each method asks for (`MethodRules`); the most exact one counts.
+
+    Raises:
+        TypeError: the authenticator is of the other kind.
+        ValueError: a rule could not be kept.
     """
 
     def __init__(self, authenticator: Authenticator, rules: Mapping[str, Requirement]) -> None:
+        if not inspect.iscoroutinefunction(authenticator.authenticate):
+            raise TypeError("on a server of grpc.aio it takes an Authenticator")
         self._authenticator = authenticator
         self._rules = MethodRules(rules)
 
@@ -78,11 +84,18 @@ class BlockingAuthenticatorInterceptor(grpc.ServerInterceptor):
     Args:
         authenticator: tells who presents a token.
         rules: what each method asks for (`MethodRules`); the most exact one counts.
+
+    Raises:
+        TypeError: the authenticator is of the other kind.
+        ValueError: a rule could not be kept.
     """
 
     def __init__(
         self, authenticator: BlockingAuthenticator, rules: Mapping[str, Requirement]
     ) -> None:
+        # What is to be awaited, and is not, raises nothing: everybody would be let through.
+        if inspect.iscoroutinefunction(authenticator.authenticate):
+            raise TypeError("on a server of threads it takes a BlockingAuthenticator")
         self._authenticator = authenticator
         self._rules = MethodRules(rules)
 

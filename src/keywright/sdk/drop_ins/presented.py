@@ -11,6 +11,7 @@ TOKEN_MAX_LENGTH = 1_024
 # What a header that was sent twice looks like once a proxy has joined it (RFC 9110 section 5.3) has
 # a comma in it; no token has.
 _TOKEN = re.compile(r"[!-+\--~]+")
+_NAME = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
 _SCHEME = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]+)(?: +(.*))?", re.DOTALL)
 
 
@@ -67,6 +68,11 @@ class CredentialReader:
         if scheme == "basic" and self._basic:
             return _checked(_password(rest))
         return ""
+
+
+def is_key_header(name: str) -> bool:
+    """Whether a header of this name can have a token and nothing else in it."""
+    return _NAME.fullmatch(name) is not None and name.lower() != AUTHORIZATION
 
 
 def address_of(peer: str) -> str:

@@ -16,6 +16,17 @@ class TimeUnit(Enum):
     WEEK = timedelta(weeks=1)
 
 
+def seconds_of(length: timedelta) -> float:
+    """The same in seconds.
+
+    Raises:
+        TypeError: it is no `timedelta`: a number has no unit.
+    """
+    if not isinstance(length, timedelta):
+        raise TypeError(f"a length of time is a timedelta, and not {type(length).__name__}")
+    return length.total_seconds()
+
+
 _LIFETIMES = ("ttl", "validity", "expire_time", "never_expires")
 
 

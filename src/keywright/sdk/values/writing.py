@@ -1,7 +1,7 @@
 """From what callers give to messages."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from keywright.sdk.values.lifetimes import seconds_of
 from keywright.v1.wait_mode_pb2 import WAIT_MODE_NONE, WAIT_MODE_UNSPECIFIED, WaitMode
 from keywright.v1.workspace_pb2 import PermissionCatalog
 
@@ -59,9 +60,14 @@ def wait_mode(*, wait: bool) -> WaitMode.ValueType:
 
 
 def duration(value: timedelta | None) -> Duration | None:
-    """A length of time."""
+    """A length of time.
+
+    Raises:
+        TypeError: it is none: a number has no unit.
+    """
     if value is None:
         return None
+    seconds_of(value)
     message = Duration()
     message.FromTimedelta(value)
     return message
@@ -90,6 +96,10 @@ def _value(field: FieldDescriptor, value: Any) -> Any:
         return duration(value)
     if field.enum_type is not None:
         prefix = field.enum_type.values[0].name.removesuffix("UNSPECIFIED")
+        known = [each.name.removeprefix(prefix) for each in field.enum_type.values[1:]]
+        for each in [value] if isinstance(value, str) else value:
+            if each not in known:
+                raise ValueError(f"{field.name}: {each!r} is none of {', '.join(known)}")
         return (
             f"{prefix}{value}" if isinstance(value, str) else [f"{prefix}{each}" for each in value]
         )
@@ -99,6 +109,10 @@ def _value(field: FieldDescriptor, value: Any) -> Any:
     if kind is PermissionCatalog.DESCRIPTOR:
         entries = [{"permission": each, "description": text} for each, text in value.items()]
         return {"entries": entries}
+    if not (isinstance(value, Mapping) or is_dataclass(value)):
+        kinds = {"Duration": "a timedelta", "Timestamp": "a datetime"}
+        expected = kinds.get(kind.name, f"a {kind.name}")
+        raise TypeError(f"{field.name} is {expected}, and not {type(value).__name__}")
     if not isinstance(value, Mapping):
         value = {each.name: getattr(value, each.name) for each in fields(value)}
     return _values(kind, value)
