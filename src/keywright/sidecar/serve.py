@@ -132,9 +132,9 @@ async def _tell_of_leases(authenticator: Authenticator, log: Log) -> None:
     while True:
         trouble = authenticator.trouble
         now = (authenticator.is_leased, "" if trouble is None else trouble.reason)
-        if now != told and now[0]:
+        if now[0] and not told[0]:
             log.write("ready")
-        elif now != told and (trouble is not None or told[0]):
+        elif not now[0] and now != told and (trouble is not None or told[0]):
             message = "" if trouble is None else trouble.message
             log.write("not ready", reason=now[1], message=message)
         told = now
