@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from keywright.sidecar.config import Limits
 
 _KEEP_ALIVE_SECONDS = 75  # longer than proxies keep an idle connection: they close it, not we
+_TRANSFER_ENCODING = b"transfer-encoding"
 
 
 RawAnswer = tuple[int, bytes]
@@ -59,9 +60,10 @@ def create_server(application: Any, limits: Limits, at_once: AtOnce | None = Non
 class LimitedProtocol(HttpToolsProtocol):
     """Uvicorn's protocol, which itself takes headers of any size, and has a task for each request.
 
-    This one counts what arrives while headers are incomplete, and what they are in the end. And a
-    request is answered without a task if `at_once` does it, and if nothing is special about it: no
-    earlier request of the connection waits, and the connection goes on after it.
+    This one counts what arrives while headers are incomplete, and what they are in the end. What
+    follows the last chunk of a body is held to the same bound, and is no header. And a request is
+    answered without a task if `at_once` does it, and if nothing is special about it: no earlier
+    request of the connection waits, and the connection goes on after it.
 
     Args:
         header_bytes: all headers of a request, and its target, at most.
@@ -109,8 +111,17 @@ class LimitedProtocol(HttpToolsProtocol):
         if not self._is_answered:
             super().on_headers_complete()
 
+    def on_chunk_header(self) -> None:
+        """A chunk of the body comes, or after the last one fields, which uvicorn adds to headers.
+
+        Who sends them has not sent them as headers (RFC 9110 section 6.5.1): they go nowhere.
+        """
+        self.headers = []
+        self._in_head, self._arrived = True, 0
+
     def on_body(self, body: bytes) -> None:
         """It is of no interest where there is an answer already."""
+        self._in_head = False
         if not self._is_answered:
             super().on_body(body)
 
@@ -134,6 +145,8 @@ class LimitedProtocol(HttpToolsProtocol):
             and not self.expect_100_continue
             and not self.flow.write_paused
             and (limit is None or len(self.connections) < limit)
+            # Of a body in chunks it may turn out later that it is none, and no request.
+            and _TRANSFER_ENCODING not in dict(self.headers)
         )
 
     def _is_idle(self) -> bool:
