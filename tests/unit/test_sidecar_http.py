@@ -163,6 +163,24 @@ async def test_what_follows_a_body_is_bounded_as_headers_are(address: str, line:
         await send_much()
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"GET /kno", get("/known")[:-1], get("/other", "Transfer-Encoding: chunked") + b"0\r\nx"],
+    ids=str,
+)
+async def test_no_connection_waits_for_headers_longer_than_idle(
+    monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(limited_http, "_KEEP_ALIVE_SECONDS", 1)
+    application = Asked()
+    async with serving(application, Limits()) as address:
+        host, _, port = address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        with closing(writer):
+            writer.write(sent)
+            await asyncio.wait_for(reader.read(), 20)  # to its end
+
+
 async def test_the_body_itself_may_be_larger_than_headers(address: str) -> None:
     async with kept(address) as ask:
         chunk = b"1000\r\n" + b"x" * 0x1000 + b"\r\n"
