@@ -78,7 +78,7 @@ def credential(
         **given,
     )
     return Credential(
-        key=key,
+        record=key,
         user=owner,
         workspace_state=workspace_state,
         authority=Authority(owner.workspace_id, owner.role, tuple(grants), narrowing),

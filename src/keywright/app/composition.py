@@ -7,6 +7,7 @@ from typing import Self
 
 from keywright.app import sealing
 from keywright.app.config import Config
+from keywright.domain.sessions import SessionTimes
 from keywright.domain.token import TokenFormat
 from keywright.security.cache import Cache
 from keywright.security.entropy import system_entropy
@@ -43,7 +44,9 @@ from keywright.service.replica.watchers import Watchers
 from keywright.service.retention import Retention
 from keywright.service.roles import Roles
 from keywright.service.sealing import Sealer
+from keywright.service.sessions import Sessions
 from keywright.service.settling import Settling
+from keywright.service.sign_in import SignIn
 from keywright.service.token_shapes import TokenShapes
 from keywright.service.usage import Usage
 from keywright.service.usage_counters import UsageCounters
@@ -193,7 +196,15 @@ class Parts:
             notices=self.notices,
             repetitions=Repetitions(database),
             roles=Roles(database),
+            sessions=Sessions(database),
             settling=Settling(lease_length, boot_time, authenticate.replica.caught_up),
+            sign_in=SignIn(
+                database,
+                mint,
+                self.token_format,
+                authenticate,
+                SessionTimes(self.config.session_idle_timeout, self.config.session_lifetime),
+            ),
             usage=Usage(database),
             users=Users(database, system_entropy),
             warm_up=WarmUp(database, proving),

@@ -161,6 +161,9 @@ class Config(BaseModel):
         Annotated[timedelta, duration("31d", "36500d")] | None, OFF_WHEN_EMPTY
     ] = None
 
+    session_idle_timeout: Annotated[timedelta, duration("5m", "400d")] = timedelta(hours=1)
+    session_lifetime: Annotated[timedelta, duration("5m", "400d")] = timedelta(hours=12)
+
     usage_interval: Annotated[timedelta, duration("1s", "1m")] = timedelta(minutes=1)
     usage_retention: Annotated[timedelta, duration("31d", "36500d")] = timedelta(days=400)
 

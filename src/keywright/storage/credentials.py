@@ -18,13 +18,15 @@ from keywright.domain.secret import HashedSecret
 from keywright.storage.authority import HERE, position_of
 from keywright.storage.connection import Connection
 from keywright.storage.keys import COLUMNS, key_of
+from keywright.storage.sessions import COLUMNS as SESSION
+from keywright.storage.sessions import session_of
 from keywright.storage.users import COLUMNS as USER
 from keywright.storage.users import GRANTS, NAMED_GRANTS, grants_of, user_of
 
 
 @dataclass(frozen=True, slots=True)
 class FoundSecret:
-    """A stored secret and the credential that it proves.
+    """A stored secret, and the credential that it proves: a key or a session.
 
     Attributes:
         is_imported: whether another product made the token.
@@ -69,7 +71,7 @@ class SeenCredential(Seen):
 
 
 _COLUMNS = f"""
-           {COLUMNS}, {USER},
+           {COLUMNS}, {SESSION}, {USER},
            u.email AS owner_email, k.creator_email,
            NULL AS retiring_prefix, NULL::timestamptz AS retire_time, -- of no matter to a decision
            s.id AS secret, s.verifier_tag, s.hash, s.pepper_version, s.not_after, s.format,
@@ -77,9 +79,11 @@ _COLUMNS = f"""
 """
 _FROM = """
     FROM keywright.key_secret s
-    JOIN keywright.key k ON k.id = s.key
-    JOIN keywright.workspace w ON w.id = k.workspace
-    JOIN keywright.user u ON u.id = k.owner         -- the key of a deleted user proves nothing
+    LEFT JOIN keywright.key k ON k.id = s.key           -- a secret is of a key
+    LEFT JOIN keywright.session e ON e.id = s.session   -- or of a session
+    JOIN keywright.workspace w ON w.id = coalesce(k.workspace, e.workspace)
+    -- The key of a deleted user proves nothing.
+    JOIN keywright.user u ON u.id = coalesce(k.owner, e."user")
     LEFT JOIN keywright.role r ON r.id = u.role     -- the user's role, live, if it has one
     LEFT JOIN keywright.role n ON n.id = k.role     -- the role the key is narrowed to, if any
 """
@@ -197,19 +201,20 @@ def _candidates(rows: Sequence[asyncpg.Record]) -> Candidates:
 
 
 def _found(row: asyncpg.Record) -> FoundSecret:
-    key, user = key_of(row), user_of(row)
+    user = user_of(row)
+    record = key_of(row) if row["session"] is None else session_of(row)
     return FoundSecret(
         internal_id=row["secret"],
         hashed=HashedSecret(row["verifier_tag"], row["hash"], row["pepper_version"]),
         credential=Credential(
-            key=key,
+            record=record,
             user=user,
             workspace_state=State(row["workspace_state"]),
             authority=Authority(
-                workspace_id=key.workspace_id,
+                workspace_id=record.workspace_id,
                 role=user.role,
                 grants=grants_of(row),
-                narrowing=key.narrowing,
+                narrowing=record.narrowing,
             ),
             secret_not_after=row["not_after"],
             workspace_internal_id=row["workspace"],
