@@ -97,7 +97,7 @@ class Repeatable(Generic[Value, Reply]):
         self._made = self.reply_type(**self.told(value))
         kept = self.reply_type()
         kept.CopyFrom(self._made)
-        for field in _SHOWN_ONCE & kept.DESCRIPTOR.fields_by_name.keys():
+        for field in _SHOWN_ONCE.intersection(kept.DESCRIPTOR.fields_by_name):
             kept.ClearField(field)
         return kept.SerializeToString()
 
