@@ -452,7 +452,7 @@ async def others_sessions(running: Service) -> None:
         error = await refusal(me.do(method, name=of_ben.session.name))
         assert error.reason == "RESOURCE_NOT_FOUND"
     error = await refusal(me.do("RevokeSessions", parent=PARENT, user=ben))
-    assert error.reason == "RESOURCE_NOT_FOUND"
+    assert error.reason == "CALLER_PERMISSION_MISSING"
     assert await denial_of(running, of_ben.token) == ""
     assert await sessions(running.admin, user=ben) == [of_ben.session.name]
 

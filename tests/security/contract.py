@@ -13,6 +13,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from keywright.v1 import key_service_pb2
+from keywright.v1._third_party.buf.validate import validate_pb2
 from keywright.wire.methods import methods
 from keywright.wire.rpc import Method
 from tests.security.operated import Operated
@@ -201,6 +202,9 @@ def asks_nothing(method: Method) -> bool:
     return method.name == "AuthenticateStream" or (
         not method.is_authentication
         and not any(field_behavior_pb2.REQUIRED in behaviors(field) for field in message.fields)
+        and not any(
+            each.GetOptions().Extensions[validate_pb2.oneof].required for each in message.oneofs
+        )
     )
 
 
@@ -362,6 +366,27 @@ async def _of_workspaces(service: Operated, method: str, _of: str) -> Fields:
     return None
 
 
+async def new_session(service: Operated, admin: Caller, user: str) -> Any:
+    """Sign a user in by a link that `admin` makes; returns the session and its token."""
+    made = await admin.do("CreateSignInLink", user=user)
+    return await service.as_caller(None).do("CreateSession", link_token=made.link_token)
+
+
+async def _of_sessions(service: Operated, method: str, of: str) -> Fields:
+    match method:
+        case "CreateSignInLink":
+            return {"user": of}
+        case "CreateSession":
+            return {"link_token": (await service.admin.do("CreateSignInLink", user=of)).link_token}
+        case "ListSessions":
+            return {"parent": PARENT}
+        case "RevokeSessions":
+            return {"parent": PARENT, "user": of}
+        case "GetSession" | "RevokeSession":
+            return {"name": (await new_session(service, service.admin, of)).session.name}
+    return None
+
+
 async def _of_usage(service: Operated, _method: str, of: str) -> Fields:
     created = await service.admin.create_key(user=of)
     await used_once(service, created.key.name)
@@ -407,6 +432,7 @@ _MAKERS: dict[str, Callable[[Operated, str, str], Awaitable[Fields]]] = {
     "UserService": _of_users,
     "RoleService": _of_roles,
     "GrantService": _of_grants,
+    "SessionService": _of_sessions,
     "UsageService": _of_usage,
     "WorkspaceService": _of_workspaces,
 }

@@ -87,6 +87,8 @@ class Sessions:
         """
         call.in_workspace(parent.workspace, parent)
         call.in_workspace(user.workspace, user)
+        if not is_named(call.caller.user, user):
+            call.require(p.USERS_MANAGE)
 
         async def transaction(writes: Writes) -> Mutated[int]:
             found = await visible_user(writes.read, call, user)

@@ -70,9 +70,9 @@ class Held:
     @property
     def sql(self) -> str:
         """A statement that takes the locks, in `LOCK_ORDER`; sent with BEGIN it costs no trip."""
-        locks = [("workspace", self.workspace), ("user", self.user)]
-        if self.credential is not None:
-            locks.append((self.credential.kind.value, self.credential.internal_id))
+        calling = [] if self.credential is None else [self.credential]
+        credential = [(each.kind.value, each.internal_id) for each in calling]
+        locks = [("workspace", self.workspace), ("user", self.user), *credential]
         taken = (f"pg_advisory_xact_lock_shared({_SPACES[table] | each})" for table, each in locks)
         return f"SELECT {', '.join(taken)}"
 
