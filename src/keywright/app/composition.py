@@ -13,8 +13,10 @@ from keywright.security.cache import Cache
 from keywright.security.entropy import system_entropy
 from keywright.security.failure_limit import FailureLimit
 from keywright.security.hash_pool import HashPool
+from keywright.security.id_tokens import IdTokens
 from keywright.security.imported_hasher import ImportedHasher
 from keywright.security.proofs import Proofs
+from keywright.security.provider_keys import ProviderKeys, fetching
 from keywright.security.token_hasher import TokenHasher
 from keywright.service.admission import Admission
 from keywright.service.audit import Audit
@@ -204,6 +206,7 @@ class Parts:
                 self.token_format,
                 authenticate,
                 SessionTimes(self.config.session_idle_timeout, self.config.session_lifetime),
+                self._id_tokens(),
             ),
             usage=Usage(database),
             users=Users(database, system_entropy),
@@ -211,6 +214,13 @@ class Parts:
             workspaces=Workspaces(database),
             seal=seal,
         )
+
+    def _id_tokens(self) -> IdTokens | None:
+        config = self.config
+        if config.oidc_issuer is None or not (config.oidc_client_id and config.oidc_jwks_url):
+            return None
+        keys = ProviderKeys(fetching(config.oidc_jwks_url), time.monotonic)
+        return IdTokens(config.oidc_issuer, config.oidc_client_id, keys, time.time)
 
     def _failures(self, per_second: int) -> FailureLimit:
         return FailureLimit(time.monotonic, burst=_BURST * per_second, per_second=per_second)

@@ -1,10 +1,11 @@
 """Signing in: the links that admins make, and the sessions that a proof of who one is gives.
 
-A proof is a link, which is used up by it, or a key. Whoever is proven holds its workspace and
-itself until the session is there: once it was disabled, or all its sessions were revoked, none
-comes into being by what was proven before.
+A proof is a link, which is used up by it, a key, or an id token of OpenID Connect. Whoever is
+proven holds its workspace and itself until the session is there: once it was disabled, or all its
+sessions were revoked, none comes into being by what was proven before.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -17,10 +18,17 @@ from keywright.domain.audit import time_value
 from keywright.domain.authority import NO_NARROWING
 from keywright.domain.dependency import ChangeKind
 from keywright.domain.directory import State, User, UserKind
-from keywright.domain.errors import Denied, NotFound, Reason, ServiceError, authority_exceeded
+from keywright.domain.errors import (
+    Denied,
+    NotFound,
+    Reason,
+    ServiceError,
+    Unavailable,
+    authority_exceeded,
+)
 from keywright.domain.identity import mint_id
 from keywright.domain.keys import Address
-from keywright.domain.names import SessionName, UserName
+from keywright.domain.names import SessionName, UserName, WorkspaceName
 from keywright.domain.secret import Secret
 from keywright.domain.sessions import (
     LINK_LIFETIME,
@@ -32,6 +40,8 @@ from keywright.domain.sessions import (
 )
 from keywright.domain.text import check_description
 from keywright.domain.token import Token, TokenFormat, TokenMalformedError, mint_parts
+from keywright.security.id_tokens import Identity, IdTokenError, IdTokens
+from keywright.security.provider_keys import ProviderKeysError
 from keywright.service.admins import is_admin
 from keywright.service.admission import Source
 from keywright.service.authenticate import Authenticate
@@ -80,6 +90,16 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class _Proven:
+    """Who signs in without a credential, and where; by internal and public ids."""
+
+    workspace: int
+    workspace_id: str
+    user: int
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class SignIn:
     """Makes links and sessions."""
 
@@ -88,6 +108,7 @@ class SignIn:
     token_format: TokenFormat
     authenticate: Authenticate
     times: SessionTimes
+    id_tokens: IdTokens | None
 
     async def create_link(self, call: Call, name: UserName) -> Committed[ShownLink]:
         """Make a link that signs a person in, whose authority is at most the caller's.
@@ -141,25 +162,13 @@ class SignIn:
             raise _link_invalid()
         if not link.is_good and entry.request is None:
             raise _link_invalid()
-        minted = await self.mint.secret()
 
-        async def transaction(writes: Writes) -> Committed[ShownSession]:
-            if replayed := await claim(writes, link.user, entry.request):
-                raise replayed
+        async def use(writes: Writes, _user: User) -> None:
             if not await writes.sessions.use_link(link.internal_id):
                 raise _link_invalid()
-            seen = await writes.read.workspaces.now(link.workspace)
-            user = await writes.read.users.get(link.workspace_id, link.user_id)
-            if user is None or user.internal_id != link.user:
-                raise _link_invalid()
-            rules.check_workspace(seen.workspace.state)
-            rules.check_user(user)
-            shown = await self._insert(writes, entry, user, SignInMethod.LINK, minted)
-            await keep(writes, link.user, entry.request, shown)
-            return Committed(shown, seen.position)
 
-        held = Held(link.workspace, link.user)
-        return await self.database.writing(transaction, within=entry.remaining, holding=held)
+        proven = _Proven(link.workspace, link.workspace_id, link.user, link.user_id)
+        return await self._enter(entry, proven, SignInMethod.LINK, use, _link_invalid())
 
     async def by_key(self, entry: Entry, text: str) -> Committed[ShownSession]:
         """Sign in the user of a key that takes nothing away; never for longer than the key stands.
@@ -204,6 +213,82 @@ class SignIn:
             return Mutated(shown, confirmed.position)
 
         return await creating(self.database, call, transaction)
+
+    async def by_id_token(
+        self, entry: Entry, workspace: WorkspaceName, text: str, nonce: str
+    ) -> Committed[ShownSession]:
+        """Sign in the person whom the provider has seen.
+
+        Found by `external_id`, else by an e-mail address that the provider has verified.
+
+        Raises:
+            Denied: SESSION_ID_TOKEN_INVALID, SESSION_USER_UNKNOWN; the user or the workspace is
+                disabled.
+            ServiceError: FAILURES_LIMITED.
+            Unavailable: the provider's keys cannot be had.
+        """
+        _check(entry)
+        self._admit(entry)
+        identity = await self._identity(entry, text, nonce)
+        async with self.database.reading() as reads:
+            found = await reads.workspaces.get(workspace.workspace)
+            user = await reads.users.identified(
+                workspace.workspace, identity.subject, identity.email
+            )
+        if found is None or user is None or user.kind is not UserKind.HUMAN:
+            raise _user_unknown()
+
+        async def check(_writes: Writes, user: User) -> None:
+            by_email = identity.email is not None and is_named(
+                user, UserName(workspace.workspace, identity.email)
+            )
+            if user.external_id != identity.subject and not by_email:
+                raise _user_unknown()
+
+        proven = _Proven(found.internal_id, found.workspace_id, user.internal_id, user.user_id)
+        return await self._enter(entry, proven, SignInMethod.OPENID_CONNECT, check, _user_unknown())
+
+    async def _identity(self, entry: Entry, text: str, nonce: str) -> Identity:
+        if self.id_tokens is None:
+            raise _id_token_invalid("this installation has no OpenID Connect provider")
+        try:
+            return await self.id_tokens.verify(text, nonce)
+        except IdTokenError as error:
+            self._failed(entry)
+            raise _id_token_invalid(str(error)) from None
+        except ProviderKeysError as error:
+            raise Unavailable(
+                Reason.SERVER_UNAVAILABLE,
+                "the keys of the OpenID Connect provider cannot be had; try again",
+            ) from error
+
+    async def _enter(
+        self,
+        entry: Entry,
+        proven: _Proven,
+        method: SignInMethod,
+        check: Callable[[Writes, User], Awaitable[None]],
+        gone: Denied,
+    ) -> Committed[ShownSession]:
+        """Sign in who is proven without a credential; `check` looks at the proof once more."""
+        minted = await self.mint.secret()
+
+        async def transaction(writes: Writes) -> Committed[ShownSession]:
+            if replayed := await claim(writes, proven.user, entry.request):
+                raise replayed
+            seen = await writes.read.workspaces.now(proven.workspace)
+            user = await writes.read.users.get(proven.workspace_id, proven.user_id)
+            if user is None or user.internal_id != proven.user:
+                raise gone
+            await check(writes, user)
+            rules.check_workspace(seen.workspace.state)
+            rules.check_user(user)
+            shown = await self._insert(writes, entry, user, method, minted)
+            await keep(writes, proven.user, entry.request, shown)
+            return Committed(shown, seen.position)
+
+        held = Held(proven.workspace, proven.user)
+        return await self.database.writing(transaction, within=entry.remaining, holding=held)
 
     async def _link(self, text: str) -> Link | None:
         """The link that `text` is the secret of, used or not."""
@@ -316,6 +401,17 @@ def _link_invalid() -> Denied:
     return Denied(
         Reason.SESSION_LINK_INVALID,
         "the sign-in link is unknown, was used, or is too old: ask for a new one",
+    )
+
+
+def _id_token_invalid(why: str) -> Denied:
+    return Denied(Reason.SESSION_ID_TOKEN_INVALID, f"the id token cannot be accepted: {why}")
+
+
+def _user_unknown() -> Denied:
+    return Denied(
+        Reason.SESSION_USER_UNKNOWN,
+        "nobody in this workspace has this identity: ask an administrator to create the user",
     )
 
 

@@ -51,8 +51,9 @@ async def _signed_in(
         case "key_token":
             return await sign_in.by_key(entry, request.key_token)
         case _:
-            convert.refuse_unimplemented(request, "openid_connect")
-            raise AssertionError("the contract asks for a proof")
+            proof = request.openid_connect
+            workspace = WorkspaceName.parse(proof.workspace, "openid_connect.workspace")
+            return await sign_in.by_id_token(entry, workspace, proof.id_token, proof.nonce)
 
 
 async def get_session(rpc: Rpc, request: pb.GetSessionRequest) -> pb.GetSessionResponse:
