@@ -39,6 +39,15 @@ async def refused(running: Service, id_token: str, **more: Any) -> RefusedError:
     return error
 
 
+async def refused_of(running: Service, id_token: str) -> str:
+    """Why a token lets nobody in; "" if it does."""
+    try:
+        await enter(running, id_token)
+    except RefusedError as refused:
+        return refused.reason
+    return ""
+
+
 async def test_a_person_is_found_by_the_external_id(trusted: tuple[Service, Provider]) -> None:
     running, shown = trusted
     # Whose address it is does not matter: the external id goes first.
@@ -59,8 +68,8 @@ async def test_else_by_an_address_that_the_provider_has_verified(
 
 async def unverified_addresses(running: Service, shown: Provider) -> None:
     for verified in (None, False, "true", 1):
-        token = shown.token(sub="other", email="ben@example.com", email_verified=verified)
-        assert (await refused(running, token)).reason == "SESSION_USER_UNKNOWN", verified
+        token = shown.token(sub="other", email="admin@localhost", email_verified=verified)
+        assert await refused_of(running, token) == "SESSION_USER_UNKNOWN", verified
 
 
 async def test_an_address_that_is_not_verified_is_nobodys(
@@ -151,14 +160,16 @@ WRONG: dict[str, Callable[[Provider], str]] = {
 }
 
 
+async def no_good(running: Service, shown: Provider, wrong: str) -> None:
+    error = await refused_of(running, WRONG[wrong](shown))
+    assert error == "SESSION_ID_TOKEN_INVALID"
+
+
 @pytest.mark.parametrize("wrong", WRONG)
 async def test_a_token_that_is_no_good_lets_nobody_in(
     trusted: tuple[Service, Provider], wrong: str
 ) -> None:
-    running, shown = trusted
-    await running.admin.authenticate(running.admin_token)
-    error = await refused(running, WRONG[wrong](shown))
-    assert error.reason == "SESSION_ID_TOKEN_INVALID"
+    await no_good(*trusted, wrong=wrong)
 
 
 async def test_a_token_for_several_clients_is_good_if_issued_to_this_one(
@@ -166,6 +177,14 @@ async def test_a_token_for_several_clients_is_good_if_issued_to_this_one(
 ) -> None:
     running, shown = trusted
     assert (await enter(running, shown.token(aud=[CLIENT, "other"], azp=CLIENT))).token
+
+
+async def test_a_workspace_that_cannot_be_is_told_as_such(
+    trusted: tuple[Service, Provider],
+) -> None:
+    running, shown = trusted
+    error = await refusal(enter(running, shown.token(), workspace="default"))
+    assert (error.reason, error.fields) == ("FIELD_INVALID", ["openid_connect.workspace"])
 
 
 async def test_a_repetition_is_told_and_shows_no_token(trusted: tuple[Service, Provider]) -> None:
@@ -202,7 +221,7 @@ async def test_keys_are_fetched_once_and_anew_for_one_that_is_new(cluster: Clust
             rotated = ECKey.generate_key("P-256", {"kid": "two"})
             shown.published = [rotated]
             async with asyncio.timeout(40):  # until the server may ask again
-                while not await is_let_in(running, shown.token(rotated, "ES256")):
+                while not await is_let_in(running, shown.token(rotated, "ES256")):  # noqa: ASYNC110  nobody tells
                     await asyncio.sleep(0.5)
 
 

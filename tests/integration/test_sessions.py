@@ -87,9 +87,19 @@ async def test_a_link_signs_a_guest_in_who_may_hold_no_key(service: Service) -> 
     assert own.credential.kind == principal_pb2.CREDENTIAL_KIND_SESSION
     assert own.user.name == name
     assert own.environment == ""
-    assert not own.depends_on, "nobody else answers for it from memory"
     assert not own.permissions
     assert (await me.do("GetSession", name=session.name)).session.name == session.name
+
+
+async def nobody_else_answers(running: Service) -> None:
+    """A cache that is told nothing to depend on keeps no answer, so that each use counts."""
+    shown = await signed_in(running, ADMIN)
+    assert (await running.admin.authenticate(running.admin_token)).depends_on
+    assert not (await running.admin.authenticate(shown.token)).depends_on
+
+
+async def test_no_other_cache_answers_for_a_session(service: Service) -> None:
+    await nobody_else_answers(service)
 
 
 async def test_a_session_has_its_users_whole_authority_as_it_is_now(service: Service) -> None:
@@ -113,14 +123,16 @@ async def one_session_of_a_link(running: Service) -> None:
     name = await guest(running, "racer")
     shown = await link(running.admin, name)
 
-    async def enter() -> str:
+    async def enter(request_id: str) -> str:
+        proof = {"link_token": shown, "request_id": request_id}
         try:
-            return str((await running.as_caller(None).do("CreateSession", link_token=shown)).token)
+            return str((await running.as_caller(None).do("CreateSession", **proof)).token)
         except RefusedError as refused:
             return refused.reason
 
-    answers = await asyncio.gather(*(enter() for _ in range(8)))
+    answers = await asyncio.gather(*(enter(f"call-{number}") for number in range(8)))
     assert sorted(answers)[:7] == ["SESSION_LINK_INVALID"] * 7
+    assert await enter("") == "SESSION_LINK_INVALID"
     assert len(await sessions(running.admin, user=name)) == 1
 
 
@@ -131,7 +143,9 @@ async def test_a_link_lets_one_in_and_no_more(service: Service) -> None:
 async def a_link_that_is_too_old(running: Service) -> None:
     shown = await link(running.admin, await guest(running, "late"))
     await running.quietly("UPDATE keywright.sign_in_link SET expire_time = now()")
-    assert (await refused_sign_in(running, link_token=shown)).reason == "SESSION_LINK_INVALID"
+    for request_id in ("", "once-more"):
+        error = await refused_sign_in(running, link_token=shown, request_id=request_id)
+        assert error.reason == "SESSION_LINK_INVALID"
 
 
 async def test_a_link_ends_after_its_time(service: Service) -> None:

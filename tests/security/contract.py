@@ -12,7 +12,7 @@ from google.api import field_behavior_pb2, resource_pb2  # type: ignore[import-u
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from keywright.v1 import key_service_pb2
+from keywright.v1 import key_service_pb2, session_service_pb2
 from keywright.v1._third_party.buf.validate import validate_pb2
 from keywright.wire.methods import methods
 from keywright.wire.rpc import Method
@@ -112,6 +112,10 @@ class Place:
     def put(self, request: Any, text: str) -> None:
         """Write `text` here."""
         *outer, field = self.steps
+        if outer and outer[0].name == "openid_connect":  # a proof is whole, or none
+            request.openid_connect.MergeFrom(
+                session_service_pb2.OpenIdConnectProof(workspace=PARENT, id_token="x", nonce="x")
+            )
         for step in outer:
             inner = getattr(request, step.name)
             if step.is_repeated:
@@ -168,7 +172,11 @@ def named_places() -> list[Place]:
         place
         for method in IMPLEMENTED
         for place in text_places(method)
-        if place.names and not place.ignored and not place.is_of_kept_seal
+        if place.names
+        and not place.ignored
+        and not place.is_of_kept_seal
+        # Who signs in is told of a workspace what is told of any other proof.
+        and method.name != "CreateSession"
     ]
 
 
@@ -373,6 +381,8 @@ async def new_session(service: Operated, admin: Caller, user: str) -> Any:
 
 
 async def _of_sessions(service: Operated, method: str, of: str) -> Fields:
+    if method in {"CreateSignInLink", "RevokeSessions"} and of == ADMIN:
+        of = (await service.admin.create_user(new_id("u"))).name
     match method:
         case "CreateSignInLink":
             return {"user": of}

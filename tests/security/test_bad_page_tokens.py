@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from keywright.wire import sealing
-from tests.security.contract import IMPLEMENTED, entitled
+from tests.security.contract import IMPLEMENTED, entitled, new_session
 from tests.security.leaks import essence
 from tests.security.operated import OPERATORS, Operated
 from tests.security.patched import in_process
@@ -45,6 +45,9 @@ async def _members(service: Operated) -> list[Caller]:
     callers = [await service.person(f"member-{number}") for number in range(2)]
     for number, caller in enumerate(callers):
         await caller.create_key()
+        for user in (f"member-{number}", "admin"):
+            await new_session(service, service.admin, f"{PARENT}/users/{user}")
+            await new_session(service, service.admin, f"{PARENT}/users/{user}")
         for resource in ("projects/a", "projects/b"):
             grant = {"user": f"{PARENT}/users/member-{number}", "resource": resource}
             grant["role"] = f"{PARENT}/roles/viewer"
