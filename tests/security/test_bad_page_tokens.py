@@ -12,7 +12,7 @@ from tests.security.contract import IMPLEMENTED, entitled, new_session
 from tests.security.leaks import essence
 from tests.security.operated import OPERATORS, Operated
 from tests.security.patched import in_process
-from tests.support.service import PARENT, Caller, RefusedError
+from tests.support.service import ADMIN, PARENT, Caller, RefusedError
 from tests.support.waiting import all_sealed
 
 LISTS = {method.name: method for method in IMPLEMENTED if method.name.startswith("List")}
@@ -165,6 +165,10 @@ QUERIES: dict[str, list[dict[str, Any]]] = {
     "ListAuditSeals": [
         {"start_time": {"seconds": 1}},
         {"after_seal": f"{PARENT}/auditSeals/1"},
+    ],
+    "ListSessions": [
+        {"filter": {"user": ADMIN}},
+        {"filter": {"states": [1]}},
     ],
     "ListRoles": [],  # nothing can be asked of these two
     "ListWorkspaces": [],
