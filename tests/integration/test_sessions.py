@@ -1,6 +1,7 @@
 """Sessions: who may sign in and how, what a session may do, and when it ends."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -430,12 +431,11 @@ async def uses_put_off_the_end(running: Service) -> None:
     await moved(running, shown.session.name, "last_used_time", timedelta(minutes=30))
     before = (await running.admin.do("GetSession", name=shown.session.name)).session
     await running.admin.authenticate(shown.token)
-    async with asyncio.timeout(20):
-        while True:
-            session = (await running.admin.do("GetSession", name=shown.session.name)).session
-            if session.last_used_time.ToDatetime() > before.last_used_time.ToDatetime():
-                break
-            await asyncio.sleep(0.05)
+    session, until = before, time.monotonic() + 20
+    while session.last_used_time == before.last_used_time:
+        assert time.monotonic() < until, "nobody has written of the use"
+        await asyncio.sleep(0.05)
+        session = (await running.admin.do("GetSession", name=shown.session.name)).session
     put_off = session.idle_expire_time.ToDatetime() - before.idle_expire_time.ToDatetime()
     assert put_off >= timedelta(minutes=29)
 
@@ -514,9 +514,9 @@ async def every_step_has_its_event(running: Service) -> None:
         for each in seen.audit_events
         if each.resource in {name, shown.session.name}
     }
-    assert found["CreateSignInLink"] == (name, ADMIN)
-    assert found["CreateSession"] == (shown.session.name, name)
-    assert found["RevokeSession"] == (shown.session.name, ADMIN)
+    assert found.get("CreateSignInLink") == (name, ADMIN)
+    assert found.get("CreateSession") == (shown.session.name, name)
+    assert found.get("RevokeSession") == (shown.session.name, ADMIN)
 
 
 async def test_links_and_sessions_are_in_the_audit_trail(service: Service) -> None:
