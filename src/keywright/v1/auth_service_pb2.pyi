@@ -286,7 +286,8 @@ class AuthenticateResponse(_message.Message):
     @_builtins.property
     def depends_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What the answer rests on: its key, user, workspace and roles, each as an opaque mark. A cache
-        drops the answer when `Watch` tells one of them.
+        drops the answer when `Watch` tells one of them. Empty for a session: no cache may keep the
+        answer, as each use puts off the session's end.
         """
 
     def __init__(
