@@ -52,9 +52,9 @@ BUGS = {
         scenario=test_sessions.a_revoked_session_is_dead,
     ),
     "sessions of others": Bug(
-        "service/sessions.py",
-        guard="if not own and not call.caller.may(p.USERS_MANAGE):",
-        instead="if False:",
+        "service/visibility.py",
+        guard="or not access.sees_session(call.caller, found.session)",
+        instead="",
         scenario=test_sessions.others_sessions,
     ),
     "a session that does not end while nobody uses it": Bug(

@@ -519,6 +519,8 @@ def _of_sessions() -> dict[tuple[str, str], Call]:
         for method in ("GetSession", "RevokeSession"):
             calls[method, whose] = partial(_one_session, own=own)
         calls["ListSessions", whose] = partial(_list_sessions, own=own)
+    calls["ExplainAccess", "one's own session"] = partial(_one_session, own=True)
+    calls["ExplainAccess", "another's session"] = partial(_one_session, own=False)
     calls["RevokeSessions", "oneself"] = partial(_all_sessions, own=True)
     calls["RevokeSessions", "another"] = partial(_all_sessions, own=False)
     return calls

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 from keywright.domain import permissions as p
 from keywright.domain.dependency import ChangeKind
-from keywright.domain.errors import NotFound
 from keywright.domain.listing import Listed
 from keywright.domain.names import SessionName, UserName, WorkspaceName
 from keywright.domain.sessions import SessionAt, SessionState
 from keywright.service.call import Call
 from keywright.service.mutation import Committed, Mutated, changing
-from keywright.service.visibility import is_named, visible_user
+from keywright.service.visibility import is_named, visible_session, visible_user
 from keywright.storage.authority import Change
-from keywright.storage.database import Database, Reads, Writes
+from keywright.storage.database import Database, Writes
 from keywright.storage.sessions import SessionFilter
 
 _LISTED = frozenset({SessionState.ACTIVE})
@@ -29,7 +28,7 @@ class Sessions:
     async def get(self, call: Call, name: SessionName) -> SessionAt:
         """One session."""
         async with self.database.reading() as reads:
-            return await _visible(reads, call, name)
+            return await visible_session(reads, call, name)
 
     async def list(
         self,
@@ -61,10 +60,10 @@ class Sessions:
         """Revoke a session, for good. Revoking it again changes nothing and is no error."""
 
         async def transaction(writes: Writes) -> Mutated[SessionAt]:
-            found = await _visible(writes.read, call, name)
+            found = await visible_session(writes.read, call, name)
             session = found.session.internal_id
             confirmed = await call.lock(writes, sessions=[session])
-            found = await _visible(writes.read, confirmed, name)
+            found = await visible_session(writes.read, confirmed, name)
             if found.session.revoke_time is not None:
                 return Mutated(found, confirmed.position)
             await writes.sessions.revoke(session)
@@ -73,7 +72,7 @@ class Sessions:
                     "RevokeSession", name, before={"state": found.state}, after=_REVOKED
                 )
             )
-            after = await _visible(writes.read, confirmed, name)
+            after = await visible_session(writes.read, confirmed, name)
             return Mutated(after, confirmed.position, [Change(ChangeKind.SESSION, session)])
 
         return await changing(self.database, call, transaction)
@@ -108,15 +107,3 @@ class Sessions:
             return Mutated(len(revoked), confirmed.position, changes)
 
         return await changing(self.database, call, transaction)
-
-
-async def _visible(reads: Reads, call: Call, name: SessionName) -> SessionAt:
-    """The session, if it is the caller's own, or the caller manages users."""
-    call.in_workspace(name.workspace, name)
-    found = await reads.sessions.get(name.workspace, name.session)
-    if found is None:
-        raise NotFound(str(name))
-    own = found.session.user_internal_id == call.caller.user.internal_id
-    if not own and not call.caller.may(p.USERS_MANAGE):
-        raise NotFound(str(name))
-    return found

@@ -65,7 +65,7 @@ class Candidates(Seen):
 
 @dataclass(frozen=True, slots=True)
 class SeenCredential(Seen):
-    """What a key's newest secret proves."""
+    """What a key's newest secret, or a session's, proves."""
 
     credential: Credential
 
@@ -97,11 +97,15 @@ BY_PREFIX = f"""
     FROM keywright.authority_revision p
     LEFT JOIN ({_FROM_SECRET} WHERE s.prefix = ANY($1::text[])) f ON true
 """
-_BY_KEY = f"""
+_EXPLAINED = f"""
     SELECT {_COLUMNS}, {NAMED_GRANTS}, {HERE}, clock_timestamp() AS now
     {_FROM}
+"""
+_BY_KEY = f"""
+    {_EXPLAINED}
     WHERE s.id = (SELECT max(id) FROM keywright.key_secret WHERE key = $1)
 """
+_BY_SESSION = f"{_EXPLAINED} WHERE s.session = $1"
 _BY_ID = f"""
     SELECT p.revision, p.tag, clock_timestamp() AS now, f.*
     FROM keywright.authority_revision p
@@ -165,10 +169,11 @@ class CredentialReader:
 
         With the names of the user's grants.
         """
-        row = await self._connection.fetchrow(_BY_KEY, key)
-        if row is None:
-            return None
-        return SeenCredential(position_of(row), row["now"], _found(row).credential)
+        return _seen(await self._connection.fetchrow(_BY_KEY, key))
+
+    async def of_session(self, session: int) -> SeenCredential | None:
+        """The same of a session (by internal id)."""
+        return _seen(await self._connection.fetchrow(_BY_SESSION, session))
 
     async def again(self, secret: int) -> Candidates:
         """The secret of that internal id, as it is by now; none if it is gone."""
@@ -192,6 +197,12 @@ class CredentialReader:
                 only,
             )
         )
+
+
+def _seen(row: asyncpg.Record | None) -> SeenCredential | None:
+    if row is None:
+        return None
+    return SeenCredential(position_of(row), row["now"], _found(row).credential)
 
 
 def _candidates(rows: Sequence[asyncpg.Record]) -> Candidates:

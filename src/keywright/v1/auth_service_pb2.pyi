@@ -580,9 +580,9 @@ class ExplainAccessRequest(_message.Message):
     resource: _builtins.str
     """The application's resource, as in `AuthenticateRequest`."""
     required_environment: _builtins.str
-    """The environment that the key must be of, as in `AuthenticateRequest`. Not for a user."""
+    """The environment that the key must be of, as in `AuthenticateRequest`. For a key only."""
     client_address: _builtins.str
-    """The client's address, as in `AuthenticateRequest`. Not for a user."""
+    """The client's address, as in `AuthenticateRequest`. For a key only."""
     def __init__(
         self,
         *,
