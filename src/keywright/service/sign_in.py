@@ -78,12 +78,13 @@ class Entry:
 
     Attributes:
         peer: the address that the call comes from.
+        remaining: what is left of the deadline, now; None without one.
         client_address, user_agent: what the caller says of the person's browser, for the record.
     """
 
     call_id: str
     peer: Address | None
-    remaining: timedelta | None
+    remaining: Callable[[], timedelta | None]
     request: Request | None
     client_address: Address | None
     user_agent: str
@@ -191,7 +192,7 @@ class SignIn:
             principal,
             entry.call_id,
             entry.peer,
-            lambda: entry.remaining,
+            entry.remaining,
             entry.request,
             settling=None,
             waits=False,
@@ -288,7 +289,7 @@ class SignIn:
             return Committed(shown, seen.position)
 
         held = Held(proven.workspace, proven.user)
-        return await self.database.writing(transaction, within=entry.remaining, holding=held)
+        return await self.database.writing(transaction, within=entry.remaining(), holding=held)
 
     async def _link(self, text: str) -> Link | None:
         """The link that `text` is the secret of, used or not."""

@@ -33,7 +33,7 @@ async def create_session(rpc: Rpc, request: pb.CreateSessionRequest) -> pb.Creat
     entry = Entry(
         call_id=rpc.call_id,
         peer=rpc.peer,
-        remaining=rpc.remaining(),
+        remaining=rpc.remaining,
         request=made.request(rpc.method.name, request),
         client_address=convert.address(request.client_address, "client_address"),
         user_agent=request.user_agent,

@@ -41,7 +41,7 @@ def _named(request: Any) -> str:
     fields = request.DESCRIPTOR.fields_by_name
     if "keys" in fields and request.keys:  # a list about some of what the parent has
         return _well_formed(request.keys[0])
-    for field in ("name", "parent"):
+    for field in ("name", "parent", "user"):
         if field in fields:
             return _well_formed(getattr(request, field))
     for field, descriptor in fields.items():
