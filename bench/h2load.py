@@ -9,7 +9,6 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from bench import cores, program
 from bench.load import Metadata, Slice
@@ -47,17 +46,34 @@ async def load(
     """
     connections = connections or max(1, in_flight // _STREAMS_PER_CONNECTION)
     headers = {"content-type": "application/grpc", "te": "trailers", **dict(metadata)}
-    with tempfile.TemporaryDirectory(prefix="keywright-h2load-") as name:
-        body, log = Path(name) / "body", Path(name) / "log"
-        body.write_bytes(b"".join(map(_framed, messages)))
-        argv = ["h2load", f"--clients={connections}", f"--data={body}", f"--log-file={log}"]
+    with tempfile.NamedTemporaryFile(prefix="keywright-h2load-") as body:
+        body.write(b"".join(map(_framed, messages)))
+        body.flush()
+        argv = [f"--clients={connections}", f"--data={body.name}"]
         argv += [f"--max-concurrent-streams={in_flight // connections}"]
         argv += [f"--header={key}: {value}" for key, value in headers.items()]
         argv += [f"--rps={per_second}"] if per_second else []
-        argv += [f"http://{address}{path}"]
+        return await _loaded([*argv, f"http://{address}{path}"], seconds, core)
+
+
+async def get(
+    address: str, target: str, headers: Metadata, *, in_flight: int, seconds: float
+) -> Slice:
+    """Keep so many GETs of HTTP/1.1 under way, each over a connection of its own.
+
+    Raises:
+        RuntimeError: not every one was answered with 200.
+    """
+    argv = ["--h1", f"--clients={in_flight}", "--max-concurrent-streams=1"]
+    argv += [f"--header={name}: {value}" for name, value in headers]
+    return await _loaded([*argv, f"http://{address}{target}"], seconds, cores.LOAD)
+
+
+async def _loaded(argv: Sequence[str], seconds: float, core: int | None) -> Slice:
+    with tempfile.NamedTemporaryFile("r", prefix="keywright-h2load-") as log:
         for patience in _PATIENCE:  # a machine may be too busy to answer even one call
-            said = await _run(argv, seconds * patience, core)
-            if lines := log.read_text().splitlines():
+            said = await _run([f"--log-file={log.name}", *argv], seconds * patience, core)
+            if lines := log.read().splitlines():
                 return _slice(lines, said)
         raise RuntimeError(f"no call was answered: {said}")
 
@@ -65,6 +81,7 @@ async def load(
 async def _run(argv: Sequence[str], seconds: float, core: int | None) -> str:
     with cores.only(core):
         process = program.start(
+            "h2load",
             *argv,
             f"--duration={round(seconds * 1000)}ms",
             stdout=subprocess.PIPE,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import grpc.aio
 
@@ -9,7 +10,7 @@ from bench import cores, h2load
 from bench.echo import DETAILS
 from bench.effort import Effort
 from bench.load import Metadata, Slice, Summary, closed_loop
-from bench.server import Server
+from bench.server import Process, Server
 from bench.table import microseconds, milliseconds, show
 
 IN_FLIGHT = (1, 64)
@@ -92,6 +93,24 @@ class HotCall:
             await self.check()
 
 
+class Loadable(Protocol):
+    """What can be loaded, like a `HotCall`."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables."""
+        ...
+
+    @property
+    def server(self) -> Process:
+        """Whose processor time counts."""
+        ...
+
+    async def load(self, in_flight: int, seconds: float) -> Slice:
+        """Keep so many calls under way."""
+        ...
+
+
 @dataclass(slots=True)
 class Row:
     """A call under load, and what its slices saw.
@@ -101,7 +120,7 @@ class Row:
         weight: how many things one call does.
     """
 
-    call: HotCall
+    call: Loadable
     in_flight: int
     weight: int = 1
     cpu: float = 0
@@ -134,12 +153,16 @@ async def take_turns(rows: Sequence[Row], effort: Effort) -> None:
 
 
 async def compare(
-    title: str, note: str, groups: Sequence[tuple[HotCall, Sequence[HotCall]]], effort: Effort
+    title: str,
+    note: str,
+    groups: Sequence[tuple[Loadable, Sequence[Loadable]]],
+    effort: Effort,
+    in_flights: Sequence[int] = IN_FLIGHT,
 ) -> Sequence[Row]:
     """Show a table of calls, each beside the no-op of its group; returns its rows."""
     pairs = [
         (Row(base, in_flight), [Row(call, in_flight) for call in calls])
-        for in_flight in IN_FLIGHT
+        for in_flight in in_flights
         for base, calls in groups
     ]
     shown = [row for base, rows in pairs for row in (base, *rows)]

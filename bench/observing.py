@@ -47,8 +47,8 @@ async def run(postgres: Postgres, effort: Effort) -> None:
             for name, at in servers.items()
         ]
         for turn in range(effort.rounds + 1):  # the first one warms up
-            for row in rows:
-                async with _scraped(row.call.server):
+            for row, at in zip(rows, servers.values(), strict=True):
+                async with _scraped(at):
                     if turn:
                         await row.measure(_SLICES * effort.slice_seconds)
                     else:

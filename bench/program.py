@@ -9,6 +9,7 @@ import asyncio
 import subprocess
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import IO, Any, TypeVar
 
 Result = TypeVar("Result")
@@ -50,10 +51,12 @@ def start(
     env: Mapping[str, str] | None = None,
     stdout: int | None = None,
     stderr: IO[bytes] | int | None = None,
+    cwd: Path | None = None,
 ) -> Program:
     """Start a program on the cores that this thread may use; it reads nothing."""
+    stdin = subprocess.DEVNULL
     return Program(
-        subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
+        subprocess.Popen(argv, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
     )
 
 

@@ -78,18 +78,15 @@ async def postgres(**settings: str) -> AsyncIterator[Postgres]:
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """A server, where it listens, and a connection to it.
+class Process:
+    """A process that listens.
 
     Attributes:
-        pid: its process, or the supervisor of its workers.
-        metrics_address: where its metrics are; empty if they are nowhere.
+        pid: its own, or that of the supervisor of its workers.
     """
 
     pid: int
     address: str
-    channel: grpc.aio.Channel
-    metrics_address: str = ""
 
     def resident_bytes(self) -> int:
         """Memory that the process has in use, without its workers (proc(5): VmRSS)."""
@@ -103,6 +100,18 @@ class Server:
     def cpu_seconds(self) -> float:
         """Processor time that the process and its workers have used (`cpu_seconds`)."""
         return cpu_seconds(self.pid)
+
+
+@dataclass(frozen=True, slots=True)
+class Server(Process):
+    """A server of gRPC, and a connection to it.
+
+    Attributes:
+        metrics_address: where its metrics are; empty if they are nowhere.
+    """
+
+    channel: grpc.aio.Channel
+    metrics_address: str = ""
 
     async def metrics(self) -> str:
         """What a scrape says, as text."""
@@ -155,13 +164,12 @@ async def keywright(
     anywhere = "127.0.0.1:0"
     given = {"database_url": dsn, "listen": anywhere, "metrics_listen": anywhere, **settings}
     environ = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("KEYWRIGHT_")},
-        **{f"KEYWRIGHT_{name.upper()}": value for name, value in given.items()},
+        **_environ(given),
         **({} if source is None else {"PYTHONPATH": str(source)}),
     }
     with tempfile.TemporaryFile() as log:
         argv = [str(python), "-m", "keywright", "serve"]
-        async with _running(argv, environ, stderr=log, core=core) as process:
+        async with running(argv, environ, stderr=log, core=core) as process:
             said = _Said(process, log)
             (listening,) = await said.lines("listening")
             if (workers := int(given.get("workers", "1"))) > 1:
@@ -178,6 +186,41 @@ async def keywright(
                 )
 
 
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """A sidecar that is ready: one process, which listens for Envoy and for HTTP."""
+
+    envoy: Server
+    http: Process
+
+
+@asynccontextmanager
+async def sidecar(
+    config: Path, uri: str, api_key: str, *, core: int | None = None
+) -> AsyncIterator[Sidecar]:
+    """`keywright sidecar` as it ships. Its log goes to a file, as a server's does."""
+    environ = _environ({"uri": uri, "api_key": api_key})
+    with tempfile.TemporaryFile() as log:
+        argv = [sys.executable, "-m", "keywright", "sidecar", "--config", str(config)]
+        async with running(argv, environ, stderr=log, core=core) as process:
+            said = _Said(process, log)
+            (listening,) = await said.lines("listening")
+            await said.lines("ready")
+            envoy, http = str(listening["envoy"]), str(listening["http"])
+            async with grpc.aio.insecure_channel(envoy) as channel:
+                yield Sidecar(Server(process.pid, envoy, channel), Process(process.pid, http))
+
+
+@asynccontextmanager
+async def http_no_op(
+    headers: Sequence[tuple[str, str]], *, core: int | None = None
+) -> AsyncIterator[Process]:
+    """The no-op of `bench.http_no_op`, which answers with these headers."""
+    argv = [sys.executable, "-m", "bench.http_no_op", json.dumps(headers)]
+    async with running(argv, os.environ, stdout=subprocess.PIPE, core=core) as process:
+        yield Process(process.pid, (await process.line()).strip())
+
+
 @asynccontextmanager
 async def echo(reply_bytes: int, *, core: int | None = None) -> AsyncIterator[Server]:
     """The no-op of `bench.echo`, with replies of that size.
@@ -186,10 +229,18 @@ async def echo(reply_bytes: int, *, core: int | None = None) -> AsyncIterator[Se
     """
     argv = [sys.executable, "-m", "bench.echo", "serve", "--reply-bytes", str(reply_bytes)]
     argv += ["--options", json.dumps(_options(Config(), shares_port=False))]
-    async with _running(argv, os.environ, stdout=subprocess.PIPE, core=core) as process:
+    async with running(argv, os.environ, stdout=subprocess.PIPE, core=core) as process:
         address = (await process.line()).strip()
         async with grpc.aio.insecure_channel(address) as channel:
             yield Server(process.pid, address, channel)
+
+
+def _environ(settings: Mapping[str, str]) -> Mapping[str, str]:
+    """Ours, with these settings of keywright and no others."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("KEYWRIGHT_")},
+        **{f"KEYWRIGHT_{name.upper()}": value for name, value in settings.items()},
+    }
 
 
 @contextmanager
@@ -202,16 +253,18 @@ def _directory_others_may_enter() -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def _running(
-    argv: list[str],
+async def running(
+    argv: Sequence[str],
     environ: Mapping[str, str],
     *,
     stdout: int | None = None,
-    stderr: IO[bytes] | None = None,
+    stderr: IO[bytes] | int | None = None,
     core: int | None = None,
+    directory: Path | None = None,
 ) -> AsyncIterator[Program]:
+    """A program, on one core or on any, ended with the block."""
     with cores.only(core):
-        process = program.start(*argv, env=environ, stdout=stdout, stderr=stderr)
+        process = program.start(*argv, env=environ, stdout=stdout, stderr=stderr, cwd=directory)
     try:
         yield process
     finally:
@@ -243,7 +296,7 @@ class _Said:
             if len(told) >= count:
                 return told[:count]
             if self.process.returncode is not None or time.monotonic() > end:
-                raise RuntimeError(f"keywright serve has not said {event!r}: {text.decode()}")
+                raise RuntimeError(f"it has not said {event!r}: {text.decode()}")
             await asyncio.sleep(_POLL_SECONDS)
 
 

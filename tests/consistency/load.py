@@ -15,7 +15,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from math import inf
@@ -33,7 +33,7 @@ _ASKED_AFTER = 2
 _PAUSE_SECONDS = 0.005
 _PAUSE_WHERE_ENOUGH_SECONDS = 0.1
 # Memory may deny for a while what was widened, and a process may be starting.
-_ALLOWED_WITHIN_SECONDS = 20.0
+_ANSWERED_WITHIN_SECONDS = 20.0
 
 
 @dataclass
@@ -84,13 +84,23 @@ class Load:
 
     async def allowed_by(self, lanes: Iterable[Carrier], case: Case) -> None:
         """Ask each until it allows: then it holds the subject in memory."""
-        await asyncio.gather(*(self._allowed(lane, case) for lane in lanes))
+        await self._ask_until(lanes, case, {Outcome.ALLOWED})
 
-    async def _allowed(self, lane: Carrier, case: Case) -> None:
-        until = time.monotonic() + _ALLOWED_WITHIN_SECONDS
-        while (decision := await self.ask(lane, case)).outcome is not Outcome.ALLOWED:
-            assert time.monotonic() < until, f"{case.subject.name} is not allowed: {decision}"
-            await asyncio.sleep(_PAUSE_SECONDS)
+    async def decided_by(self, lanes: Iterable[Carrier], case: Case) -> None:
+        """Ask each until it judges: then it is back."""
+        await self._ask_until(lanes, case, {Outcome.ALLOWED, Outcome.DENIED})
+
+    async def _ask_until(
+        self, lanes: Iterable[Carrier], case: Case, outcomes: Container[Outcome]
+    ) -> None:
+        until = time.monotonic() + _ANSWERED_WITHIN_SECONDS
+
+        async def ask(lane: Carrier) -> None:
+            while (decision := await self.ask(lane, case)).outcome not in outcomes:
+                assert time.monotonic() < until, f"{case.subject.name}: still {decision}"
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+        await asyncio.gather(*map(ask, lanes))
 
     @asynccontextmanager
     async def asking(self, case: Case) -> AsyncIterator[None]:

@@ -6,18 +6,19 @@ matter, and for events elsewhere.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 from tests.consistency.history import History, Turn
-from tests.consistency.lanes import lanes, watch_by_hand
+from tests.consistency.lanes import CLIENTS, Clients, clients, lanes, watch_by_hand
 from tests.consistency.load import Load
 from tests.consistency.servers import Fleet
 from tests.consistency.subjects import Case, disabled, revoked
 from tests.support.proxy import Proxy
 
 Scenario = Callable[[Fleet], Awaitable[History]]
+Trouble = Callable[[Clients], AbstractAsyncContextManager[None]]
 
 LEASE_CONNECTION = b"keywright lease"
 """What the connection over which a process renews its lease is called."""
@@ -157,6 +158,32 @@ async def an_answer_on_its_way_to_a_client_cache(fleet: Fleet, cache: Any = None
             watch.put(case.request, answer)
             await watch.leased()  # else it would answer nothing
             load.ask_at_once(case)
+    return load.history
+
+
+async def clients_in_trouble(
+    fleet: Fleet,
+    carriers: Iterable[str] = CLIENTS,
+    troubles: Iterable[Trouble] = (Clients.standing_still, Clients.cut_off, Clients.killed),
+) -> History:
+    """Client caches that are stopped, cut off and killed, each for longer than their lease.
+
+    What they are asked once the narrowing has returned they answer as soon as they can.
+    """
+    async with clients(fleet, 0, carriers) as asked:
+        load = Load(fleet, asked.lanes, pause=_PAUSE_SECONDS)
+        case = await disabled(load.directory())
+        for trouble in troubles:
+            await load.allowed_by(asked.lanes, case)
+            async with load.asking(case), asyncio.TaskGroup() as tasks:
+                await load.allowed_by(asked.lanes, case)
+                async with trouble(asked):
+                    await load.change(case, Turn.NARROWED, _others(fleet))
+                    for lane in asked.lanes:
+                        tasks.create_task(load.ask(lane, case))
+                    await asyncio.sleep(0.5 * fleet.lease.total_seconds())
+            await load.decided_by(asked.lanes, case)
+            await load.change(case, Turn.WIDENED, _others(fleet))
     return load.history
 
 

@@ -20,8 +20,6 @@ from tests.support.service import Caller, Service, another, first_admin, service
 
 LEASE = timedelta(seconds=1)
 """L of the servers, unless a test says otherwise; their default."""
-PROMPTNESS = timedelta(milliseconds=250)
-"""How much later than L a narrowing may return (G1)."""
 
 
 @dataclass

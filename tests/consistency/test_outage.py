@@ -19,7 +19,8 @@ from tests.support.database import Cluster
 pytestmark = pytest.mark.slow
 # So that a connection that has to be made anew is far shorter than what remains of a lease.
 LEASE = timedelta(seconds=3)
-OUR_TROUBLE = {"DATABASE_UNAVAILABLE", "SERVER_UNAVAILABLE"}
+# The last is what a sidecar says of any of them.
+OUR_TROUBLE = {"DATABASE_UNAVAILABLE", "SERVER_UNAVAILABLE", "UNAVAILABLE"}
 # How a stream ends; the second is what grpc.aio makes of it for who is about to write.
 STREAM_ENDED = ("StatusCode.UNAVAILABLE", "StatusCode.INTERNAL: Internal error from Core")
 WITHIN_A_LEASE, BEYOND_A_LEASE = 0.3, 1.3

@@ -13,6 +13,7 @@ import pytest
 
 from tests.consistency import scenarios
 from tests.consistency.checker import Fault, violations
+from tests.consistency.lanes import Clients
 from tests.consistency.scenarios import Scenario
 from tests.consistency.servers import Fleet, fleet
 from tests.support.database import Cluster
@@ -21,6 +22,10 @@ from tests.support.planted import Bug, build
 pytestmark = pytest.mark.slow
 WITHIN_SECONDS = 60
 STALE = {Fault.ALLOWED_AFTER_NARROWING, Fault.DECIDED_BEFORE_A_NARROWING}
+
+
+async def _never(_service: object) -> None:
+    raise AssertionError("the scenario is run against a fleet")
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,41 @@ async def test_the_checker_finds_a_client_cache_without_its_guard(
         await assert_found(scenario, processes)
 
 
+_ANSWERS_WITHOUT_LEASE = Bug(
+    "sdk/authenticating/leased_cache.py", "if now >= self._lease_end:", "if False:", _never
+)
+_REMEMBERED = """
+                asked = plan.rule, *credentials
+                remembered = self.__dict__.setdefault("remembered", {})
+                decision = remembered.get(asked) or await self._judge(plan, credentials)
+                remembered[asked] = decision
+"""
+_REMEMBERS_DECISIONS = Bug(
+    "sidecar/gate.py",
+    "decision = await self._judge(plan, credentials)",
+    _REMEMBERED.strip(),
+    _never,
+)
+PROGRAMS_MISTAKES = {
+    "threads that answer when their lease is over": ("threads", _ANSWERS_WITHOUT_LEASE),
+    "a sidecar that answers when its lease is over": ("sidecar", _ANSWERS_WITHOUT_LEASE),
+    "a sidecar that remembers its decisions": ("sidecar", _REMEMBERS_DECISIONS),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS_MISTAKES)
+async def test_the_checker_finds_among_programs(
+    name: str, cluster: Cluster, tmp_path: Path
+) -> None:
+    program, bug = PROGRAMS_MISTAKES[name]
+    build(bug, tmp_path)
+    scenario = partial(scenarios.clients_in_trouble, carriers=[program], troubles=[Clients.cut_off])
+    async with fleet(cluster, count=2) as processes:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", str(tmp_path))  # the servers have begun without it
+            await assert_found(scenario, processes)
+
+
 async def assert_found(scenario: Scenario, processes: Fleet) -> None:
     """The scenario shows an ALLOW of what had been taken away, within a minute."""
     settled_after = 2 * processes.lease.total_seconds()
@@ -116,10 +156,6 @@ async def assert_found(scenario: Scenario, processes: Fleet) -> None:
             found = violations(await scenario(processes), settled_after=settled_after)
             if any(violation.fault in STALE for violation in found):
                 return
-
-
-async def _never(_service: object) -> None:
-    raise AssertionError("the scenario is run against a fleet")
 
 
 def _module(file: Path) -> Any:

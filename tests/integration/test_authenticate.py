@@ -1,6 +1,7 @@
 """Authenticate: what a token is good for, and the one reason for which it is not."""
 
 from dataclasses import replace
+from typing import Any
 
 import grpc
 import pytest
@@ -34,6 +35,26 @@ async def denied(service: Service, token: str, reason: str, **asked: object) -> 
 
 
 # --- who it is --------------------------------------------------------------------------------
+
+NARROWINGS: list[tuple[dict[str, Any], bool]] = [
+    ({}, True),
+    ({"role": f"{PARENT}/roles/admin"}, False),  # it is the user's today; tomorrow it may not be
+    ({"scopes": ["*"]}, False),
+    ({"resource": "projects/abc"}, False),
+    ({"allowed_networks": ["127.0.0.0/8"]}, True),  # it says from where, and not what
+]
+
+
+@pytest.mark.parametrize(("narrowing", "whole"), NARROWINGS, ids=str)
+async def test_the_answer_says_whether_the_key_has_its_users_whole_authority(
+    service: Service, narrowing: dict[str, Any], *, whole: bool
+) -> None:
+    created = await service.admin.create_key(**narrowing)
+    found = await service.admin.authenticate(
+        created.token, resource="projects/abc", client_address="127.0.0.1"
+    )
+    assert found.role == f"{PARENT}/roles/admin"
+    assert found.whole_authority is whole
 
 
 async def test_the_answer_says_who_it_is_with_which_key(service: Service) -> None:

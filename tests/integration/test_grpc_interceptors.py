@@ -173,7 +173,7 @@ async def test_who_is_denied_is_told_why_in_every_kind_of_call(
         for metadata, reason in (
             ([], "CREDENTIAL_MISSING"),
             ([("authorization", "Basic x")], "CREDENTIAL_MISSING"),
-            ([bearer(token), bearer(token)], "CREDENTIAL_AMBIGUOUS"),
+            ([bearer(token), bearer(token)], "CREDENTIAL_REFUSED"),
             ([bearer("kw_live_nonsense")], "TOKEN_MALFORMED"),
         ):
             denied = await refused(channel, path, *metadata)

@@ -55,6 +55,13 @@ BUGS = {
         "pass",
         CLIENTS + "test_when_one_of_two_servers_is_killed_calls_go_on_to_the_other",
     ),
+    "one server of a name": SdkBug(
+        "connection/connection.py",
+        "if self.address.authority is not None or not self.address.stays_here:",
+        "if self.address.authority is not None:",
+        "integration/test_sdk_names.py::"
+        "test_servers_behind_one_name_share_the_calls_and_a_new_one_is_found",
+    ),
     "a channel that is left open": SdkBug(
         "connection/transport.py",
         "await self._channel.close()",

@@ -360,7 +360,7 @@ async def test_the_sessions_of_a_user_end_with_the_user(service: Service, how: s
             await service.admin.disable_user(name)
             assert await denial_of(beside, shown.token) == "USER_DISABLED"
             await service.admin.enable_user(name)
-            assert await denial_of(beside, shown.token) == ""
+            assert await denial_of(service, shown.token) == ""
             return
         await service.admin.do("DeleteUser", name=name)
         assert await denial_of(beside, shown.token) == "TOKEN_UNKNOWN"

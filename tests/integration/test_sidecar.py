@@ -4,15 +4,22 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from keywright.sidecar.envoy_api.envoy.config.core.v3.base_pb2 import HeaderValueOption
-from keywright.sidecar.envoy_api.envoy.service.auth.v3.external_auth_pb2 import CheckRequest
+from keywright.sidecar.envoy_api.envoy.service.auth.v3.external_auth_pb2 import (
+    CheckRequest,
+    CheckResponse,
+)
+from keywright.v1 import key_pb2
+from keywright.v1.key_service_pb2 import UpdateKeyRequest
 from tests.support.database import Cluster
 from tests.support.service import Service, another, service
-from tests.support.sidecar import Sidecar, answer_to, check_of, exchange, sidecar
+from tests.support.sidecar import CHECK, Sidecar, answer_to, check_of, exchange, kept, sidecar
 
 CONFIG = """
 [listen]
@@ -96,6 +103,22 @@ async def test_a_request_is_let_through_with_all_headers_of_its_key(
     assert 'error="insufficient_scope"' in denied["www-authenticate"]
 
 
+async def test_the_role_is_told_until_the_key_is_narrowed(
+    service: Service, running: Sidecar
+) -> None:
+    created = await service.admin.create_key()
+    for scopes, role in (([], "workspaces/default/roles/admin"), (["projects.read"], "")):
+        key = key_pb2.Key(name=created.key.name, scopes=scopes)
+        mask = FieldMask(paths=["scopes"])
+        await service.admin.keys("UpdateKey", UpdateKeyRequest(key=key, update_mask=mask))
+        for _ in range(2):  # asked of the server, and remembered
+            answer = await running.authorize(created.token)
+            assert (answer.status, answer["x-keywright-role"]) == (200, role)
+            checked = await running.check(check_of(created.token))
+            headers = {each.header.key: each.header.value for each in checked.ok_response.headers}
+            assert headers["x-keywright-role"] == role
+
+
 async def test_a_revoked_key_is_denied_at_the_next_request(
     service: Service, running: Sidecar
 ) -> None:
@@ -109,6 +132,59 @@ async def test_a_revoked_key_is_denied_at_the_next_request(
     assert 'error="invalid_token"' in answer["www-authenticate"]
     checked = await running.check(check_of(created.token))
     assert checked.denied_response.status.code == 401
+
+
+def asked(*headers: tuple[str, str]) -> bytes:
+    """A question over a connection that goes on."""
+    lines = ["GET /authorize HTTP/1.1", "Host: x", *(f"{name}: {value}" for name, value in headers)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def original(target: str = "/projects/abc", method: str = "GET") -> list[tuple[str, str]]:
+    return [("X-Original-Method", method), ("X-Original-URI", target)]
+
+
+async def test_a_revoked_key_is_denied_at_the_next_request_of_a_connection(
+    service: Service, running: Sidecar
+) -> None:
+    async with kept(running.http) as ask:
+        for _ in range(10):
+            created = await service.admin.create_key()
+            request = asked(*original(), ("Authorization", f"Bearer {created.token}"))
+            assert [(await ask(request)).status for _ in range(3)] == [200] * 3
+            await service.admin.revoke_key(created.key.name)
+            answer = await ask(request)
+            assert (answer.status, answer.error["reason"]) == (401, "KEY_REVOKED")
+
+
+async def test_the_answer_is_the_same_over_a_connection_that_goes_on_and_one_that_ends(
+    service: Service, running: Sidecar
+) -> None:
+    created = await service.admin.create_key(scopes=["projects.read"])
+    limited = await service.admin.create_key(rate_limit={"requests": 1, "period": {"seconds": 600}})
+    bearer = ("Authorization", f"Bearer {created.token}")
+    spent = ("Authorization", f"Bearer {limited.token}")
+    assert (await running.get("/authorize", *original(), spent)).status == 200
+    async with kept(running.http) as ask:
+        for headers, status in (
+            ([*original(), bearer], 200),
+            ([*original(method="DELETE"), bearer], 403),
+            (original("/health"), 200),
+            (original(), 401),
+            ([*original(), bearer, bearer], 403),
+            ([*original(), bearer, ("X_Keywright_User", "root")], 403),
+            ([*original("/elsewhere"), bearer], 403),
+            ([*original(), ("Authorization", "Bearer nonsense")], 401),
+            ([*original(), spent], 403),  # for nginx: 429
+            ([bearer], 403),
+        ):
+            for _ in range(2):  # known by the second one
+                once, again = await ask(asked(*headers)), await running.get("/authorize", *headers)
+                assert (once.status, once.body) == (again.status, again.body) == (status, once.body)
+                again.headers.remove(("connection", "close"))
+                for answer in (once, again):
+                    answer.headers.remove(("date", answer["date"]))
+                assert once.headers == again.headers
 
 
 @pytest.mark.parametrize(
@@ -272,6 +348,28 @@ async def test_headers_beyond_the_limit_are_refused_and_the_next_request_is_answ
     ):
         assert (await answer_to(running.http, request)).status == 400
     assert (await running.get("/healthz")).status == 200
+
+
+async def test_a_call_of_check_with_too_large_headers_fails_and_the_next_is_answered(
+    service: Service, running: Sidecar
+) -> None:
+    large = [("x-large", "x" * 40_000)]
+    async with grpc.aio.insecure_channel(running.envoy) as channel:
+        call: Any = channel.unary_unary(CHECK, response_deserializer=CheckResponse.FromString)
+        data = check_of(service.admin_token).SerializeToString()
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await call(data, metadata=large, timeout=20)
+        assert failed.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert (await call(data, timeout=20)).status.code == 0
+
+
+async def test_a_key_that_is_longer_than_any_is_refused(running: Sidecar) -> None:
+    endless = "kw_live_" + "x" * 9_000
+    answer = await running.authorize(endless)
+    assert (answer["x-keywright-status"], answer.error["reason"]) == ("400", "CREDENTIAL_REFUSED")
+    checked = await running.check(check_of(endless))
+    assert checked.denied_response.status.code == 400
+    assert '"CREDENTIAL_REFUSED"' in checked.denied_response.body
 
 
 async def test_a_body_is_not_read_and_the_connection_goes_on(

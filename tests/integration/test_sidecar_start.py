@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.service import Service, running
+from tests.support.database import Cluster
+from tests.support.service import Service, running, serve
 from tests.support.sidecar import argv, environment, sidecar
+from tests.unit.test_tls_files import ONE
 
 CONFIG = '[listen]\nhttp = "127.0.0.1:0"\nenvoy = "127.0.0.1:0"\n'
 TOKEN = "kw_live_whatever"
@@ -95,6 +97,29 @@ async def test_a_server_of_another_protocol_leaves_it_not_ready_and_is_told(conf
         assert told["reason"] == "PROTOCOL_MISMATCH"
         assert uri in told["message"]
         assert (await started.get("/readyz")).status == 503
+
+
+async def test_a_certificate_for_another_name_leaves_it_not_ready_and_is_told(
+    cluster: Cluster, config: Path, tmp_path: Path
+) -> None:
+    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
+    certificate.write_bytes(ONE.certificate)  # for localhost
+    key.write_bytes(ONE.key)
+    files = {"tls_certificate_file": str(certificate), "tls_key_file": str(key)}
+    trusted = ("--ca-file", str(certificate))
+    async with serve(await cluster.migrated(), **files) as server:
+        port = (await server.logged("listening"))["listen"].rpartition(":")[2]
+        uri = f"grpcs://127.0.0.1:{port}"
+        async with sidecar(config, uri, TOKEN, *trusted, until_ready=False) as started:
+            told = await started.process.logged("not ready")
+            assert told["reason"] == "TLS_NAME_MISMATCH"
+            assert "call it by one that is in its certificate" in told["message"]
+            assert f"(from {uri})" in told["message"]
+            assert (await started.get("/readyz")).status == 503
+        uri = f"grpcs://localhost:{port}"
+        async with sidecar(config, uri, TOKEN, *trusted, until_ready=False) as started:
+            told = await started.process.logged("not ready")
+            assert told["reason"] == "CALLER_CREDENTIAL_INVALID", "it is not the name any more"
 
 
 async def test_a_key_without_the_permission_leaves_it_not_ready_and_is_told(

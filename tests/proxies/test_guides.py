@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.proxies.fronts import DEPLOY, PACKAGES, PROXIES, ROOT, configure, free_port, program
 from tests.support.database import Cluster
+from tests.support.proxies import DEPLOY, PACKAGES, PROXIES, ROOT, configure, free_port, program
 from tests.support.service import running, service
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]

@@ -11,9 +11,11 @@ import pytest
 
 from tests.proxies.attempts import ATTEMPTS, SECRET_PATH, wrongs
 from tests.proxies.conftest import LEASE
-from tests.proxies.fronts import PROXIES, Front, front
+from tests.proxies.frames import framed_wrongs
+from tests.proxies.fronts import Front, front
 from tests.support.database import Cluster
 from tests.support.planted import SOURCE
+from tests.support.proxies import PROXIES
 from tests.support.service import Service, another, service
 from tests.support.sidecar import Answer
 from tests.support.spoofs import IDENTITY
@@ -48,6 +50,12 @@ async def test_a_key_gets_through_as_its_user(through: Front, reader: str) -> No
         "x-keywright-credential": "workspaces/default/keys/reader",
     }
     assert not any(reader in value for _, value in through.application.received[-1][2])
+
+
+async def test_the_role_of_a_key_that_is_not_narrowed_gets_through(through: Front) -> None:
+    created = await through.service.admin.create_key()
+    assert (await through.ask(token=created.token)).status == 200
+    assert identity(through)["x-keywright-role"] == "workspaces/default/roles/admin"
 
 
 async def test_what_is_public_is_reached_by_nobody_in_particular(through: Front) -> None:
@@ -109,6 +117,15 @@ async def test_no_attempt_reaches_the_application_as_somebody_else_or_where_it_m
     assert found == []
 
 
+async def test_no_attempt_in_http2_reaches_the_application_as_somebody_else(
+    hub: Service, sidecars_token: str, reader: str, tmp_path: Path
+) -> None:
+    async with front("envoy", hub, sidecars_token, tmp_path) as through:
+        assert await framed_wrongs(through, reader, "reader") == []
+        assert len(through.application.received) > 100, "hardly anything was understood"
+        assert (await through.ask(token=reader)).status == 200, "it answers still"
+
+
 # What makes each proxy overwrite, taken out of its configuration.
 WITHOUT_OVERWRITING = {
     "nginx": (r"proxy_set_header X-Keywright-\w+ \$keywright_\w+;", ""),
@@ -147,7 +164,9 @@ async def test_the_attempts_are_noticed_where_envoy_is_not_told_of_empty_headers
         found = []
         for attempt in ATTEMPTS:
             found += await wrongs(careless, attempt, reader, "reader")
-    assert any("x-keywright-user is" in each for each in found)
+        framed = await framed_wrongs(careless, reader, "reader")
+    for wrong in (found, framed):
+        assert any("x-keywright-user is" in each for each in wrong)
 
 
 @pytest.fixture(name="own")

@@ -19,7 +19,7 @@ from keywright.sidecar.policy import parse_config
 GOOD, NARROW, BOUND = "kw_live_good", "kw_live_narrow", "kw_live_bound"
 
 
-def principal(name: str, *permissions: str, kind: CredentialKind = CredentialKind.KEY) -> Principal:
+def principal(name: str, *permissions: str, whole_authority: bool = True) -> Principal:
     """Somebody of the workspace `acme` with a key of the same name."""
     user = PrincipalUser(
         name=f"workspaces/acme/users/{name}",
@@ -32,9 +32,10 @@ def principal(name: str, *permissions: str, kind: CredentialKind = CredentialKin
     return Principal(
         workspace="workspaces/acme",
         user=user,
-        credential=Credential(f"workspaces/acme/keys/{name}", "", {}, kind),
+        credential=Credential(f"workspaces/acme/keys/{name}", "", {}, CredentialKind.KEY),
         environment="live",
         role="workspaces/acme/roles/admin",
+        whole_authority=whole_authority,
         permissions=permissions,
         scopes=(),
         resource="",
@@ -51,6 +52,9 @@ class Known:
     def __init__(self, principals: Mapping[str, Principal | KeywrightError]) -> None:
         self._principals = principals
         self.asked: list[tuple[str, str, tuple[str, ...], str, str]] = []
+
+    def recall(self, *_: object) -> None:
+        """Nothing is remembered."""
 
     async def authenticate(
         self,
@@ -76,7 +80,7 @@ class Known:
 
 KNOWN = {
     GOOD: principal("ann", "*"),
-    NARROW: principal("bob", "projects.read"),
+    NARROW: principal("bob", "projects.read", whole_authority=False),
 }
 
 

@@ -32,6 +32,7 @@ _NAMES = {
     0x8: "WINDOW_UPDATE",
 }
 _ACK = 0x1
+_END_STREAM = 0x1
 _LONGEST_FRAME = 2**14
 _AT_ONCE = 2**16
 _HEADER_BYTES = 9
@@ -86,6 +87,7 @@ class Connection:
     Attributes:
         received: how many frames of each type the server has sent, by their names in RFC 9113.
         over: set once the server has closed the connection.
+        ended: set once it has ended a stream, or closed the connection.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Connection:
     ) -> None:
         self.received: Counter[str] = Counter()
         self.over = asyncio.Event()
+        self.ended = asyncio.Event()
         self._reader, self._writer, self._answers = reader, writer, answers
         self._answered = asyncio.Event()
 
@@ -123,6 +126,7 @@ class Connection:
             while more := await self._reader.read(_AT_ONCE):
                 unread = self._parsed(unread + more)
         self.over.set()
+        self.ended.set()
 
     def _parsed(self, content: bytes) -> bytes:
         """Note the frames that are complete; returns the rest."""
@@ -139,6 +143,8 @@ class Connection:
 
     def _note(self, kind: str, flags: int, body: bytes) -> None:
         self.received[kind] += 1
+        if kind == "RST_STREAM" or (kind in ("HEADERS", "DATA") and flags & _END_STREAM):
+            self.ended.set()
         if kind == "PING" and flags & _ACK:
             if body == _LAST_PING:
                 self._answered.set()

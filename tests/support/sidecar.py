@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,12 +103,20 @@ async def exchange(address: str, target: str, headers: Headers, method: str = "G
 
 async def answer_to(address: str, request: bytes) -> Answer:
     """The answer to any bytes."""
+    async with kept(address) as ask:
+        return await ask(request)
+
+
+@asynccontextmanager
+async def kept(address: str) -> AsyncIterator[Callable[[bytes], Coroutine[Any, Any, Answer]]]:
+    """A connection: sends any bytes, and gives the next answer."""
     if address.startswith("unix:"):
         reader, writer = await asyncio.open_unix_connection(address.removeprefix("unix:"))
     else:
         host, _, port = address.rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
-    try:
+
+    async def ask(request: bytes) -> Answer:
         async with asyncio.timeout(30):
             writer.write(request)
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -121,6 +129,9 @@ async def answer_to(address: str, request: bytes) -> Answer:
                 length = "0"
             body = await (reader.read() if length is None else reader.readexactly(int(length)))
             return Answer(int(head[0].split()[1]), headers, body)
+
+    try:
+        yield ask
     finally:
         writer.close()
 
@@ -138,10 +149,10 @@ def argv(config: Path, *options: str) -> list[str]:
 
 @asynccontextmanager
 async def sidecar(
-    config: Path, uri: str, token: str, *, until_ready: bool = True
+    config: Path, uri: str, token: str, *options: str, until_ready: bool = True
 ) -> AsyncIterator[Sidecar]:
     """A sidecar for a server, with a key for it."""
-    async with running(argv(config), environment(uri, token)) as process:
+    async with running(argv(config, *options), environment(uri, token)) as process:
         line = await process.logged("listening")
         started = Sidecar(process, line["http"], line["envoy"])
         if until_ready:

@@ -118,11 +118,12 @@ async def test_who_comes_late_is_not_told_what_was_true_before() -> None:
 
 
 async def test_a_build_that_tells_them_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def ask(self: asking.Questions, key: Any, request: Any) -> Any:
-        sent = self._sent.get((key, request.client_address))
+    async def ask(self: asking.Questions, question: Any) -> Any:
+        place = (question.key, question.client_address)
+        sent = self._sent.get(place)
         if sent is not None:
             return await asyncio.shield(sent.answer)
-        return await self._join((key, request.client_address), key, request)
+        return await self._join(place, question)
 
     monkeypatch.setattr(asking.Questions, "ask", ask)
     async with rig() as at:

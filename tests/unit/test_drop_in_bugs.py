@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from keywright.sdk.authenticating import known, rate_limits
-from keywright.sdk.drop_ins import http_denial, presented, route_rules
-from keywright.sdk.errors import FailedPrecondition
+from keywright.sdk.drop_ins import http_denial
+from keywright.sdk.errors import FailedPrecondition, ResourceExhausted
 from tests.support.leased import Clock
-from tests.unit import test_presented, test_rate_limits, test_requirements
+from tests.unit import test_rate_limits
 
 FOUND = (AssertionError, pytest.fail.Exception)
 
@@ -35,30 +35,6 @@ def build(bug: Bug) -> Any:
     return made
 
 
-def refuses(*headers: tuple[str, str]) -> Callable[[Any, pytest.MonkeyPatch], None]:
-    def scenario(built: Any, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(test_presented, "presented", built.presented)
-        test_presented.test_what_could_be_two_credentials_or_is_none_is_refused(list(headers))
-
-    return scenario
-
-
-def denies(method: str, path: str) -> Callable[[Any, pytest.MonkeyPatch], None]:
-    def scenario(built: Any, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(test_requirements, "ROUTES", built.RouteRules(test_requirements.RULES))
-        test_requirements.test_a_route_without_a_rule_or_with_two_readings_is_denied(method, path)
-
-    return scenario
-
-
-def names(part: str) -> Callable[[Any, pytest.MonkeyPatch], None]:
-    def scenario(built: Any, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(test_requirements, "RouteRules", built.RouteRules)
-        test_requirements.test_a_path_that_names_what_can_be_no_resource_is_denied(part)
-
-    return scenario
-
-
 def limits(built: Any, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(test_rate_limits, "RateLimits", built.RateLimits)
     test_rate_limits.test_what_is_remembered_is_bounded_and_the_longest_unused_goes(Clock())
@@ -69,6 +45,8 @@ def is_503(built: Any, _patch: pytest.MonkeyPatch) -> None:
     denial = built.Denials("api").of(own)
     assert denial.status == 503
     assert b"CALLER" not in denial.body
+    full = ResourceExhausted("too many at a time", reason="OVERLOADED")
+    assert built.Denials("api").of(full).status == 503
 
 
 def is_elsewhere(built: Any, _patch: pytest.MonkeyPatch) -> None:
@@ -80,34 +58,13 @@ def is_elsewhere(built: Any, _patch: pytest.MonkeyPatch) -> None:
 
 
 BUGS = {
-    "the first of two credentials": Bug(
-        presented,
-        "if len(found) > 1:",
-        "found = found[:1]\n    if False:",
-        refuses(("x-api-key", "kw_1"), ("x-api-key", "kw_2")),
-    ),
-    "credentials that are joined": Bug(
-        presented, '"," in token', "False", refuses(("authorization", "Bearer kw_1,kw_2"))
-    ),
-    "a path that is read in two ways": Bug(
-        route_rules,
-        "if _AMBIGUOUS.search(path) is None:",
-        "if True:",
-        denies("GET", "/files.v1/../admin"),
-    ),
-    "a rule for the beginning of a path": Bug(
-        route_rules, "rule.path.fullmatch(path)", "rule.path.match(path)", denies("GET", "/health/")
-    ),
-    "a part of a path that can be no resource": Bug(
-        route_rules, "if not is_resource(resource):", "if False:", names("a\x7f")
-    ),
     "use that is remembered without end": Bug(
         rate_limits, "if len(self._buckets) > self._max_count:", "if False:", limits
     ),
     "trouble of our own that is told as 401": Bug(
         http_denial,
-        "isinstance(error, Unauthenticated)",
-        "error.reason.startswith('CALLER_')",
+        "if not is_about_token(error):",
+        "if False:",
         is_503,
     ),
     "networks that are not looked at": Bug(

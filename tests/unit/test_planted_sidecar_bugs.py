@@ -1,4 +1,4 @@
-"""The tests of the sidecar's core fail where one of its guards is missing."""
+"""The tests of the sidecar's core, and of what drop-ins share with it, notice missing guards."""
 
 import os
 import shutil
@@ -15,40 +15,95 @@ pytestmark = pytest.mark.slow  # each runs the core's tests in a process of its 
 ROOT = Path(__file__).parents[2]
 BUGS = {
     "other-spellings": (
-        "inspection.py",
-        "elif name in _OVERRIDES or ODD.search(name):",
+        "sidecar/inspection.py",
+        "elif name in _OVERRIDES or _ODD.search(name):",
         "elif False:",
     ),
-    "tunnels": ("inspection.py", "elif name == _UPGRADE:", "elif False:"),
-    "hidden-by-connection": ("inspection.py", "if name == _CONNECTION:", "if False:"),
-    "doubled-keys": ("credentials.py", "if len(sent) > 1:", "if False:"),
-    "joined-keys": ("credentials.py", 'r"[!-+\\--~]+"', 'r"[!-~ ]+"'),
-    "keys-not-stripped": ("gate.py", "removed=self.key_headers,", "removed=(),"),
+    "tunnels": ("sidecar/inspection.py", "elif name == _UPGRADE:", "elif False:"),
+    "hidden-by-connection": ("sidecar/inspection.py", "if name == _CONNECTION:", "if False:"),
+    "doubled-keys": ("sdk/drop_ins/presented.py", "if len(sent) > 1:", "if False:"),
+    "joined-keys": ("sdk/drop_ins/presented.py", 'r"[!-+\\--~]+"', 'r"[!-~ ]+"'),
+    "keys-not-stripped": ("sidecar/gate.py", "removed=self.key_headers,", "removed=(),"),
     "role-of-narrowed-keys": (
-        "headers.py",
-        "whole = principal.credential.kind is CredentialKind.SESSION",
-        "whole = True",
+        "sidecar/headers.py",
+        'role = principal.role if principal.whole_authority else ""',
+        "role = principal.role",
     ),
     "empty-headers-left-out": (
-        "headers.py",
+        "sidecar/headers.py",
         "return tuple(values.items())",
         "return tuple(pair for pair in values.items() if pair[1])",
     ),
     "values-not-encoded": (
-        "headers.py",
+        "sidecar/headers.py",
         "quote(principal.user.name, _PLAIN)",
         "principal.user.name",
     ),
-    "empty-segments": ("targets.py", 'if "//" in path:', "if False:"),
-    "dot-segments": ("targets.py", 'segment.endswith(".")', "False"),
-    "ambiguous-encodings": ("targets.py", "octet < 0 or octet in _NEVER_ENCODED", "octet < 0"),
-    "methods-fall-through": (
-        "rules.py",
-        "if routes[0].pattern.matches(path.segments):\n                return _of",
-        "if any(r.takes(method) and r.pattern.matches(path.segments) for r in routes): return _of",
+    "empty-segments": ("sdk/drop_ins/targets.py", 'if "//" in path:', "if False:"),
+    "dot-segments": (
+        "sdk/drop_ins/targets.py",
+        'if "./" in path or path.endswith("."):',
+        "if False:",
     ),
-    "401-for-the-sidecars-own-key": ("decisions.py", " or error.about_caller:", ":"),
-    "too-many-at-a-time": ("gate.py", "if self.in_flight >= self._max_concurrent:", "if False:"),
+    "ambiguous-encodings": (
+        "sdk/drop_ins/targets.py",
+        "octet < 0 or octet in _NEVER_ENCODED",
+        "octet < 0",
+    ),
+    "what-was-sent": (
+        "sdk/drop_ins/route_rules.py",
+        'if sent not in {"", path} and',
+        "if False and",
+    ),
+    "methods-of-no-request": (
+        "sdk/drop_ins/route_rules.py",
+        "method == _WEBSOCKET or METHOD.fullmatch(method) is None",
+        "False",
+    ),
+    "encoded-in-resources": (
+        "sdk/drop_ins/routes.py",
+        "if _CAPTURED.fullmatch(captured[name]) is None:",
+        "if False:",
+    ),
+    "too-long-for-a-resource": (
+        "sdk/drop_ins/routes.py",
+        "if not is_resource(resource):",
+        "if False:",
+    ),
+    "other-ends-fall-through": (
+        "sdk/drop_ins/routes.py",
+        "_by_shape(_ordered([*routes, *shut]))",
+        "self._given",
+    ),
+    "methods-fall-through": (
+        "sdk/drop_ins/routes.py",
+        "routes := self._deciding(path.segments)",
+        "routes := [r for r in self.ordered if r.pattern.matches(path.segments)]",
+    ),
+    "401-for-the-sidecars-own-key": ("sdk/drop_ins/challenge.py", " or error.about_caller:", ":"),
+    "too-many-at-a-time": (
+        "sidecar/gate.py",
+        "if self.in_flight >= self._max_concurrent:",
+        "if False:",
+    ),
+    "out-of-turn": ("sidecar/limited_http.py", "self._is_idle()\n", "True\n"),
+    "tunnels-at-once": ("sidecar/limited_http.py", "and not parser.should_upgrade()", ""),
+    "ends-are-missed": ("sidecar/limited_http.py", "and parser.should_keep_alive()", ""),
+    "headers-of-any-size": (
+        "sidecar/limited_http.py",
+        "self._size() > self._header_bytes",
+        "False",
+    ),
+    "connections-without-end": (
+        "sidecar/limited_http.py",
+        "and (limit is None or len(self.connections) < limit)",
+        "",
+    ),
+    "headers-that-end-early": (
+        "sidecar/http.py",
+        "if any(_ENDS_HEADER",
+        "if False and any(_ENDS_HEADER",
+    ),
 }
 
 
@@ -56,7 +111,7 @@ BUGS = {
 def test_a_missing_guard_of_the_sidecar_is_noticed(name: str, tmp_path: Path) -> None:
     file, guard, instead = BUGS[name]
     shutil.copytree(SOURCE, tmp_path / "keywright")
-    source = tmp_path / "keywright" / "sidecar" / file
+    source = tmp_path / "keywright" / file
     text = source.read_text()
     assert guard in text, f"{file} has changed: where is its guard now?"
     source.write_text(text.replace(guard, instead))
@@ -64,6 +119,7 @@ def test_a_missing_guard_of_the_sidecar_is_noticed(name: str, tmp_path: Path) ->
         [
             *(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"),
             *("tests/unit/test_sidecar_gate.py", "tests/unit/test_sidecar_paths.py"),
+            *("tests/unit/test_asgi_paths.py", "tests/unit/test_sidecar_http.py"),
         ],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},

@@ -7,6 +7,7 @@ import pytest
 from keywright.sdk import PUBLIC, PermissionDenied, Requires
 from keywright.sdk.drop_ins.requirements import MethodRules
 from keywright.sdk.drop_ins.route_rules import RouteRules
+from keywright.sdk.drop_ins.routes import Rule
 from keywright.sdk.values.results import covered
 
 READ, WRITE, ANY = Requires("datasets.read"), Requires("datasets.write"), Requires()
@@ -16,6 +17,7 @@ RULES = {
     "/health": PUBLIC,
     "WEBSOCKET /feed": READ,
     "/files.v1/**": ANY,
+    "GET /files.v1/{file}": READ,
 }
 ROUTES = RouteRules(RULES)
 
@@ -26,16 +28,20 @@ ROUTES = RouteRules(RULES)
         ("GET", "/datasets/a", READ),
         ("HEAD", "/datasets/a", READ),
         ("POST", "/datasets/a", WRITE),
-        ("get", "/datasets/a", WRITE),
         ("GET", "/health", PUBLIC),
-        ("WEBSOCKET", "/feed", READ),
+        (None, "/feed", READ),
+        (None, "/datasets/a", WRITE),
         ("GET", "/files.v1", ANY),
         ("GET", "/files.v1/", ANY),
-        ("GET", "/files.v1/a/b\nc".replace("\n", "%0a"), ANY),
+        ("GET", "/files.v1/a", READ),
+        ("GET", "/files.v1/a/b c", ANY),
     ],
 )
-def test_the_first_rule_that_matches_counts(method: str, path: str, rule: object) -> None:
-    assert ROUTES.of(method, path) is rule
+def test_the_most_specific_rule_that_matches_counts(
+    method: str | None, path: str, rule: object
+) -> None:
+    found = ROUTES.of(method, path)
+    assert (RULES[found.label], found.public) == (rule, rule is PUBLIC)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +52,14 @@ def test_the_first_rule_that_matches_counts(method: str, path: str, rule: object
         ("GET", "/datasets/"),
         ("GET", "/datasets/a/b"),
         ("GET", "/feed"),
+        ("WEBSOCKET", "/feed"),
+        ("get", "/datasets/a"),
+        ("get", "/health"),
+        ("DELETE", "/files.v1/a"),
+        ("GET", "/files.v1/a/"),
+        ("GET", "/files.v1/a;b/c"),
+        ("GET", "/files.v1/b./c"),
+        ("GET", "/files.v1/a%2fb/c"),
         ("GET", "/health/"),
         ("GET", "/Health"),
         ("GET", "/health\n"),
@@ -68,18 +82,20 @@ def test_a_route_without_a_rule_or_with_two_readings_is_denied(method: str, path
 
 
 def test_a_resource_may_name_parts_of_the_path() -> None:
-    rules = RouteRules({"/p/{project}/d/{id}": Requires("a", resource="projects/{project}/{id}")})
-    found = rules.of("GET", "/p/{id}/d/y z")
-    assert found == Requires("a", resource="projects/{id}/y z")
+    asked = Requires("a", resource="projects/{project}/{id}", environment="live")
+    rules = RouteRules({"/p/{project}/d/{id}": asked})
+    assert rules.of("GET", "/p/x/d/y") == Rule(
+        "/p/{project}/d/{id}", ("a",), "projects/x/y", "live"
+    )
 
 
-@pytest.mark.parametrize("part", [504 * "x", "a\x7f", "a\x85", "a\u202e", "a\u2028", "a\ud800"])
+@pytest.mark.parametrize("part", [504 * "x", "y z", "ä", "{id}"])
 def test_a_path_that_names_what_can_be_no_resource_is_denied(part: str) -> None:
     rules = RouteRules({"/datasets/{id}": Requires(resource="datasets/{id}"), "/**": PUBLIC})
     with pytest.raises(PermissionDenied) as denied:
         rules.of("GET", f"/datasets/{part}")
     assert denied.value.reason == "NOT_LISTED"
-    assert isinstance(rules.of("GET", f"/datasets/{503 * 'x'}"), Requires)
+    assert rules.of("GET", f"/datasets/{503 * 'x'}").resource == f"datasets/{503 * 'x'}"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +105,8 @@ def test_a_path_that_names_what_can_be_no_resource_is_denied(part: str) -> None:
         ("GET datasets", ""),
         ("get /datasets", ""),
         ("GET  /datasets", ""),
-        ("/datasets/*", ""),
+        ("/datasets/a*", ""),
+        (" /datasets", ""),
         ("/**/datasets", ""),
         ("/{data-set}", ""),
         ("/{dataset", ""),
@@ -99,6 +116,12 @@ def test_a_path_that_names_what_can_be_no_resource_is_denied(part: str) -> None:
 def test_a_rule_that_could_never_be_meant_is_refused(text: str, resource: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         RouteRules({text: Requires(resource=resource)})
+
+
+def test_a_rule_that_others_leave_nothing_to_is_refused() -> None:
+    for one, another in (("/a/{x}", "/a/{y}"), ("GET /a", "HEAD /a"), ("/{x}", "/*")):
+        with pytest.raises(ValueError, match=another.split()[-1].replace("*", r"\*")):
+            RouteRules({one: READ, another: ANY})
 
 
 def test_the_most_exact_rule_of_a_method_counts() -> None:

@@ -6,8 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from keywright import sdk
-from keywright.sdk import errors
+from keywright.sdk import calls, errors
 from keywright.sdk.connection.flow import Method
 from keywright.sdk.connection.tries import Tries, make_repeatable
 from keywright.sdk.errors import KeywrightError, ResourceExhausted, Unavailable
@@ -74,8 +73,8 @@ def test_what_would_end_alike_or_too_late_is_not_tried_again(error: KeywrightErr
 def test_every_change_of_the_sdk_can_be_repeated() -> None:
     called = {
         each.name
-        for module in pkgutil.iter_modules(sdk.__path__)
-        for each in vars(importlib.import_module(f"keywright.sdk.{module.name}")).values()
+        for module in pkgutil.iter_modules(calls.__path__)
+        for each in vars(importlib.import_module(f"{calls.__name__}.{module.name}")).values()
         if isinstance(each, Method)
     }
     reads = ("Authenticate", "Explain", "Get", "List", "Lookup", "Query", "Verify")

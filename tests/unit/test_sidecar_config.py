@@ -9,8 +9,7 @@ from typer.testing import CliRunner
 
 from keywright.sdk.errors import ConfigurationError
 from keywright.sidecar.commands import sidecar
-from keywright.sidecar.config import AccessLog, Config, Proxy
-from keywright.sidecar.credentials import CredentialSource
+from keywright.sidecar.config import AccessLog, Config, CredentialSource, Proxy
 from keywright.sidecar.policy import parse_config, read_config
 
 FILE = Path("sidecar.toml")

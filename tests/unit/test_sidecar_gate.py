@@ -16,8 +16,9 @@ from keywright.sdk.errors import (
     Unauthenticated,
     Unavailable,
 )
-from keywright.sdk.values.results import CredentialKind, Principal
+from keywright.sdk.values.results import Principal
 from keywright.sidecar.decisions import Decision
+from keywright.sidecar.planning import Request
 from tests.support.gates import GOOD, NARROW, Checked, principal, received
 from tests.support.spoofs import FORGED, IDENTITY, SPOOFS
 
@@ -97,7 +98,7 @@ async def test_all_identity_headers_are_set_also_where_there_is_nothing_to_tell(
         "x-keywright-user": "workspaces/acme/users/ann",
         "x-keywright-email": "ann@acme.example",
         "x-keywright-workspace": "workspaces/acme",
-        "x-keywright-role": "",  # a key may be narrowed: permissions are its authority
+        "x-keywright-role": "workspaces/acme/roles/admin",
         "x-keywright-permissions": "*",
         "x-keywright-credential": "workspaces/acme/keys/ann",
     }
@@ -106,10 +107,10 @@ async def test_all_identity_headers_are_set_also_where_there_is_nothing_to_tell(
     )
 
 
-async def test_a_session_has_its_users_role() -> None:
-    known = {GOOD: principal("ann", "*", kind=CredentialKind.SESSION)}
-    decision = await Checked(ROUTES, known).ask()
-    assert dict(decision.headers)["x-keywright-role"] == "workspaces/acme/roles/admin"
+async def test_the_role_of_a_narrowed_keys_user_is_not_told() -> None:
+    headers = dict((await Checked(ROUTES).ask(token=NARROW)).headers)
+    assert headers["x-keywright-user"] == "workspaces/acme/users/bob"
+    assert headers["x-keywright-role"] == ""
 
 
 async def test_what_no_header_can_carry_is_encoded() -> None:
@@ -245,6 +246,45 @@ async def test_a_fault_of_the_sidecar_lets_nobody_through_and_tells_nothing() ->
     assert decision.status == 503
     assert GOOD.encode() not in decision.body
     assert len(checked.faults) == 1
+
+
+def remembering(checked: Checked, found: Principal | KeywrightError) -> list[tuple[object, ...]]:
+    """Let it remember this of every token; returns what it is asked for."""
+    recalled: list[tuple[object, ...]] = []
+
+    def recall(*asked: object) -> Principal:
+        recalled.append(asked)
+        if isinstance(found, KeywrightError):
+            raise found
+        return found
+
+    checked.authenticator.recall = recall  # type: ignore[method-assign,assignment]
+    return recalled
+
+
+async def test_what_is_remembered_is_decided_at_once_and_the_server_is_not_asked() -> None:
+    checked = Checked(ROUTES, max_concurrent=0)
+    recalled = remembering(checked, principal("eve", "projects.read"))
+    decision = await checked.ask("/projects/abc", client_address="192.0.2.7")
+    assert dict(decision.headers)["x-keywright-user"] == "workspaces/acme/users/eve"
+    assert recalled == [(GOOD, "projects/abc", ("projects.read",), "", "192.0.2.7")]
+    assert checked.authenticator.asked == []
+    assert len(checked.observed) == 1
+
+
+async def test_what_is_used_too_often_is_known_at_once() -> None:
+    checked = Checked(ROUTES)
+    remembering(checked, limited(timedelta(seconds=2)))
+    assert (await checked.ask()).status == 429
+    assert checked.authenticator.asked == []
+
+
+async def test_nothing_is_decided_at_once_of_whom_nobody_remembers() -> None:
+    checked = Checked(ROUTES)
+    plan = checked.gate.plan(Request("GET", "/projects/abc", ()))
+    assert checked.gate.at_once("test", plan, [("authorization", f"Bearer {GOOD}")]) is None
+    assert checked.observed == []
+    assert checked.gate.at_once("test", plan, []) is not None  # no key at all: 401
 
 
 async def test_more_requests_than_may_wait_are_turned_away_at_once() -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from keywright.sidecar.patterns import Pattern
-from keywright.sidecar.rules import NoRule, RefusedCapture, Route, Routes, Rule
-from keywright.sidecar.targets import RefusedTarget, parse_target
+from keywright.sdk.drop_ins.patterns import Pattern
+from keywright.sdk.drop_ins.routes import NoRule, RefusedCapture, Route, Routes, Rule
+from keywright.sdk.drop_ins.targets import RefusedTarget, parse_decoded, parse_target
 
 AMBIGUOUS = [
     "",
@@ -83,6 +83,38 @@ def test_a_target_that_can_be_understood_in_two_ways_is_refused(target: str) -> 
 )
 def test_a_plain_target_is_taken_segment_by_segment(target: str, segments: tuple[str, ...]) -> None:
     assert parse_target(target).segments == segments
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/a/", "/users/ann@acme.example", "/files/a b", "/files/ä", "/a~b!$&'()*+,=:-._c"]
+)
+def test_a_path_that_was_decoded_is_taken_as_it_is(path: str) -> None:
+    assert parse_decoded(path).decoded == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "",
+            "a",
+            "//a",
+            "/a//",
+            "/./a",
+            "/a/..",
+            "/a.",
+            "/a;b",
+            "/a\\b",
+            "/a#b",
+            "/a?b",
+            "/a%2fb",
+        ),
+        *("/a%", "/a\0", "/a\n", "/ a", "/a ", "/a\x85", "/a\u202e", "/a\ud800", f"/{8_192 * 'a'}"),
+    ],
+)
+def test_a_path_that_was_decoded_and_can_be_understood_in_two_ways_is_refused(path: str) -> None:
+    with pytest.raises(RefusedTarget):
+        parse_decoded(path)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +200,24 @@ def test_a_method_without_a_route_is_not_left_to_a_less_specific_path() -> None:
         routes.find("DELETE", parse_target("/admin/x"))
 
 
+@pytest.mark.parametrize("path", ["/admin", "/admin/", "/users/{user}", "/users/{user}/"])
+def test_a_path_with_another_end_than_a_route_is_not_left_to_a_less_specific_path(
+    path: str,
+) -> None:
+    routes = Routes([route(path), route("/**")], default=Rule("default", public=True))
+    target = path.format(user="ann")
+    assert routes.find("GET", parse_target(target)).label == path
+    with pytest.raises(NoRule):
+        routes.find("GET", parse_target(target[:-1] if target.endswith("/") else f"{target}/"))
+    assert routes.find("GET", parse_target("/")).label == "/**"
+
+
+def test_a_path_with_another_end_may_have_a_route_of_its_own() -> None:
+    routes = Routes([route("/a"), route("/a/"), route("/b/**"), route("/**")])
+    for target, label in (("/a", "/a"), ("/a/", "/a/"), ("/b", "/b/**"), ("/b/", "/b/**")):
+        assert routes.find("GET", parse_target(target)).label == label
+
+
 def test_a_route_for_some_methods_comes_before_one_for_all_of_the_same_paths() -> None:
     routes = Routes([route("/a/*", label="all"), route("/a/{x}", "GET", label="get")])
     assert routes.find("GET", parse_target("/a/b")).label == "get"
@@ -179,7 +229,8 @@ def test_a_route_for_some_methods_comes_before_one_for_all_of_the_same_paths() -
     ("paths", "unreachable"),
     [
         (["/a/**", "/a", "/a/", "/a/*/**"], {"/a/**"}),
-        (["/a/**", "/a", "/a/*/**"], set()),  # /a/ is left to it
+        (["/a/**", "/a", "/a/*/**"], {"/a/**"}),  # /a/ is the other end of /a
+        (["/a/**", "/a/*/**"], set()),
         (["/a/{x}", "/a/*"], {"/a/*"}),
         (["/**", "/", "/{x}/**"], {"/**"}),
         (["/a/{x}/**", "/a/**"], set()),
@@ -220,8 +271,8 @@ def test_a_resource_is_made_of_segments_of_the_path() -> None:
     )
 
 
-@pytest.mark.parametrize("target", ["/p/a%20b", "/p/%c3%a4", "/p/a%40b"])
-def test_what_is_encoded_never_becomes_part_of_a_resource(target: str) -> None:
+@pytest.mark.parametrize("target", ["/p/a%20b", "/p/%c3%a4", "/p/a%40b", f"/p/{504 * 'x'}"])
+def test_what_is_encoded_or_too_long_never_becomes_part_of_a_resource(target: str) -> None:
     routes = Routes([route("/p/{project}", resource="projects/{project}")])
     with pytest.raises(RefusedCapture):
         routes.find("GET", parse_target(target))

@@ -28,6 +28,12 @@ class Authority:
     grants: Sequence[Grant] = ()
     narrowing: Narrowing = NO_NARROWING
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all that the user has: the key has no role, no scopes, no resource."""
+        key = self.narrowing
+        return key.role is None and not key.scopes and not key.resource
+
     def at(self, resource: str) -> PermissionSet:
         """What may be done at `resource` (empty: in the workspace as such).
 

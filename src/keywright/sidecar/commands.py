@@ -14,8 +14,8 @@ from keywright.sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from keywright.sdk.authenticating.authenticator import Authenticator
+    from keywright.sdk.drop_ins.routes import Rule
     from keywright.sidecar.config import Config
-    from keywright.sidecar.rules import Rule
 
 _EXIT_USAGE = 2
 _FILE_HELP = "The sidecar's configuration, a TOML file."
@@ -104,6 +104,7 @@ def _needs(rule: "Rule") -> str:
 
 def _authenticator(ctx: typer.Context) -> "Authenticator":
     from keywright.sdk.authenticating.authenticator import Authenticator  # noqa: PLC0415
+    from keywright.sdk.connection.credentials import read_api_key  # noqa: PLC0415
 
     options = ctx.find_root().params
 
@@ -111,13 +112,9 @@ def _authenticator(ctx: typer.Context) -> "Authenticator":
         return Path(options[name]) if options.get(name) else None
 
     key = file("api_key_file")
-    try:
-        api_key = None if key is None else key.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{key} cannot be read", reason="API_KEY_MISSING") from error
     return Authenticator(
         options.get("uri"),
-        api_key,
+        None if key is None else read_api_key(key),
         ca_file=file("ca_file"),
         certificate_file=file("certificate_file"),
         key_file=file("key_file"),

@@ -9,12 +9,20 @@ from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from keywright.sdk.drop_ins.routes import Routes
 from keywright.sidecar.addresses import Address, TcpAddress
-from keywright.sidecar.credentials import CredentialSource
 from keywright.sidecar.headers import IdentityHeaders
-from keywright.sidecar.rules import Routes
 
 Network = IPv4Network | IPv6Network
+
+
+class CredentialSource(Enum):
+    """A place that a key may be presented in. Never the query: it is logged everywhere."""
+
+    BEARER = "bearer"
+    X_API_KEY = "x-api-key"
+    BASIC = "basic"
+    """The password of HTTP Basic (RFC 7617), for git, pip and their like; the name is ignored."""
 
 
 class AccessLog(Enum):

@@ -36,7 +36,6 @@ class Counts(Collector):
         self._in_flight = in_flight
         self._decisions: dict[tuple[str, int, str], int] = {}
         self._times: dict[str, _Times] = {}
-        self.dropped_lines = 0
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -71,11 +70,6 @@ class Counts(Collector):
         for transport, times in self._times.items():
             seconds.add_metric([transport], list(_cumulative(times.counts)), times.seconds)
         yield seconds
-        yield CounterMetricFamily(
-            "keywright_sidecar_log_lines_dropped",
-            "Lines of the access log that were not written: too many waited.",
-            value=self.dropped_lines,
-        )
         yield GaugeMetricFamily(
             "keywright_sidecar_leased",
             "Whether answers may come from memory.",

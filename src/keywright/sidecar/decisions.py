@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 
-from keywright.sdk.drop_ins.challenge import bearer, retry_after
+from keywright.sdk.drop_ins.challenge import bearer, is_about_token, retry_after
 from keywright.sdk.errors import (
     KeywrightError,
     PermissionDenied,
-    ResourceExhausted,
     Unauthenticated,
 )
 from keywright.sdk.values.results import Principal
 
-RATE_LIMITED = "RATE_LIMITED"
 _REALM = "keywright"
 
 
@@ -81,14 +79,6 @@ def unavailable(reason: str, message: str, *, delay: timedelta | None = None) ->
         message,
         ("retry-after", retry_after(delay)),
     )
-
-
-def is_about_token(error: Exception) -> bool:
-    """Whether it is the presented token that is denied, and not the sidecar that has trouble."""
-    if not isinstance(error, KeywrightError) or error.about_caller:
-        return False
-    limited = isinstance(error, ResourceExhausted) and error.reason == RATE_LIMITED
-    return limited or isinstance(error, Unauthenticated | PermissionDenied)
 
 
 def from_error(error: Exception, permissions: Sequence[str], *, basic: bool) -> Decision:

@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 
+from keywright.sdk.drop_ins.routes import Rule
 from keywright.sidecar.by_identity import ByIdentity
 from keywright.sidecar.config import Limits
 from keywright.sidecar.decisions import Decision, refused, unavailable
@@ -21,11 +22,11 @@ from keywright.sidecar.envoy_api.envoy.service.auth.v3.external_auth_pb2 import 
     CheckResponse,
 )
 from keywright.sidecar.gate import Gate
-from keywright.sidecar.inspection import ODD
+from keywright.sidecar.inspection import NameTable
 from keywright.sidecar.planning import Plan, Remembered, Request, settled
-from keywright.sidecar.rules import Rule
 
 _SERVICE = "envoy.service.auth.v3.Authorization"
+_NONE: frozenset[tuple[str, str]] = frozenset()
 _EXTENSIONS = frozenset({"permissions", "resource", "environment"})
 _CODES: Mapping[int, grpc.StatusCode] = {
     HTTPStatus.BAD_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
@@ -43,31 +44,32 @@ class Check:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
-        self._key_headers = frozenset(gate.key_headers)
-        self._matter = gate.inspection.of_interest | self._key_headers
+        self._may_have_key = NameTable[str](gate.inspection.may_have_key)
         self._plan = Remembered(self._planned)
         self._allowed = ByIdentity(encoded)
 
     async def answer(self, message: Any, _context: Any) -> bytes:
         """The serialised `CheckResponse` for a `CheckRequest`."""
         attributes = message.attributes
+        request = attributes.request
         credentials: list[tuple[str, str]] = []
-        if attributes.request.HasField("http"):
-            http = attributes.request.http
-            path, others = http.path, []
-            size = len(path) + len(http.method)
+        if request.HasField("http"):
+            http = request.http
+            method, path, others = http.method, http.path, []
+            size = len(path) + len(method)
             for name, value in self._of_matter(http):
-                if name in self._key_headers:
-                    credentials.append((name, value))
+                if self._may_have_key[name]:
+                    credentials.append((name.lower(), value))
                 else:
-                    others.append((name, value))
+                    others.append((name.lower(), value))
                     size += len(name) + len(value)
+            extensions = attributes.context_extensions
             key = (
-                http.method,
+                method,
                 path,
                 tuple(others),
                 attributes.source.address.socket_address.address,
-                frozenset(attributes.context_extensions.items()),
+                frozenset(extensions.items()) if extensions else _NONE,
             )
             plan = self._plan(key, size)
         else:
@@ -84,19 +86,15 @@ class Check:
         return self._gate.plan(Request(method, path, headers, address, rule))
 
     def _of_matter(self, http: Any) -> list[tuple[str, str]]:
-        """The headers that a decision rests on: names in lower case, and values."""
-        # Envoy tells names in lower case. Whatever is not may be one of matter, and is taken along.
-        matter = self._matter
+        """The headers that a decision rests on, as they are told."""
+        known = self._may_have_key
         if not http.HasField("header_map"):  # all, joined by Envoy where they were doubled
-            return [
-                (name.lower(), value)
-                for name, value in http.headers.items()
-                if name in matter or (ODD.search(name) and name[0] != ":")
-            ]
+            headers = http.headers
+            return [(name, headers[name]) for name in headers if known[name] is not None]
         return [
-            (name.lower(), each.raw_value.decode("latin-1") or each.value)
+            (name, each.raw_value.decode("latin-1") or each.value)
             for each in http.header_map.headers
-            if (name := each.key) in matter or (ODD.search(name) and name[0] != ":")
+            if known[name := each.key] is not None
         ]
 
 

@@ -1,6 +1,6 @@
 """The core: who presents a key, whether they may, and what is answered. It knows no transport.
 
-plan, key -> Authenticator -> decision
+plan, key -> what is remembered, or else Authenticator -> decision
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -8,14 +8,16 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import Protocol
 
+from keywright.sdk.drop_ins.challenge import is_about_token
+from keywright.sdk.drop_ins.presented import API_KEY, CredentialReader, RefusedCredential
+from keywright.sdk.drop_ins.routes import Routes
 from keywright.sdk.values.results import Principal
 from keywright.sidecar.by_identity import ByIdentity
-from keywright.sidecar.credentials import CredentialReader, CredentialSource, RefusedCredential
+from keywright.sidecar.config import CredentialSource
 from keywright.sidecar.decisions import (
     Decision,
     denied,
     from_error,
-    is_about_token,
     no_credential,
     refused,
     unavailable,
@@ -23,11 +25,21 @@ from keywright.sidecar.decisions import (
 from keywright.sidecar.headers import IdentityHeaders, IdentityTooLarge
 from keywright.sidecar.inspection import HeaderInspection
 from keywright.sidecar.planning import Plan, Planner
-from keywright.sidecar.rules import Routes
 
 
 class Authenticates(Protocol):
     """What the gate needs of `keywright.sdk.authenticating.authenticator.Authenticator`."""
+
+    def recall(
+        self,
+        token: str,
+        resource: str,
+        require: Sequence[str],
+        environment: str,
+        client_address: str,
+    ) -> Principal | None:
+        """Who presents a token, if that is known under a lease; the use is counted."""
+        ...
 
     async def authenticate(
         self,
@@ -73,7 +85,12 @@ class Gate:
         observe: Observer,
         fault: Fault,
     ) -> None:
-        self._token = CredentialReader(sources)
+        self._basic = CredentialSource.BASIC in sources
+        self._token = CredentialReader(
+            bearer=CredentialSource.BEARER in sources,
+            basic=self._basic,
+            api_key_header=API_KEY if CredentialSource.X_API_KEY in sources else None,
+        )
         self.key_headers = self._token.headers
         """Where a key may be: what is sent in these is a credential."""
         self.inspection = HeaderInspection(identity, self.key_headers, told)
@@ -81,16 +98,15 @@ class Gate:
         self.in_flight = 0
         self._authenticator = authenticator
         self._identity = identity
-        self._basic = CredentialSource.BASIC in sources
         self._max_concurrent = max_concurrent
         self._observe = observe
         self._fault = fault
         self._to_principal = ByIdentity(self._identified)
 
-    async def decide(
+    def at_once(
         self, transport: str, plan: Plan, credentials: Sequence[tuple[str, str]]
-    ) -> Decision:
-        """The answer to a request; it never raises.
+    ) -> Decision | None:
+        """The answer to a request, if nobody has to be asked for it; it never raises.
 
         Args:
             transport: for whoever observes.
@@ -101,30 +117,47 @@ class Gate:
         decision = plan.decision
         if decision is None:
             try:
-                decision = await self._judge(plan, credentials)
-            except RefusedCredential as error:
-                decision = refused("CREDENTIAL_REFUSED", str(error))
-            except IdentityTooLarge as error:
-                status = HTTPStatus.INTERNAL_SERVER_ERROR
-                decision = denied(status, "IDENTITY_TOO_LARGE", str(error))
+                decision = self._recalled(plan, credentials)
             except Exception as error:  # noqa: BLE001  whatever it is: nobody is let through
-                if not is_about_token(error):
-                    self._fault(error)
-                decision = from_error(error, plan.rule.permissions, basic=self._basic)
+                decision = self._failed(error, plan)
+            if decision is None:
+                return None
         self._observe(transport, plan.rule.label, decision, perf_counter() - begun)
         return decision
 
-    async def _judge(self, plan: Plan, credentials: Sequence[tuple[str, str]]) -> Decision:
+    async def decide(
+        self, transport: str, plan: Plan, credentials: Sequence[tuple[str, str]]
+    ) -> Decision:
+        """The answer to a request; as `at_once`, but that the server is asked if need be."""
+        decision = self.at_once(transport, plan, credentials)
+        if decision is not None:
+            return decision
+        begun = perf_counter()
+        try:
+            decision = await self._asked(plan, credentials)
+        except Exception as error:  # noqa: BLE001  as above
+            decision = self._failed(error, plan)
+        self._observe(transport, plan.rule.label, decision, perf_counter() - begun)
+        return decision
+
+    def _recalled(self, plan: Plan, credentials: Sequence[tuple[str, str]]) -> Decision | None:
         token = self._token(credentials)
         if not token:
             return no_credential(basic=self._basic)
+        rule = plan.rule
+        principal = self._authenticator.recall(
+            token, rule.resource, rule.permissions, rule.required_environment, plan.client_address
+        )
+        return None if principal is None else self._to_principal(principal)
+
+    async def _asked(self, plan: Plan, credentials: Sequence[tuple[str, str]]) -> Decision:
         if self.in_flight >= self._max_concurrent:
             return unavailable("OVERLOADED", "too many requests at a time")
         rule = plan.rule
         self.in_flight += 1
         try:
             principal = await self._authenticator.authenticate(
-                token,
+                self._token(credentials),
                 resource=rule.resource,
                 require=rule.permissions,
                 environment=rule.required_environment,
@@ -134,6 +167,15 @@ class Gate:
             self.in_flight -= 1
         return self._to_principal(principal)
 
+    def _failed(self, error: Exception, plan: Plan) -> Decision:
+        if isinstance(error, RefusedCredential):
+            return refused("CREDENTIAL_REFUSED", str(error))
+        if isinstance(error, IdentityTooLarge):
+            return denied(HTTPStatus.INTERNAL_SERVER_ERROR, "IDENTITY_TOO_LARGE", str(error))
+        if not is_about_token(error):
+            self._fault(error)
+        return from_error(error, plan.rule.permissions, basic=self._basic)
+
     def _identified(self, principal: Principal) -> Decision:
         return self._let_through(self._identity.of(principal), principal)
 
@@ -141,7 +183,7 @@ class Gate:
         self, headers: tuple[tuple[str, str], ...], principal: Principal | None = None
     ) -> Decision:
         return Decision(
-            HTTPStatus.OK,
+            int(HTTPStatus.OK),  # looked up all the time, for which an enumeration is slow
             headers,
             removed=self.key_headers,
             principal=principal,

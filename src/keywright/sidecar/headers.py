@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from urllib.parse import quote
 
-from keywright.sdk.values.results import CredentialKind, Principal
+from keywright.sdk.values.results import Principal
 
 VALUE_MAX_LENGTH = 8_192
 _PLAIN = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
@@ -45,14 +45,13 @@ class IdentityHeaders:
         Raises:
             IdentityTooLarge: one would be longer than servers take.
         """
-        # A key may be narrowed by a role of its own, which nothing here tells: its user's role
-        # would be read as more authority than it has. Only a session has all of its user's.
-        whole = principal.credential.kind is CredentialKind.SESSION
+        # Of a narrowed key its user's role would be read as more authority than it has.
+        role = principal.role if principal.whole_authority else ""
         values: Mapping[str, str] = {
             self.user: quote(principal.user.name, _PLAIN),
             self.email: quote(principal.user.email, _PLAIN),
             self.workspace: quote(principal.workspace, _PLAIN),
-            self.role: quote(principal.role, _PLAIN) if whole else "",
+            self.role: quote(role, _PLAIN),
             self.permissions: ",".join(_quoted(principal.permissions)),
             self.credential: quote(principal.credential.name, _PLAIN),
         }

@@ -4,6 +4,9 @@
 /healthz     200 while the process answers
 /readyz      200 while it holds a lease, else 503
 /metrics     for Prometheus
+
+What is known at once does not go through ASGI, a task and a message for each part: that takes
+longer than all the rest (`Application.at_once`).
 """
 
 import json
@@ -19,16 +22,19 @@ from keywright.sidecar.config import ORIGINAL_REQUEST, ForwardAuth, Proxy
 from keywright.sidecar.decisions import Decision, forbidden, refused
 from keywright.sidecar.forwarded import MisleadingProxy, original_request
 from keywright.sidecar.gate import Gate
-from keywright.sidecar.inspection import ODD
+from keywright.sidecar.inspection import NameTable
+from keywright.sidecar.limited_http import RawAnswer
 from keywright.sidecar.planning import Plan, Remembered, settled
 
 _STATUS_HEADER = "x-keywright-status"
 _REASON_HEADER = "x-keywright-reason"
 # `auth_request` takes these, and turns every other into 500.
 _UNDERSTOOD_BY_NGINX = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
-_ODD = re.compile(ODD.pattern.encode())
+_ENDS_HEADER = re.compile(rb"[\x00-\x1f\x7f]")
 _UNTRUSTED = settled(forbidden("PROXY_NOT_TRUSTED", "only a trusted proxy may ask"))
 
+Headers = Sequence[tuple[bytes, bytes]]
+Client = tuple[str, int] | None
 Encoded = tuple[int, list[tuple[bytes, bytes]], bytes]
 Send = Callable[[Any], Awaitable[None]]
 
@@ -58,14 +64,14 @@ class Application:
         self._over_unix = over_unix
         self._is_ready = is_ready
         self._metrics = metrics
-        self._is_credential = {
-            **dict.fromkeys(map(str.encode, gate.inspection.of_interest), False),
-            **dict.fromkeys(map(str.encode, gate.key_headers), True),
-        }
+        self._may_have_key = NameTable[bytes](
+            lambda name: gate.inspection.may_have_key(name.decode("latin-1"))
+        )
         self._plan = Remembered(self._planned)
         for_nginx = forward_auth is not None and forward_auth.proxy is Proxy.NGINX
         self._encode = encoded_for_nginx if for_nginx else encoded
         self._allowed = ByIdentity(self._encode)
+        self._allowed_at_once = ByIdentity(self._raw)
         self._trusted: dict[str, bool] = {}
 
     async def __call__(self, scope: Any, _receive: Any, send: Send) -> None:
@@ -74,7 +80,8 @@ class Application:
             return
         path = scope["path"]
         if path == "/authorize" and self._forward_auth is not None:
-            decision = await self._authorize(scope, self._forward_auth)
+            plan, credentials = self._read(scope["client"], scope["headers"], self._forward_auth)
+            decision = await self._gate.decide("http", plan, credentials)
             answer = self._allowed(decision) if decision.allowed else self._encode(decision)
         else:
             answer = self._watched(path)
@@ -82,23 +89,36 @@ class Application:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _authorize(self, scope: Any, forward_auth: ForwardAuth) -> Decision:
+    def at_once(self, target: bytes, client: Client, headers: Headers) -> RawAnswer | None:
+        """The answer to a GET, if it is a question of authorization whose answer is known."""
+        if target != b"/authorize" or self._forward_auth is None:
+            return None
+        plan, credentials = self._read(client, headers, self._forward_auth)
+        decision = self._gate.at_once("http", plan, credentials)
+        if decision is None:
+            return None
+        return self._allowed_at_once(decision) if decision.allowed else self._raw(decision)
+
+    def _raw(self, decision: Decision) -> RawAnswer:
+        return raw(self._encode(decision))
+
+    def _read(
+        self, client: Client, headers: Headers, forward_auth: ForwardAuth
+    ) -> tuple[Plan, list[tuple[str, str]]]:
+        """The plan for a request, and the credentials that were sent with it."""
         credentials: list[tuple[str, str]] = []
-        client = scope["client"]
-        if self._over_unix or (client and self._is_trusted(client[0], forward_auth)):
-            others, size = [], 0
-            for header in scope["headers"]:
-                name, value = header
-                is_credential = self._is_credential.get(name)
-                if is_credential:
-                    credentials.append((name.decode("latin-1"), value.decode("latin-1")))
-                elif is_credential is not None or _ODD.search(name):
-                    others.append(header)
-                    size += len(name) + len(value)
-            plan = self._plan(tuple(others), size)
-        else:
-            plan = _UNTRUSTED
-        return await self._gate.decide("http", plan, credentials)
+        if not (self._over_unix or (client and self._is_trusted(client[0], forward_auth))):
+            return _UNTRUSTED, credentials
+        others, size = [], 0
+        for header in headers:
+            name, value = header
+            is_credential = self._may_have_key[name]
+            if is_credential:
+                credentials.append((name.decode("latin-1"), value.decode("latin-1")))
+            elif is_credential is not None:
+                others.append(header)
+                size += len(name) + len(value)
+        return self._plan(tuple(others), size), credentials
 
     def _planned(self, others: tuple[tuple[bytes, bytes], ...]) -> Plan:
         assert self._forward_auth is not None, "nobody may ask"  # noqa: S101
@@ -158,6 +178,19 @@ def encoded_for_nginx(decision: Decision) -> Encoded:
     understood = decision.status in _UNDERSTOOD_BY_NGINX
     status = decision.status if understood else HTTPStatus.FORBIDDEN
     return status, _headers(told, decision.body), decision.body
+
+
+def raw(answer: Encoded) -> RawAnswer:
+    """An answer as it is sent, but for what the server adds.
+
+    Raises:
+        ValueError: something in a header would end it. Nothing that makes one lets that through.
+    """
+    status, headers, body = answer
+    if any(_ENDS_HEADER.search(part) for header in headers for part in header):
+        raise ValueError("a header has a control character in it")
+    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+    return status, b"%b\r\n%b" % (lines, body)
 
 
 def _headers(headers: Sequence[tuple[str, str]], body: bytes) -> list[tuple[bytes, bytes]]:

@@ -7,9 +7,12 @@ that uses any of these against what is decided here is refused.
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from typing import TypeVar
 
 from keywright.sidecar.headers import IdentityHeaders
+
+Name = TypeVar("Name", str, bytes)
 
 # An application that honours them does something else than what was decided about.
 _OVERRIDES = frozenset(
@@ -24,8 +27,8 @@ _OVERRIDES = frozenset(
 _CONNECTION = "connection"
 _UPGRADE = "upgrade"
 _WEBSOCKET = "websocket"
-ODD = re.compile(r"[^a-z0-9-]")
-"""What is in a name that an application may take for another one: CGI has `_` for each of these."""
+# What is in a name that an application may take for another one: CGI has `_` for each of these.
+_ODD = re.compile(r"[^a-z0-9-]")
 
 
 class RefusedHeader(Exception):
@@ -45,8 +48,20 @@ class HeaderInspection:
         self, identity: IdentityHeaders, key_headers: Collection[str], told: Collection[str] = ()
     ) -> None:
         self._protected = frozenset((*identity.names, *key_headers, *told))
-        self.of_interest = frozenset((*told, *_OVERRIDES, _CONNECTION, _UPGRADE))
-        """The only names, but for those with something `ODD`, that make a difference."""
+        self._key_headers = frozenset(key_headers)
+        self._of_interest = frozenset((*told, *_OVERRIDES, _CONNECTION, _UPGRADE))
+
+    def may_have_key(self, name: str) -> bool | None:
+        """Whether a key may be in a header of this name; None if it makes no difference at all.
+
+        Proxies tell names in lower case. Any other that is not plain makes a difference: it may
+        stand for one that does. What begins with a colon is none of a client's (HTTP/2).
+        """
+        if name.lower() in self._key_headers:
+            return True
+        if name in self._of_interest or (_ODD.search(name) and not name.startswith(":")):
+            return False
+        return None
 
     def check(self, headers: Iterable[tuple[str, str]]) -> None:
         """Do nothing if all is well.
@@ -62,11 +77,11 @@ class HeaderInspection:
             elif name == _UPGRADE:
                 upgrades += 1
                 self._refuse_to_tunnel(value, upgrades)
-            elif name in _OVERRIDES or ODD.search(name):
+            elif name in _OVERRIDES or _ODD.search(name):
                 self._refuse_other_spelling(name)
 
     def _refuse_other_spelling(self, name: str) -> None:
-        spelt = ODD.sub("-", name)
+        spelt = _ODD.sub("-", name)
         if spelt in _OVERRIDES:
             raise RefusedHeader(f"the header {spelt} would change what was decided about")
         if spelt in self._protected:
@@ -80,6 +95,29 @@ class HeaderInspection:
 
     def _refuse_to_hide(self, value: str) -> None:
         for option in value.lower().split(","):
-            name = ODD.sub("-", option.strip(" \t"))
+            name = _ODD.sub("-", option.strip(" \t"))
             if name in self._protected or name in _OVERRIDES:
                 raise RefusedHeader(f"Connection lists {name}, which is no matter of a connection")
+
+
+class NameTable(dict[Name, bool | None]):
+    """What is known of headers by their names, as they are on the wire: looked up at each request.
+
+    Clients choose names, so only so many are remembered, and none that is long.
+
+    Args:
+        find: tells of a name that is not remembered.
+    """
+
+    MAX_COUNT = 1_000
+    MAX_LENGTH = 100
+
+    def __init__(self, find: Callable[[Name], bool | None]) -> None:
+        super().__init__()
+        self._find: Callable[[Name], bool | None] = find
+
+    def __missing__(self, name: Name) -> bool | None:
+        found = self._find(name)
+        if len(self) < self.MAX_COUNT and len(name) <= self.MAX_LENGTH:
+            self[name] = found
+        return found

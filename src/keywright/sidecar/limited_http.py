@@ -1,15 +1,22 @@
-"""An HTTP server for the application: uvicorn's, with a bound on headers."""
+"""An HTTP server for the application: uvicorn's, with a bound on headers, and a short way."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from keywright.sidecar.config import Limits
 
 _KEEP_ALIVE_SECONDS = 75  # longer than proxies keep an idle connection: they close it, not we
+
+
+RawAnswer = tuple[int, bytes]
+"""A status; and what is sent after it: further headers, an empty line, and a body."""
+AtOnce = Callable[[bytes, tuple[str, int] | None, list[tuple[bytes, bytes]]], RawAnswer | None]
+"""The answer to a GET of this target, from this client, with these headers; None: ask for it."""
 
 
 class HeadersTooLarge(Exception):
@@ -25,12 +32,16 @@ class HttpServer(uvicorn.Server):
         yield
 
 
-def create_server(application: Any, limits: Limits) -> HttpServer:
-    """A server for an ASGI application; `serve(sockets=...)` runs it until `should_exit`."""
+def create_server(application: Any, limits: Limits, at_once: AtOnce | None = None) -> HttpServer:
+    """A server for an ASGI application; `serve(sockets=...)` runs it until `should_exit`.
+
+    What `at_once` answers the application is not asked.
+    """
+    protocol: Any = partial(LimitedProtocol, header_bytes=limits.header_bytes, at_once=at_once)
     return HttpServer(
         uvicorn.Config(
             application,
-            http=_bounded(limits.header_bytes),
+            http=protocol,
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -45,32 +56,96 @@ def create_server(application: Any, limits: Limits) -> HttpServer:
     )
 
 
-def _bounded(header_bytes: int) -> type[HttpToolsProtocol]:
-    """Uvicorn's protocol, which itself takes headers of any size."""
+class LimitedProtocol(HttpToolsProtocol):
+    """Uvicorn's protocol, which itself takes headers of any size, and has a task for each request.
 
-    class Bounded(HttpToolsProtocol):
-        """Counts what arrives while headers are incomplete, and what they are in the end."""
+    This one counts what arrives while headers are incomplete, and what they are in the end. And a
+    request is answered without a task if `at_once` does it, and if nothing is special about it: no
+    earlier request of the connection waits, and the connection goes on after it.
 
-        _in_head = True
-        _arrived = 0
+    Args:
+        header_bytes: all headers of a request, and its target, at most.
+        at_once: see `create_server`.
+        given: by uvicorn.
+    """
 
-        def data_received(self, data: bytes) -> None:
-            if self._in_head:
-                self._arrived += len(data)
-                if self._arrived > header_bytes + len(data):
-                    self.send_400_response("The headers are too large.")
-                    return
-            super().data_received(data)
+    def __init__(self, *, header_bytes: int, at_once: AtOnce | None, **given: Any) -> None:
+        super().__init__(**given)
+        self._header_bytes = header_bytes
+        self._at_once = at_once
+        self._in_head = True
+        self._is_answered = False
+        self._chunk = 0  # how much came last
+        self._first = 0  # of the chunk that the request began in
+        self._arrived = 0  # after that chunk, of the headers
 
-        def on_message_begin(self) -> None:
-            self._in_head, self._arrived = True, 0
-            super().on_message_begin()
+    def data_received(self, data: bytes) -> None:
+        """Parse it, if it is not too much."""
+        self._chunk = len(data)
+        if self._in_head:
+            self._arrived += len(data)
+            if self._arrived > self._header_bytes + len(data):
+                self.send_400_response("The headers are too large.")
+                return
+        super().data_received(data)
 
-        def on_headers_complete(self) -> None:
-            self._in_head = False
-            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-            if size > header_bytes:
-                raise HeadersTooLarge
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._in_head, self._is_answered = True, False
+        self._first, self._arrived = self._chunk, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Answer the request, or have it answered.
+
+        Raises:
+            HeadersTooLarge: they are.
+        """
+        self._in_head = False
+        # Counted only where more came than is taken: seldom.
+        if self._first + self._arrived > self._header_bytes and self._size() > self._header_bytes:
+            raise HeadersTooLarge
+        self._is_answered = self._is_plain() and self._answer()
+        if not self._is_answered:
             super().on_headers_complete()
 
-    return Bounded
+    def on_body(self, body: bytes) -> None:
+        """It is of no interest where there is an answer already."""
+        if not self._is_answered:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request ends."""
+        if not self._is_answered:
+            super().on_message_complete()
+
+    def _size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+    def _is_plain(self) -> bool:
+        """Whether nothing but an answer is to be sent, and that now."""
+        parser, limit = self.parser, self.limit_concurrency
+        return (
+            self._is_idle()
+            and parser.get_method() == b"GET"
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not parser.should_upgrade()
+            and not self.expect_100_continue
+            and not self.flow.write_paused
+            and (limit is None or len(self.connections) < limit)
+        )
+
+    def _is_idle(self) -> bool:
+        before: Any = self.cycle  # None at first
+        return before is None or before.response_complete
+
+    def _answer(self) -> bool:
+        answer = self._at_once and self._at_once(self.url, self.client, self.headers)
+        if not answer:
+            return False
+        status, rest = answer
+        added = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
+        self.transport.write(b"".join((STATUS_LINE[status], *added, rest)))
+        self.on_response_complete()
+        return True

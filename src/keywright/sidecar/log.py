@@ -1,64 +1,32 @@
 """What the sidecar writes: a line of JSON an event, on stderr. Never a secret."""
 
-import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-_FLUSH_SECONDS = 0.2
-_PENDING_MAX_COUNT = 10_000
-
 
 class Log:
-    """Lines of JSON.
-
-    Those of the access log are written together, a few times a second: a system call for each
-    would be a good part of a request's time.
-    """
+    """Lines of JSON."""
 
     def __init__(self, stream: TextIO = sys.stderr) -> None:
         self._stream = stream
-        self._pending: list[str] = []
-        self._flushing: asyncio.TimerHandle | None = None
-        self._stamp = ""
 
     def write(self, event: str, **fields: Any) -> None:
-        """A line, at once and after those that wait."""
-        self._pending.append(self._line(json.dumps({"event": event, **fields})))
-        self.flush()
+        """A line."""
+        self.write_fields([json.dumps({"event": event, **fields})[1:-1]])
 
-    def soon(self, content: str) -> bool:
-        """A line, within a moment; false if too many wait, and it was dropped.
+    def write_fields(self, lines: Sequence[str]) -> None:
+        """Lines, all at once: a system call for each would be a good part of a request's time.
 
         Args:
-            content: a JSON object.
+            lines: the fields of each, as JSON.
         """
-        if self._flushing is None:
-            loop = asyncio.get_running_loop()
-            self._flushing = loop.call_later(_FLUSH_SECONDS, self.flush)
-            self._stamp = _now()
-        if len(self._pending) >= _PENDING_MAX_COUNT:
-            return False
-        self._pending.append(f'{{"timestamp": "{self._stamp}", {content[1:]}\n')
-        return True
-
-    def flush(self) -> None:
-        """Write what waits."""
-        if self._flushing is not None:
-            self._flushing.cancel()
-            self._flushing = None
-        pending, self._pending = self._pending, []
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        text = "".join(f'{{"timestamp": "{now}", {fields}}}\n' for fields in lines)
         try:
-            self._stream.write("".join(pending))
+            self._stream.write(text)
             self._stream.flush()
         except OSError:  # whoever read it has gone: no reason to answer nobody any more
             pass
-
-    @staticmethod
-    def _line(content: str) -> str:
-        return f'{{"timestamp": "{_now()}", {content[1:]}\n'
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

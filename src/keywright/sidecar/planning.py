@@ -5,20 +5,18 @@
 Requests that are alike have the same plan, so transports remember plans. There is no key in one.
 """
 
-import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Generic, TypeVar
 
+from keywright.sdk.drop_ins.routes import METHOD, NoRule, RefusedCapture, Routes, Rule
+from keywright.sdk.drop_ins.targets import RefusedTarget, parse_target
 from keywright.sidecar.decisions import Decision, forbidden, refused
 from keywright.sidecar.inspection import HeaderInspection, RefusedHeader
-from keywright.sidecar.rules import NoRule, RefusedCapture, Routes, Rule
-from keywright.sidecar.targets import RefusedTarget, parse_target
 
 Key = TypeVar("Key", bound=Hashable)
 
-_METHOD = re.compile(r"[A-Z]{1,32}(?:-[A-Z]{1,32})?")
 NO_RULE = Rule("-")
 
 
@@ -26,9 +24,9 @@ NO_RULE = Rule("-")
 class Request:
     """What a client asked of a proxy.
 
-    `target` with its query. `headers`: all of those that `HeaderInspection.of_interest` names or
-    that have a `_` in their names, and perhaps others; without those that a key is in. `rule`: what
-    the proxy itself says that is needed; else the routes say it.
+    `target` with its query. `headers`: all that make a difference, and perhaps others; without
+    those that a key may be in (`HeaderInspection.may_have_key`). `rule`: what the proxy itself says
+    that is needed; else the routes say it.
     """
 
     method: str
@@ -66,7 +64,7 @@ class Planner:
         try:
             self._inspection.check(request.headers)
             path = parse_target(request.target)
-            if _METHOD.fullmatch(request.method) is None:
+            if METHOD.fullmatch(request.method) is None:
                 return settled(
                     refused("METHOD_REFUSED", "the method is no word of capital letters")
                 )

@@ -6,30 +6,30 @@ from dataclasses import fields
 from ipaddress import ip_network
 from pathlib import Path
 
+from keywright.sdk.drop_ins.patterns import Pattern
+from keywright.sdk.drop_ins.presented import API_KEY, AUTHORIZATION
+from keywright.sdk.drop_ins.routes import METHOD, Route, Routes, Rule, placeholders
 from keywright.sdk.errors import ConfigurationError
+from keywright.sdk.values.resources import is_resource
 from keywright.sidecar.addresses import Address, parse_address
 from keywright.sidecar.config import (
     ORIGINAL_REQUEST,
     AccessLog,
     Config,
+    CredentialSource,
     ForwardAuth,
     Limits,
     Network,
     Proxy,
 )
-from keywright.sidecar.credentials import HEADER_OF, CredentialSource
 from keywright.sidecar.headers import IdentityHeaders
-from keywright.sidecar.patterns import Pattern
 from keywright.sidecar.reading import Table, chosen
-from keywright.sidecar.rules import Route, Routes, Rule, placeholders
 
 _ROUTES_MAX_COUNT = 1_000
 _LIMIT_MAX = 100_000_000
-_METHOD = re.compile(r"[A-Z]{1,32}(?:-[A-Z]{1,32})?")
 # As the server has them (domain/permissions.py), but for patterns, which are for keys.
 _PERMISSION = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?:\.[A-Za-z][A-Za-z0-9_-]*)*")
 _ENVIRONMENT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?|")
-_RESOURCE = re.compile(r"(?:[^/\s\x00-\x1f\x7f-\x9f]+(?:/[^/\s\x00-\x1f\x7f-\x9f]+)*)?")
 _HEADER = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 # What proxies, connections and applications live on.
 _TAKEN = frozenset(
@@ -145,7 +145,7 @@ def _header(text: str) -> str:
     read = {header for each in ORIGINAL_REQUEST.values() for header in each.names}
     if _HEADER.fullmatch(name) is None:
         raise ValueError("a header's name is letters, digits and -")
-    if name in _TAKEN or name in HEADER_OF.values() or name in read:
+    if name in _TAKEN or name in {AUTHORIZATION, API_KEY} or name in read:
         raise ValueError("this header means something else")
     return name
 
@@ -223,7 +223,7 @@ def _methods(table: Table) -> frozenset[str] | None:
     if not given:
         table.mistake("methods", "names none, so that it could never match; leave it out for all")
     for method in given:
-        if _METHOD.fullmatch(method) is None:
+        if METHOD.fullmatch(method) is None:
             table.mistake("methods", f"{method!r} could never match: methods are capital letters")
     return frozenset(given)
 
@@ -238,7 +238,7 @@ def _rule(table: Table, label: str, names: frozenset[str] | None) -> Rule:
                 f"{permission!r}: must be a permission like datasets.read, no pattern",
             )
     resource = table.text("resource", "")
-    if _RESOURCE.fullmatch(resource) is None:
+    if resource and not is_resource(resource):
         table.mistake(
             "resource", f"{resource!r}: must be segments joined by /: projects/{{project}}"
         )

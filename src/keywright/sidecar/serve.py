@@ -54,12 +54,17 @@ async def serve(config: Config, authenticator: Authenticator) -> None:
             observe=journal.decided,
             fault=journal.failed,
         )
+
+        def scraped() -> tuple[str, bytes]:
+            journal.settle()
+            return counts.text()
+
         application = Application(
             gate,
             config.forward_auth,
             over_unix=isinstance(config.http, UnixAddress),
             is_ready=lambda: authenticator.is_leased and not stopping.is_set(),
-            metrics=counts.text,
+            metrics=scraped,
         )
         async with (
             _over_http(application, config) as http,
@@ -69,7 +74,9 @@ async def serve(config: Config, authenticator: Authenticator) -> None:
             watching = asyncio.create_task(_tell_of_leases(authenticator, log))
             await stopping.wait()
             watching.cancel()
+            journal.settle()
             log.write("stopping")
+        journal.settle()
     log.write("stopped")
 
 
@@ -82,7 +89,7 @@ async def _over_http(application: Application, config: Config) -> AsyncIterator[
         listening = listening_socket(config.http)
     except OSError as error:
         raise _failed(config.http, error.strerror or str(error)) from error
-    server = limited_http.create_server(application, config.limits)
+    server = limited_http.create_server(application, config.limits, application.at_once)
     address = config.http
     if isinstance(address, TcpAddress):
         address = TcpAddress(address.host, listening.getsockname()[1])

@@ -238,18 +238,23 @@ class AuthenticateResponse(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     ALLOWED_NETWORKS_FIELD_NUMBER: _builtins.int
     DEPENDS_ON_FIELD_NUMBER: _builtins.int
+    WHOLE_AUTHORITY_FIELD_NUMBER: _builtins.int
     workspace: _builtins.str
     """`workspaces/{workspace}`"""
     environment: _builtins.str
     """The environment of the key; empty for what has none."""
     role: _builtins.str
     """The role of the user, `workspaces/{workspace}/roles/{role}`. For information only: a narrowed
-    key still shows its user's role. Decide by `permissions`.
+    key still shows its user's role, see `whole_authority`. Decide by `permissions`.
     """
     resource: _builtins.str
     """The resource that the key is bound to; empty if it is not bound."""
     revision: _builtins.str
     """The point in the history of authority that the answer was given at. Opaque."""
+    whole_authority: _builtins.bool
+    """Whether the credential has its user's whole authority: a session, or a key without role, scopes
+    and resource of its own. If not, the key is narrowed, and `role` says more than it may do.
+    """
     @_builtins.property
     def user(self) -> _principal_pb2.PrincipalUser:
         """Whose credential it is."""
@@ -306,10 +311,11 @@ class AuthenticateResponse(_message.Message):
         revision: _builtins.str = ...,
         allowed_networks: _abc.Iterable[_builtins.str] | None = ...,
         depends_on: _abc.Iterable[_builtins.str] | None = ...,
+        whole_authority: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential", "expire_time", b"expire_time", "rate_limit", b"rate_limit", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_networks", b"allowed_networks", "credential", b"credential", "depends_on", b"depends_on", "environment", b"environment", "expire_time", b"expire_time", "permissions", b"permissions", "rate_limit", b"rate_limit", "resource", b"resource", "revision", b"revision", "role", b"role", "scopes", b"scopes", "user", b"user", "workspace", b"workspace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_networks", b"allowed_networks", "credential", b"credential", "depends_on", b"depends_on", "environment", b"environment", "expire_time", b"expire_time", "permissions", b"permissions", "rate_limit", b"rate_limit", "resource", b"resource", "revision", b"revision", "role", b"role", "scopes", b"scopes", "user", b"user", "whole_authority", b"whole_authority", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -39,6 +39,7 @@ class Rendering:
             credential=replies.credential(principal),
             environment=record.environment,
             role=replies.role_of(principal.user),
+            whole_authority=principal.credential.authority.is_whole,
             scopes=record.narrowing.scopes,
             resource=record.narrowing.resource,
             rate_limit=replies.rate_limit(record.rate_limit),

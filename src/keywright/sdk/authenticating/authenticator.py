@@ -12,28 +12,15 @@ from weakref import WeakSet
 
 from keywright.sdk.authenticating.known import Known
 from keywright.sdk.authenticating.leased_cache import ANSWERS_MAX_COUNT, LeasedCache
+from keywright.sdk.authenticating.question import Question, malformed
 from keywright.sdk.authenticating.questions import Questions
 from keywright.sdk.authenticating.rate_limits import RateLimits
 from keywright.sdk.authenticating.watching import Watch, watching
 from keywright.sdk.connection.connection import TlsFiles, Way
-from keywright.sdk.connection.credentials import Secret, find_api_key, find_uri
-from keywright.sdk.errors import (
-    ConfigurationError,
-    FieldViolation,
-    InvalidArgument,
-    KeywrightError,
-    Unauthenticated,
-    Unavailable,
-)
-from keywright.sdk.values.resources import RESOURCE_MAX_LENGTH, is_resource
+from keywright.sdk.connection.credentials import Secret, find_api_key, find_uri, hidden
+from keywright.sdk.errors import ConfigurationError, KeywrightError, Unavailable
 from keywright.sdk.values.results import Principal
-from keywright.v1 import auth_service_pb2 as pb
 
-# As servers have it. So 128 questions together are less than 4 MiB, which a server takes.
-_TOKEN_MAX_BYTES = 8192  # what is longer is TOKEN_MALFORMED
-_PERMISSIONS_MAX_COUNT = 100
-_PERMISSION_MAX_LENGTH = 128
-_WORD_MAX_LENGTH = 64  # an environment's or an address's; no server takes one that is as long
 _TIMEOUT = timedelta(seconds=10)
 _NEVER = timedelta(0)
 # A server that comes back is found within seconds, however long it was away.
@@ -161,7 +148,8 @@ class Authenticator:
         Nothing is awaited if the answer is known.
 
         Args:
-            token: what the client presented.
+            token: what the client presented. Reports of crashes that show the locals of every frame
+                show it where it is handed on as text; a `Secret` nowhere.
             resource: what the client wants to act on, `projects/abc`; required for a key that is
                 bound to a resource.
             require: permissions that are all needed; no patterns.
@@ -179,7 +167,10 @@ class Authenticator:
         if principal is not None:
             return principal
         self._begun()
-        known = await self._found(_request(token, resource, require, environment, client_address))
+        question = Question.of(
+            self._cache, hidden(token), resource, require, environment, client_address
+        )
+        known = await self._found(question)
         return self._counted(known.principal)
 
     def recall(
@@ -204,7 +195,7 @@ class Authenticator:
                 environment,
             )
         except UnicodeEncodeError:
-            raise _malformed("is no text") from None
+            raise malformed("is no text") from None
         known: Known | None = self._cache.get(key)
         if known is None or (known.networks and not known.admits(client_address)):
             return None
@@ -216,52 +207,44 @@ class Authenticator:
             self._rates.take(principal.credential.name, principal.rate_limit)
         return principal
 
-    async def _found(self, request: pb.AuthenticateRequest) -> Known:
-        stale = self._stale(request) if self._out_of_reach else None
+    async def _found(self, question: Question) -> Known:
+        stale = self._stale(question) if self._out_of_reach else None
         if stale is not None:
-            self._try_again(request)
+            self._try_again(question)
             return stale
         try:
-            return await self._ask(request)
+            return await self._ask(question)
         except Unavailable:
-            stale = self._stale(request)
+            stale = self._stale(question)
             if stale is None:
                 raise
             return stale
 
-    async def _ask(self, request: pb.AuthenticateRequest) -> Known:
+    async def _ask(self, question: Question) -> Known:
         questions = self._begun()
         try:
-            known = await questions.ask(self._key_of(request), request)
+            known = await questions.ask(question)
         except KeywrightError as error:
             self._out_of_reach = isinstance(error, Unavailable)
             raise
         self._out_of_reach = False
         return known
 
-    def _stale(self, request: pb.AuthenticateRequest) -> Known | None:
-        known: Known | None = self._cache.get_stale(self._key_of(request))
-        if known is None or not known.admits(request.client_address):
+    def _stale(self, question: Question) -> Known | None:
+        known: Known | None = self._cache.get_stale(question.key)
+        if known is None or not known.admits(question.client_address):
             return None
         self.stale_answers += 1
         return known
 
-    def _try_again(self, request: pb.AuthenticateRequest) -> None:
+    def _try_again(self, question: Question) -> None:
         """Ask without waiting, one question at a time: the server may be back."""
         if self._trying is None or self._trying.done():
-            self._trying = asyncio.create_task(self._tried(request))
+            self._trying = asyncio.create_task(self._tried(question))
 
-    async def _tried(self, request: pb.AuthenticateRequest) -> None:
+    async def _tried(self, question: Question) -> None:
         with suppress(KeywrightError):
-            await self._ask(request)
-
-    def _key_of(self, request: pb.AuthenticateRequest) -> object:
-        return self._cache.key_of(
-            request.token,
-            request.resource,
-            request.required_permissions,
-            request.required_environment,
-        )
+            await self._ask(question)
 
     async def _begin(self) -> None:
         way = Way.find(
@@ -310,60 +293,3 @@ def _abandon_all() -> None:
 
 if hasattr(os, "register_at_fork"):  # where there are forks
     os.register_at_fork(after_in_child=_abandon_all)
-
-
-def _request(
-    token: str | Secret,
-    resource: str,
-    require: Sequence[str],
-    environment: str,
-    client_address: str,
-) -> pb.AuthenticateRequest:
-    if isinstance(require, str):
-        raise TypeError('permissions are given as a sequence: require=["datasets.read"]')
-    text = token.reveal() if isinstance(token, Secret) else token
-    if len(text.encode()) > _TOKEN_MAX_BYTES:
-        raise _malformed(f"has more than {_TOKEN_MAX_BYTES} bytes")
-    _check(resource, require, environment, client_address)
-    try:
-        return pb.AuthenticateRequest(
-            token=text,
-            resource=resource,
-            required_permissions=require,
-            required_environment=environment,
-            client_address=client_address,
-        )
-    except UnicodeEncodeError:
-        raise InvalidArgument("something asked for is no text", reason="FIELD_INVALID") from None
-
-
-def _check(resource: str, require: Sequence[str], environment: str, client_address: str) -> None:
-    """Refuse what no server takes and what, in one call with others', would be too much for it."""
-    if resource and not is_resource(resource):
-        raise _invalid(
-            "resource",
-            f"must be a path such as projects/abc, of at most {RESOURCE_MAX_LENGTH} characters, "
-            "without empty segments or control characters",
-        )
-    if len(require) > _PERMISSIONS_MAX_COUNT:
-        raise _invalid("required_permissions", f"must be at most {_PERMISSIONS_MAX_COUNT}")
-    for index, permission in enumerate(require):
-        if len(permission) > _PERMISSION_MAX_LENGTH:
-            raise _invalid(
-                f"required_permissions[{index}]",
-                "must be a permission such as datasets.read, not a pattern",
-            )
-    if len(environment) > _WORD_MAX_LENGTH:
-        raise _invalid("required_environment", "must be an environment such as live")
-    if len(client_address) > _WORD_MAX_LENGTH:
-        raise _invalid("client_address", "must be an IPv4 or IPv6 address")
-
-
-def _invalid(field: str, how: str) -> InvalidArgument:
-    return InvalidArgument(
-        f"{field}: {how}", reason="FIELD_INVALID", violations=[FieldViolation(field, how)]
-    )
-
-
-def _malformed(how: str) -> Unauthenticated:
-    return Unauthenticated(f"the token {how}", reason="TOKEN_MALFORMED")

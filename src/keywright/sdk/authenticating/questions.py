@@ -17,6 +17,7 @@ import grpc
 
 from keywright.sdk.authenticating.known import Known
 from keywright.sdk.authenticating.leased_cache import LeasedCache
+from keywright.sdk.authenticating.question import Question
 from keywright.sdk.connection.status import from_call
 from keywright.sdk.errors import (
     Cancelled,
@@ -54,12 +55,11 @@ _OUT_OF_REACH = (
 Metadata = Sequence[tuple[str, str]]
 
 
-@dataclass(slots=True, eq=False, repr=False)  # it has a token, and crashes show locals
-class _Question:
+@dataclass(slots=True, eq=False)
+class _Asked:
     """A question, and how many want to know."""
 
-    key: Hashable
-    request: pb.AuthenticateRequest
+    question: Question
     answer: "asyncio.Future[Known]"
     waiting: int = 0
 
@@ -84,12 +84,12 @@ class Questions:
     timeout: timedelta
     calls: int = 0
     _closed: bool = False
-    _waiting: dict[Hashable, _Question] = field(default_factory=dict)
-    _sent: dict[Hashable, _Question] = field(default_factory=dict)
+    _waiting: dict[Hashable, _Asked] = field(default_factory=dict)
+    _sent: dict[Hashable, _Asked] = field(default_factory=dict)
     _running: int = 0
     _tasks: "set[asyncio.Task[None]]" = field(default_factory=set)
 
-    async def ask(self, key: Hashable, request: pb.AuthenticateRequest) -> Known:
+    async def ask(self, question: Question) -> Known:
         """What a server answers, or the cache after it has learned it from another's question.
 
         Raises:
@@ -97,15 +97,15 @@ class Questions:
             Unavailable: the server is out of reach, or too much waits already.
             KeywrightError: it was not decided for another reason.
         """
-        place = (key, request.client_address)
+        place = (question.key, question.client_address)
         try:
             async with asyncio.timeout(self.timeout.total_seconds()):
                 while (sent := self._sent.get(place)) and not sent.answer.done():
                     await asyncio.wait([sent.answer])
-                    known: Known | None = self.cache.get(key)
-                    if known is not None and known.admits(request.client_address):
+                    known: Known | None = self.cache.get(question.key)
+                    if known is not None and known.admits(question.client_address):
                         return known
-                return await self._join(place, key, request)
+                return await self._join(place, question)
         except TimeoutError:
             raise self._out_of_reach("no answer in time") from None
 
@@ -116,26 +116,26 @@ class Questions:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        for question in self._waiting.values():
-            _fail(question, self._out_of_reach("closed"))
+        for asked in self._waiting.values():
+            _fail(asked, self._out_of_reach("closed"))
 
-    async def _join(self, place: Hashable, key: Hashable, request: pb.AuthenticateRequest) -> Known:
-        question = self._waiting.get(place)
-        if question is None:
+    async def _join(self, place: Hashable, question: Question) -> Known:
+        asked = self._waiting.get(place)
+        if asked is None:
             if self._closed:
                 raise self._out_of_reach("closed")
             if len(self._waiting) >= WAITING_MAX_COUNT:
                 raise Unavailable("too many tokens are being asked about; try again")
             answer = asyncio.get_running_loop().create_future()
-            question = self._waiting[place] = _Question(key, request, answer)
+            asked = self._waiting[place] = _Asked(question, answer)
             if self._running < CALLS_MAX_COUNT:
                 self._start()
-        question.waiting += 1
+        asked.waiting += 1
         try:
-            return await asyncio.shield(question.answer)
+            return await asyncio.shield(asked.answer)
         finally:
-            question.waiting -= 1
-            if not question.waiting and self._waiting.get(place) is question:
+            asked.waiting -= 1
+            if not asked.waiting and self._waiting.get(place) is asked:
                 del self._waiting[place]
 
     def _start(self) -> None:
@@ -155,38 +155,38 @@ class Questions:
                 try:
                     await self._call(list(batch.values()))
                 finally:
-                    for place, question in batch.items():
-                        if self._sent.get(place) is question:
+                    for place, asked in batch.items():
+                        if self._sent.get(place) is asked:
                             del self._sent[place]
-                        _fail(question, self._out_of_reach("closed"))
+                        _fail(asked, self._out_of_reach("closed"))
         finally:
             # In the very step that found nobody waiting: who comes next has to start another.
             self._running -= 1
 
-    async def _call(self, questions: Sequence[_Question]) -> None:
+    async def _call(self, batch: Sequence[_Asked]) -> None:
         self.calls += 1
         call = self.channel.unary_unary(
             _PATH,
             request_serializer=pb.BatchAuthenticateRequest.SerializeToString,
             response_deserializer=pb.BatchAuthenticateResponse.FromString,
         )
-        request = pb.BatchAuthenticateRequest(requests=[each.request for each in questions])
-        metadata = grpc.aio.Metadata(*self.metadata)
         try:
-            reply: Any = await call(
-                request, timeout=self.timeout.total_seconds(), metadata=metadata
+            reply: Any = await call(  # tokens, and our key: in no local
+                pb.BatchAuthenticateRequest(requests=[each.question.request for each in batch]),
+                timeout=self.timeout.total_seconds(),
+                metadata=grpc.aio.Metadata(*self.metadata),
             )
         except grpc.aio.AioRpcError as error:
-            await self._failed(questions, from_call(error, self.server))
+            await self._failed(batch, from_call(error, self.server))
         else:
-            self._answered(questions, reply.results)
+            self._answered(batch, reply.results)
 
-    async def _failed(self, questions: Sequence[_Question], error: KeywrightError) -> None:
+    async def _failed(self, batch: Sequence[_Asked], error: KeywrightError) -> None:
         too_large = error.reason == "REQUEST_TOO_LARGE"
-        if too_large and len(questions) > 1:
-            middle = len(questions) // 2
-            await self._call(questions[:middle])
-            await self._call(questions[middle:])
+        if too_large and len(batch) > 1:
+            middle = len(batch) // 2
+            await self._call(batch[:middle])
+            await self._call(batch[middle:])
             return
         # One that is too large by itself tells nothing of the server: others are answered.
         if isinstance(error, _OUT_OF_REACH) and not too_large:
@@ -196,36 +196,34 @@ class Questions:
                 request_id=error.request_id,
                 retry_delay=error.retry_delay,
             )
-        for question in questions:
-            _fail(question, error)
+        for asked in batch:
+            _fail(asked, error)
 
-    def _answered(
-        self, questions: Sequence[_Question], results: Iterable[pb.AuthenticateResult]
-    ) -> None:
-        for question, result in zip(questions, results, strict=False):
+    def _answered(self, batch: Sequence[_Asked], results: Iterable[pb.AuthenticateResult]) -> None:
+        for asked, result in zip(batch, results, strict=False):
             if result.HasField("allowed"):
                 try:
                     known = Known.of(result.allowed)
                 except ValueError as error:  # one that is unreadable fails itself only
-                    _fail(question, Internal(f"unreadable: {error} (from {self.server})"))
+                    _fail(asked, Internal(f"unreadable: {error} (from {self.server})"))
                     continue
-                self.cache.put(question.key, result.allowed, known)
-                question.answer.set_result(known)
+                self.cache.put(asked.question.key, result.allowed, known)
+                asked.answer.set_result(known)
             elif result.HasField("denied"):
-                self.cache.forget(question.key)
-                _fail(question, _error(result.denied))
-        for question in questions:
-            _fail(question, Internal(f"there is no answer to a question (from {self.server})"))
+                self.cache.forget(asked.question.key)
+                _fail(asked, _error(result.denied))
+        for asked in batch:
+            _fail(asked, Internal(f"there is no answer to a question (from {self.server})"))
 
     def _out_of_reach(self, why: str) -> Unavailable:
         return Unavailable(f"{why} (from {self.server})")
 
 
-def _fail(question: _Question, error: KeywrightError) -> None:
+def _fail(asked: _Asked, error: KeywrightError) -> None:
     """End a question that has no answer yet."""
-    if not question.answer.done():
-        question.answer.set_exception(error)
-        question.answer.exception()  # looked at, in case everybody who waited has gone
+    if not asked.answer.done():
+        asked.answer.set_exception(error)
+        asked.answer.exception()  # looked at, in case everybody who waited has gone
 
 
 def _error(denial: denial_pb2.Denial) -> KeywrightError:

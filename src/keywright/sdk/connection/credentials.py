@@ -47,6 +47,11 @@ class Secret:
         raise TypeError("a secret cannot be pickled or copied; use reveal() where it is needed")
 
 
+def hidden(text: str | Secret) -> Secret:
+    """What may be a secret already, as one."""
+    return text if isinstance(text, Secret) else Secret(text)
+
+
 def find_uri(given: str | None, environ: Mapping[str, str]) -> str:
     """The server's address: the argument, else KEYWRIGHT_URI, else the file's, else this machine.
 

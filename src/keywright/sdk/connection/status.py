@@ -17,7 +17,7 @@ _CONNECTING: Sequence[tuple[re.Pattern[str], str, str]] = [
     (
         re.compile("Hostname Verification Check failed"),
         "TLS_NAME_MISMATCH",
-        "the server's certificate is for another name than this one",
+        "the server's certificate is for another name: call it by one that is in its certificate",
     ),
     (
         re.compile("CERTIFICATE_VERIFY_FAILED"),

@@ -9,10 +9,10 @@ from typing import Any
 from keywright.sdk.authenticating.authenticator import Authenticator
 from keywright.sdk.drop_ins.current import current
 from keywright.sdk.drop_ins.http_denial import Denials, HttpDenial
-from keywright.sdk.drop_ins.presented import presented, without_zone
-from keywright.sdk.drop_ins.requirements import Public, Requirement
-from keywright.sdk.drop_ins.route_rules import WEBSOCKET, RouteRules
-from keywright.sdk.errors import InvalidArgument, KeywrightError
+from keywright.sdk.drop_ins.presented import CredentialReader, RefusedCredential, without_zone
+from keywright.sdk.drop_ins.requirements import Requirement
+from keywright.sdk.drop_ins.route_rules import RouteRules
+from keywright.sdk.errors import KeywrightError
 from keywright.sdk.values.results import Principal, covered
 
 Scope = MutableMapping[str, Any]
@@ -81,7 +81,7 @@ class KeywrightMiddleware:
     Args:
         app: what is protected.
         authenticator: tells who presents a token.
-        rules: what each route asks for (`RouteRules`); the first that matches counts.
+        rules: what each route asks for (`RouteRules`); the most specific path counts.
         api_key_header: another header in which a token may be, `X-API-Key`.
         realm: what is protected, as clients are told.
     """
@@ -98,7 +98,8 @@ class KeywrightMiddleware:
         self._app = app
         self._authenticator = authenticator
         self._rules = RouteRules(rules)
-        self._api_key_header = api_key_header and api_key_header.lower()
+        self._token = CredentialReader(api_key_header=api_key_header)
+        self._key_headers = frozenset(map(str.encode, self._token.headers))
         self._denials = Denials(realm)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,32 +138,35 @@ class KeywrightMiddleware:
         """The principal; None on a public route."""
         if scope["type"] not in {"http", "websocket"}:
             raise ValueError(f"nothing is known of {scope['type']!r}")
-        method = scope["method"] if scope["type"] == "http" else WEBSOCKET
+        method = scope["method"] if scope["type"] == "http" else None
+        sent = (scope.get("raw_path") or b"").decode("latin-1")
         try:
-            requires = self._rules.of(method, _path(scope))
+            rule = self._rules.of(method, scope["path"], scope.get("root_path", ""), sent)
         except KeywrightError as error:
             return self._denials.of(error)
-        if isinstance(requires, Public):
+        if rule.public:
             return None
-        headers = (
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
-        )
+        presented = [
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in scope["headers"]
+            if name in self._key_headers
+        ]
         try:
-            token = presented(headers, self._api_key_header)
-        except InvalidArgument as error:
-            return self._denials.ambiguous(error)
-        if token is None:
+            token = self._token(presented)
+        except RefusedCredential as error:
+            return self._denials.refused(error)
+        if not token:
             return self._denials.without_credential()
         try:
             return await self._authenticator.authenticate(
                 token,
-                resource=requires.resource,
-                require=requires.permissions,
-                environment=requires.environment,
+                resource=rule.resource,
+                require=rule.permissions,
+                environment=rule.required_environment,
                 client_address=_address(scope),
             )
         except KeywrightError as error:
-            return self._denials.of(error, requires.permissions)
+            return self._denials.of(error, rule.permissions)
 
 
 async def _lives(app: App, scope: Scope, receive: Receive, send: Send) -> bool:
@@ -211,13 +215,6 @@ async def _deny(denial: HttpDenial, scope: Scope, receive: Receive, send: Send) 
     headers = [(name.encode(), value.encode()) for name, value in denial.headers]
     await send({"type": f"{kind}.start", "status": int(denial.status), "headers": headers})
     await send({"type": f"{kind}.body", "body": denial.body})
-
-
-def _path(scope: Scope) -> str:
-    """The path below where the application is mounted, as Starlette routes it."""
-    path, root = str(scope["path"]), str(scope.get("root_path", ""))
-    below = path.removeprefix(root) if path.startswith(root) else path
-    return below if below.startswith("/") else path if below else "/"
 
 
 def _address(scope: Scope) -> str:

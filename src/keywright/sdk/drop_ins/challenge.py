@@ -1,12 +1,27 @@
-"""What headers tell a client that is denied: `WWW-Authenticate` (RFC 6750), `Retry-After`."""
+"""What a client is told that is denied: of its token or not, `WWW-Authenticate`, `Retry-After`."""
 
 import re
 from collections.abc import Sequence
 from datetime import timedelta
 from math import ceil
 
+from keywright.sdk.errors import (
+    KeywrightError,
+    PermissionDenied,
+    ResourceExhausted,
+    Unauthenticated,
+)
+
 # quoted-string of RFC 9110 section 5.6.4, without what would have to be escaped in it.
 _UNQUOTABLE = re.compile(r"[^ !#-\[\]-~]")
+
+
+def is_about_token(error: Exception) -> bool:
+    """Whether it is the presented token that is denied, and not something of ours that fails."""
+    if not isinstance(error, KeywrightError) or error.about_caller:
+        return False
+    limited = isinstance(error, ResourceExhausted) and error.reason == "RATE_LIMITED"
+    return limited or isinstance(error, Unauthenticated | PermissionDenied)
 
 
 def bearer(realm: str, *, error: str = "", description: str = "", scope: Sequence[str] = ()) -> str:

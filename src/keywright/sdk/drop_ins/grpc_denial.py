@@ -9,17 +9,22 @@ from google.rpc import error_details_pb2, status_pb2
 
 from keywright.sdk.connection.credentials import Secret
 from keywright.sdk.connection.status import DOMAIN
-from keywright.sdk.drop_ins.presented import address_of, presented
+from keywright.sdk.drop_ins.challenge import is_about_token
+from keywright.sdk.drop_ins.presented import (
+    API_KEY,
+    CredentialReader,
+    RefusedCredential,
+    address_of,
+)
 from keywright.sdk.drop_ins.requirements import Requires
 from keywright.sdk.errors import (
-    InvalidArgument,
     KeywrightError,
     PermissionDenied,
     ResourceExhausted,
     Unauthenticated,
 )
 
-API_KEY_METADATA = "x-api-key"
+_token = CredentialReader(api_key_header=API_KEY)
 _log = logging.getLogger("keywright")
 _TOLD = {
     Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
@@ -49,13 +54,13 @@ def asked(requires: Requires, metadata: Iterable[tuple[str, Any]], peer: str) ->
     The token is in the metadata `authorization: Bearer <token>` or `x-api-key`.
 
     Raises:
-        Unauthenticated: `CREDENTIAL_MISSING`, or `CREDENTIAL_AMBIGUOUS` for more than one.
+        Unauthenticated: `CREDENTIAL_MISSING`, or `CREDENTIAL_REFUSED` for more than one.
     """
     try:
-        token = presented(((name, str(value)) for name, value in metadata), API_KEY_METADATA)
-    except InvalidArgument as error:
-        raise Unauthenticated(error.message, reason=error.reason) from None
-    if token is None:
+        token = _token([(name, str(value)) for name, value in metadata if name in _token.headers])
+    except RefusedCredential as error:
+        raise Unauthenticated(str(error), reason=error.reason) from None
+    if not token:
         raise Unauthenticated(
             "present a token in the metadata authorization: Bearer <token>",
             reason="CREDENTIAL_MISSING",
@@ -66,12 +71,12 @@ def asked(requires: Requires, metadata: Iterable[tuple[str, Any]], peer: str) ->
         "environment": requires.environment,
         "client_address": address_of(peer),
     }
-    return Asked(token, constraints)
+    return Asked(Secret(token), constraints)
 
 
 def denial(error: KeywrightError) -> GrpcDenial:
     """What a client is told: UNAVAILABLE of everything that was not decided on its token."""
-    code = _TOLD.get(type(error), grpc.StatusCode.UNAVAILABLE)
+    code = _TOLD[type(error)] if is_about_token(error) else grpc.StatusCode.UNAVAILABLE
     reason, message = error.reason, error.message
     if code is grpc.StatusCode.UNAVAILABLE:
         _log.error("a token was not decided on: %s", error)

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from keywright.sdk.drop_ins.challenge import bearer, retry_after
+from keywright.sdk.drop_ins.challenge import bearer, is_about_token, retry_after
+from keywright.sdk.drop_ins.presented import RefusedCredential
 from keywright.sdk.errors import (
-    InvalidArgument,
     KeywrightError,
     PermissionDenied,
-    ResourceExhausted,
     Unauthenticated,
 )
 
@@ -47,35 +46,35 @@ class Denials:
             [("www-authenticate", self._challenge())],
         )
 
-    def ambiguous(self, error: InvalidArgument) -> HttpDenial:
+    def refused(self, error: RefusedCredential) -> HttpDenial:
         """More than one token was presented, or what is none."""
-        challenge = self._challenge("invalid_request", error.message)
+        challenge = self._challenge("invalid_request", str(error))
         return _denial(
-            HTTPStatus.BAD_REQUEST, error.reason, error.message, [("www-authenticate", challenge)]
+            HTTPStatus.BAD_REQUEST, error.reason, str(error), [("www-authenticate", challenge)]
         )
 
     def of(self, error: KeywrightError, required: Sequence[str] = ()) -> HttpDenial:
         """The answer to what `authenticate` raises; `required`: the permissions asked for."""
-        if isinstance(error, Unauthenticated):
-            challenge = self._challenge("invalid_token", error.message)
-            status = HTTPStatus.UNAUTHORIZED
-        elif isinstance(error, PermissionDenied):
-            challenge = self._challenge("insufficient_scope", error.message, required)
-            status = HTTPStatus.FORBIDDEN
-        elif isinstance(error, ResourceExhausted):
-            return _denial(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                error.reason,
-                error.message,
-                [("retry-after", retry_after(error.retry_delay))],
-            )
-        else:
+        if not is_about_token(error):
             _log.error("a token was not decided on: %s", error)
             return _denial(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "UNAVAILABLE",
                 "it could not be decided; try again",
                 [("retry-after", "1")],
+            )
+        if isinstance(error, Unauthenticated):
+            challenge = self._challenge("invalid_token", error.message)
+            status = HTTPStatus.UNAUTHORIZED
+        elif isinstance(error, PermissionDenied):
+            challenge = self._challenge("insufficient_scope", error.message, required)
+            status = HTTPStatus.FORBIDDEN
+        else:
+            return _denial(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                error.reason,
+                error.message,
+                [("retry-after", retry_after(error.retry_delay))],
             )
         return _denial(status, error.reason, error.message, [("www-authenticate", challenge)])
 

@@ -1,38 +1,72 @@
-"""The credential that a request presents: one, or none."""
+"""The credential that a request presents: exactly one, in a place that is allowed, or none."""
 
-from collections.abc import Iterable
+import base64
+import re
+from collections.abc import Sequence
 from urllib.parse import unquote
 
-from keywright.sdk.connection.credentials import Secret
-from keywright.sdk.errors import InvalidArgument
-
 AUTHORIZATION = "authorization"
+API_KEY = "x-api-key"
+TOKEN_MAX_LENGTH = 1_024
+# What a header that was sent twice looks like once a proxy has joined it (RFC 9110 section 5.3) has
+# a comma in it; no token has.
+_TOKEN = re.compile(r"[!-+\--~]+")
+_SCHEME = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]+)(?: +(.*))?", re.DOTALL)
 
 
-def presented(headers: Iterable[tuple[str, str]], api_key_header: str | None) -> Secret | None:
-    """The token in `Authorization: Bearer <token>`, or in the header of that (lower-case) name.
+class RefusedCredential(Exception):
+    """Credentials that contradict each other, or that no program of good will sends."""
 
-    Never that of a query string, which is in logs and histories. None if there is none; another
-    scheme than Bearer is none.
+    reason = "CREDENTIAL_REFUSED"
 
-    Raises:
-        InvalidArgument: `CREDENTIAL_AMBIGUOUS`: there are several, or what is none. What takes
-            the first of two, and what the last, would not mean the same one.
+
+class CredentialReader:
+    """Finds the one token that a request presents.
+
+    Never that of a query string, which is in logs and histories.
+
+    Args:
+        bearer: whether `Authorization: Bearer <token>` may present it.
+        basic: whether the password of HTTP Basic (RFC 7617) may, whatever the name.
+        api_key_header: a header, in any case, that may have the token and nothing else.
     """
-    found = [(name, value) for name, value in headers if name in {AUTHORIZATION, api_key_header}]
-    if not found:
-        return None
-    if len(found) > 1:
-        raise _ambiguous("more than one credential is presented")
-    [(name, value)] = found
-    if name == AUTHORIZATION:
-        scheme, _, value = value.strip().partition(" ")
-        if scheme.lower() != "bearer":
-            return None
-    token = value.strip()
-    if not token or "," in token or not token.isprintable() or " " in token:
-        raise _ambiguous("what is presented is not one token")
-    return Secret(token)
+
+    def __init__(
+        self, *, bearer: bool = True, basic: bool = False, api_key_header: str | None = None
+    ) -> None:
+        self._api_key_header = api_key_header and api_key_header.lower()
+        named = (AUTHORIZATION if bearer or basic else None, self._api_key_header)
+        self.headers = tuple(dict.fromkeys(filter(None, named)))
+        """The headers that a token may be in, in lower case."""
+        self._bearer = bearer
+        self._basic = basic
+
+    def __call__(self, sent: Sequence[tuple[str, str]]) -> str:
+        """The token; empty if none is presented: what another scheme says is none.
+
+        Args:
+            sent: all that was sent of `headers`: names in lower case, and values.
+
+        Raises:
+            RefusedCredential: there is more than one, or one that is malformed as a header. What
+                takes the first of two, and what the last, would not mean the same one.
+        """
+        if not sent:
+            return ""
+        if len(sent) > 1:
+            raise RefusedCredential("more than one credential was sent")
+        name, value = sent[0]
+        if name == self._api_key_header:
+            return _checked(value)
+        match = _SCHEME.fullmatch(value)
+        if match is None:
+            raise RefusedCredential("the Authorization header is malformed")
+        scheme, rest = match[1].lower(), match[2] or ""
+        if scheme == "bearer" and self._bearer:
+            return _checked(rest)
+        if scheme == "basic" and self._basic:
+            return _checked(_password(rest))
+        return ""
 
 
 def address_of(peer: str) -> str:
@@ -50,5 +84,17 @@ def without_zone(address: str) -> str:
     return "" if "%" in address else address
 
 
-def _ambiguous(message: str) -> InvalidArgument:
-    return InvalidArgument(message, reason="CREDENTIAL_AMBIGUOUS")
+def _password(encoded: str) -> str:
+    try:
+        _name, password = base64.b64decode(encoded, validate=True).decode("ascii").split(":", 1)
+    except ValueError:
+        raise RefusedCredential("the Basic credential is malformed") from None
+    return password
+
+
+def _checked(token: str) -> str:
+    if not token:
+        raise RefusedCredential("an empty credential was sent")
+    if len(token) > TOKEN_MAX_LENGTH or _TOKEN.fullmatch(token) is None:
+        raise RefusedCredential("the credential contains what is in no token, or is two")
+    return token

@@ -1,90 +1,101 @@
 """What each route of an application asks for."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 
+from keywright.sdk.drop_ins.patterns import Pattern
 from keywright.sdk.drop_ins.requirements import Public, Requirement, Requires, checked
+from keywright.sdk.drop_ins.routes import (
+    METHOD,
+    NoRule,
+    RefusedCapture,
+    Route,
+    Routes,
+    Rule,
+    placeholders,
+)
+from keywright.sdk.drop_ins.targets import Path, RefusedTarget, parse_decoded, parse_target
 from keywright.sdk.errors import PermissionDenied
-from keywright.sdk.values.resources import is_resource
 
-WEBSOCKET = "WEBSOCKET"
+_WEBSOCKET = "WEBSOCKET"
 """In place of a method, for what a WebSocket is opened on."""
-_RULE = re.compile(r"(?:(?P<method>[A-Z]+) )?(?P<path>/\S*)")
-_PART = re.compile(r"\{([a-z_][a-z0-9_]*)\}", re.IGNORECASE)
-# What an application, or something before it, may read as another path.
-_AMBIGUOUS = re.compile(r"//|\\|/\.{1,2}(?:/|\Z)|[\0-\x1f]")
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    method: str | None
-    path: re.Pattern[str]
-    requirement: Requires | Public
+_REMEMBERED_MAX_COUNT = 4_096
+_REMEMBERED_MAX_LENGTH = 1_024
 
 
 class RouteRules:
-    """What each route asks for; the first rule that matches counts.
+    """What each route asks for; the one with the most specific path counts (`patterns`).
 
-    A rule is for `GET /datasets/{dataset}`, or for all methods without one. `{dataset}` is one part
-    of the path, `/**` at the end is any number of them. GET is HEAD as well.
+    A rule is for `GET /datasets/{dataset}`, or for all methods without one. GET is HEAD as well.
+
+    Raises:
+        ValueError: one is no rule, or never reached among the others.
     """
 
     def __init__(self, rules: Mapping[str, Requirement]) -> None:
-        self._rules = [_rule(text, requirement) for text, requirement in checked(rules).items()]
+        self._routes = Routes([_route(text, rule) for text, rule in checked(rules).items()])
+        for route, mistake in self._routes.mistakes().items():
+            raise ValueError(f"{route} {mistake}")
+        self._remembered = lru_cache(_REMEMBERED_MAX_COUNT)(self._find)
 
-    def of(self, method: str, path: str) -> Requires | Public:
-        """What a request asks for; `path` is decoded, as the application sees it.
+    def of(self, method: str | None, path: str, root: str = "", sent: str = "") -> Rule:
+        """What a request asks for.
+
+        Args:
+            method: None for a WebSocket.
+            path: decoded, as the application sees it.
+            root: where the application is mounted: rules are for what is below.
+            sent: the path as it was sent, by which some frameworks route; empty if it is unknown.
 
         Raises:
             PermissionDenied: `NOT_LISTED`: no rule is for it, the path can be read in two ways, or
                 what it names can be no resource.
         """
-        if _AMBIGUOUS.search(path) is None:
-            for rule in self._rules:
-                matches = rule.path.fullmatch(path)
-                if matches and (rule.method in {None, method} or _is_get(rule.method, method)):
-                    return _on(rule.requirement, matches.groupdict())
-        raise _not_listed()
+        short = len(path) + len(sent) <= _REMEMBERED_MAX_LENGTH
+        try:
+            return (self._remembered if short else self._find)(method, path, root, sent)
+        except (NoRule, RefusedCapture, RefusedTarget) as error:
+            raise PermissionDenied(str(error), reason="NOT_LISTED") from None
+
+    def _find(self, method: str | None, path: str, root: str, sent: str) -> Rule:
+        return self._routes.find(_method(method), _path(path, root, sent))
 
 
-def _is_get(ruled: str | None, method: str) -> bool:
-    return ruled == "GET" and method == "HEAD"
+def _method(method: str | None) -> str:
+    if method is None:
+        return _WEBSOCKET
+    if method == _WEBSOCKET or METHOD.fullmatch(method) is None:
+        raise NoRule("the method is no word of capital letters, or none of HTTP")
+    return method
 
 
-def _rule(text: str, requirement: Requires | Public) -> _Rule:
-    found = _RULE.fullmatch(text)
-    if found is None:
-        raise ValueError(f"{text!r} is no rule: one is written GET /datasets/{{dataset}}")
-    path = found["path"]
-    anything = path.endswith("/**")
-    pattern, at, names = "", 0, set[str]()
-    path = path.removesuffix("/**")
-    for part in _PART.finditer(path):
-        pattern += re.escape(path[at : part.start()]) + f"(?P<{part[1]}>[^/]+)"
-        at = part.end()
-        names.add(part[1])
-    pattern += re.escape(path[at:]) + ("(?:/.*)?" if anything else "")
-    if "*" in path or "{" in _PART.sub("", path):
-        raise ValueError(f"{text!r}: only {{name}} and, at the end, /** stand for something")
+def _path(path: str, root: str, sent: str) -> Path:
+    below = parse_decoded(_below(path, root))
+    if sent not in {"", path} and _below(parse_target(sent).decoded, root) != below.decoded:
+        raise RefusedTarget("the path is not the one that was sent")
+    return below
+
+
+def _below(path: str, root: str) -> str:
+    """As Starlette routes it."""
+    below = path.removeprefix(root)
+    return below if below.startswith("/") else path if below else "/"
+
+
+def _route(text: str, requirement: Requires | Public) -> Route:
+    method, space, path = text.rpartition(" ")
+    rule = Rule(text, public=True)
     if isinstance(requirement, Requires):
-        unknown = set(_PART.findall(requirement.resource)) - names
-        if unknown:
-            raise ValueError(f"{text!r} has no {', '.join(sorted(unknown))} for its resource")
-    return _Rule(found["method"], re.compile(pattern, re.DOTALL), requirement)
-
-
-def _on(requirement: Requires | Public, parts: Mapping[str, str]) -> Requires | Public:
-    if not isinstance(requirement, Requires) or not parts or not requirement.resource:
-        return requirement
-    resource = _PART.sub(lambda part: parts[part[1]], requirement.resource)
-    # No server would decide on it, and anybody could have it tell of that as trouble of ours.
-    if not is_resource(resource):
-        raise _not_listed()
-    return Requires(
-        *requirement.permissions, resource=resource, environment=requirement.environment
-    )
-
-
-def _not_listed() -> PermissionDenied:
-    return PermissionDenied("no rule is for this route", reason="NOT_LISTED")
+        asked = requirement.permissions, requirement.resource, requirement.environment
+        rule = Rule(text, *asked)
+    try:
+        pattern = Pattern.parse(path)
+        unknown = placeholders(rule.resource) - pattern.names
+    except ValueError as error:
+        raise ValueError(f"{text!r}: {error}") from None
+    if space and METHOD.fullmatch(method) is None:
+        raise ValueError(f"{text!r} is no rule: one is written GET /datasets/{{dataset}}")
+    if unknown:
+        raise ValueError(f"{text!r} has no {', '.join(sorted(unknown))} for its resource")
+    methods = {method, "HEAD"} if method == "GET" else {method}
+    return Route(pattern, frozenset(methods) if method else None, rule)

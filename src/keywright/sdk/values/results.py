@@ -312,8 +312,9 @@ class Principal:
     """Who presents a token, and what they may do.
 
     `permissions` are patterns and alone are authority: `a.*` covers `a.b` and `a.b.c` but not `a`,
-    `*` covers all. `role` only informs: a narrowed key still shows its user's role. The answer may
-    not be used at or after `expire_time`.
+    `*` covers all. `role` only informs: it is the user's, and a key that is narrowed, by a role,
+    scopes or a resource of its own, has not its user's `whole_authority`. The answer may not be
+    used at or after `expire_time`.
     """
 
     workspace: str
@@ -321,6 +322,7 @@ class Principal:
     credential: Credential
     environment: str
     role: str
+    whole_authority: bool
     permissions: tuple[str, ...]
     scopes: tuple[str, ...]
     resource: str

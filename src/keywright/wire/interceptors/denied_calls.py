@@ -42,7 +42,7 @@ def _named(request: Any) -> str:
     if "keys" in fields and request.keys:  # a list about some of what the parent has
         return _well_formed(request.keys[0])
     for field in ("name", "parent", "user"):
-        if field in fields:
+        if field in fields and fields[field].message_type is None:
             return _well_formed(getattr(request, field))
     for field, descriptor in fields.items():
         inner = descriptor.message_type

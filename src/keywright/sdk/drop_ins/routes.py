@@ -2,20 +2,23 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations, groupby
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import chain, combinations, groupby
 from string import Formatter
 
-from keywright.sidecar.patterns import Pattern
-from keywright.sidecar.targets import Path
+from keywright.sdk.drop_ins.patterns import Pattern
+from keywright.sdk.drop_ins.targets import PLAIN, Path
+from keywright.sdk.values.resources import is_resource
 
+METHOD = re.compile(r"[A-Z]{1,32}(?:-[A-Z]{1,32})?")
 # A captured text becomes part of a resource's name, so it must be one for every reader.
-_CAPTURED = re.compile(r"[A-Za-z0-9._~!$&'()*+,=:@-]+")
+_CAPTURED = re.compile(f"[{PLAIN}]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a request needs. `label` is what it is called in the log and in metrics.
+    """What a request needs. `label` is what it is called in logs and in metrics.
 
     `public`: nothing at all; whoever asks stays unknown. `resource` may contain `{name}`s of the
     path.
@@ -67,17 +70,25 @@ class Routes:
 
     The most specific pattern that matches a path decides about it, with all its methods: one that
     none of its routes is for is denied, and not left to a less specific pattern, which may ask for
-    less. A route for some methods comes before one for all of the same paths.
+    less. So is the path with a `/` more or less at its end, which many an application takes for the
+    same. A route for some methods comes before one for all of the same paths.
     """
 
     def __init__(self, routes: Sequence[Route], default: Rule | None = None) -> None:
-        self.ordered = tuple(
-            sorted(routes, key=lambda each: (each.pattern.precedence, each.methods is None))
-        )
+        self.ordered = _ordered(routes)
         self.default = default
-        self._shapes = [
-            tuple(group) for _, group in groupby(self.ordered, key=lambda each: each.pattern.shape)
+        self._given = _by_shape(self.ordered)
+        given = {each.pattern.precedence for each in routes}
+        shut = [
+            replace(each, pattern=other, methods=frozenset())
+            for each in routes
+            if not each.pattern.rest and (other := each.pattern.other_end()).precedence not in given
         ]
+        # By the text that they begin with; None: by none, so that they come after those.
+        self._by_first: dict[str | None, list[Sequence[Route]]] = {}
+        for same in _by_shape(_ordered([*routes, *shut])):
+            first = same[0].pattern.parts[0] if same[0].pattern.parts else None
+            self._by_first.setdefault(first if isinstance(first, str) else None, []).append(same)
 
     def find(self, method: str, path: Path) -> Rule:
         """The rule for a request, its resource filled in.
@@ -86,9 +97,8 @@ class Routes:
             NoRule: there is none.
             RefusedCapture: the path has something in it that no resource can be named by.
         """
-        for routes in self._shapes:
-            if routes[0].pattern.matches(path.segments):
-                return _of_method(routes, method, path)
+        if routes := self._deciding(path.segments):
+            return _of_method(routes, method, path)
         if self.default is None:
             raise NoRule("no route is there for this path")
         return self.default
@@ -99,7 +109,7 @@ class Routes:
         found = []
         for wins, loses in combinations(self.ordered, 2):
             example = wins.pattern.common(loses.pattern, fresh)
-            same = wins.pattern.shape == loses.pattern.shape
+            same = wins.pattern.precedence == loses.pattern.precedence
             meet = wins.methods is None or loses.methods is None or wins.methods & loses.methods
             # Of two shapes the more specific decides about every method.
             if example is not None and (meet or not same):
@@ -109,7 +119,7 @@ class Routes:
     def mistakes(self) -> Mapping[Route, str]:
         """What is wrong with a route among the others: it is never reached."""
         found: dict[Route, str] = {}
-        for routes in self._shapes:
+        for routes in self._given:
             for first, second in combinations(routes, 2):
                 if first.methods is None and second.methods is None:
                     found[second] = f"is the same as {first}"
@@ -118,19 +128,21 @@ class Routes:
                     found[second] = f"is for {twice}, as {first} is, and for the same paths"
         fresh = self._fresh()
         depth = max((len(each.pattern.parts) for each in self.ordered), default=0)
-        for routes in self._shapes:
+        for routes in self._given:
             pattern = routes[0].pattern
-            winners = {self._winner(path) for path in pattern.examples(depth, fresh)}
-            if pattern.shape not in winners:
+            decide = [self._deciding(path)[0] for path in pattern.examples(depth, fresh)]
+            if routes[0] not in decide:
                 told = "could never match: more specific routes cover all its paths"
                 found |= dict.fromkeys(routes, told)
         return found
 
-    def _winner(self, segments: tuple[str, ...]) -> tuple[str | None, ...] | None:
-        for routes in self._shapes:
+    def _deciding(self, segments: tuple[str, ...]) -> Sequence[Route]:
+        """The routes of the most specific pattern that matches."""
+        by_first = self._by_first
+        for routes in chain(by_first.get(segments[0], []), by_first.get(None, [])):
             if routes[0].pattern.matches(segments):
-                return routes[0].pattern.shape
-        return None
+                return routes
+        return ()
 
     def _fresh(self) -> str:
         texts = {part for each in self.ordered for part in each.pattern.parts}
@@ -140,6 +152,7 @@ class Routes:
         return fresh
 
 
+@lru_cache
 def placeholders(resource: str) -> frozenset[str]:
     """The `{name}`s in a resource.
 
@@ -154,6 +167,14 @@ def placeholders(resource: str) -> frozenset[str]:
             raise ValueError(f"{resource!r}: between braces stands the name of a segment")
         names.add(name)
     return frozenset(names)
+
+
+def _ordered(routes: Sequence[Route]) -> tuple[Route, ...]:
+    return tuple(sorted(routes, key=lambda each: (each.pattern.precedence, each.methods is None)))
+
+
+def _by_shape(ordered: Sequence[Route]) -> list[tuple[Route, ...]]:
+    return [tuple(group) for _, group in groupby(ordered, key=lambda each: each.pattern.precedence)]
 
 
 def _of_method(routes: Sequence[Route], method: str, path: Path) -> Rule:
@@ -172,9 +193,8 @@ def _filled(route: Route, path: Path) -> Rule:
     for name in sorted(names):
         if _CAPTURED.fullmatch(captured[name]) is None:
             raise RefusedCapture(f"{{{name}}} of the path cannot be part of a resource's name")
-    return Rule(
-        rule.label,
-        rule.permissions,
-        rule.resource.format_map(captured),
-        rule.required_environment,
-    )
+    resource = rule.resource.format_map(captured)
+    # No server would decide on it, and anybody could have it tell of that as trouble of ours.
+    if not is_resource(resource):
+        raise RefusedCapture("what the path names can be no resource")
+    return Rule(rule.label, rule.permissions, resource, rule.required_environment)

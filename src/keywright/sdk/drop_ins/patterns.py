@@ -6,14 +6,16 @@ Capital letters matter; `/a` and `/a/` are two paths.
 
 Of the patterns that match a path the most specific one counts: compared from the left, at the
 first segment where they differ, a text is more specific than `{name}` and `*`, and these than
-`/**`. The order in the file means nothing.
+`/**`. The order that they are given in means nothing.
 """
 
 import re
 from dataclasses import dataclass
 from itertools import zip_longest
 
-_TEXT = re.compile(r"[A-Za-z0-9._~!$&'()+,=:@-]+")
+from keywright.sdk.drop_ins.targets import PLAIN
+
+_TEXT = re.compile(f"[{PLAIN}]+")
 _NAME = re.compile(r"\{(?P<name>[a-z][a-z0-9_]*)\}")
 _REST = "**"
 
@@ -62,26 +64,25 @@ class Pattern:
         return frozenset(part.name for part in self.parts if isinstance(part, AnySegment)) - {""}
 
     @property
-    def shape(self) -> tuple[str | None, ...]:
-        """The same for patterns that match the same paths; None is any segment."""
-        parts = tuple(part if isinstance(part, str) else None for part in self.parts)
-        return (*parts, _REST) if self.rest else parts
-
-    @property
     def precedence(self) -> tuple[tuple[int, str], ...]:
-        """Sorts the more specific first, and patterns of one shape side by side."""
+        """Sorts the more specific first; the same for patterns that match the same paths."""
         parts = tuple((0, part) if isinstance(part, str) else (1, "") for part in self.parts)
         return (*parts, (2, "")) if self.rest else parts
+
+    def other_end(self) -> "Pattern":
+        """The same with a `/` more or less at its end."""
+        parts = self.parts[:-1] if self.parts[-1] == "" else (*self.parts, "")
+        return Pattern(self.text, parts, self.rest)
 
     def matches(self, segments: tuple[str, ...]) -> bool:
         """Whether it matches a path of these segments (decoded)."""
         count = len(self.parts)
         if len(segments) != count and not (self.rest and len(segments) > count):
             return False
-        return all(
-            part == segment if isinstance(part, str) else segment != ""
-            for part, segment in zip(self.parts, segments, strict=False)
-        )
+        for part, segment in zip(self.parts, segments, strict=False):
+            if part != segment and (isinstance(part, str) or not segment):
+                return False
+        return True
 
     def captured(self, segments: tuple[str, ...]) -> dict[str, str]:
         """What each `{name}` stands for in a path that matches."""

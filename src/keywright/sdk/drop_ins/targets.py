@@ -1,6 +1,6 @@
 """Request targets, taken only if every proxy and every application understands them the same way.
 
-A rule is worth what the application behind the proxy makes of the same path. `/admin` can also be
+A rule is worth what the application behind it makes of the same path. `/admin` can also be
 written `//admin`, `/x/../admin`, `/%61dmin`, `/admin;x` or `/admin.`, and programs differ in which
 of them are the same (RFC 3986 section 6.2 leaves it to them). None of these is guessed at: each is
 refused.
@@ -8,11 +8,14 @@ refused.
 
 import re
 from dataclasses import dataclass
+from urllib.parse import quote
 
 TARGET_MAX_LENGTH = 8_192
 # Path characters of RFC 3986 without `;`, which some servers cut segments at. A backslash, a space,
 # controls and whatever is not ASCII are not among them.
-_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,=:@%-]*)+")
+PLAIN = "A-Za-z0-9._~!$&'()*+,=:@-"
+_PATH = re.compile(f"(?:/[%{PLAIN}]*)+")
+_NOT_QUOTED = "/!$&'()*+,=:@"
 _QUERY = re.compile(r"[!-\"$-~]*")
 _PERCENT = re.compile(r"%(?P<octet>[0-9A-Fa-f]{2})?")
 # Written encoded they hide from one reader what another sees: what needs no encoding at all (RFC
@@ -37,6 +40,11 @@ class Path:
     raw: tuple[str, ...]
     segments: tuple[str, ...]
 
+    @property
+    def decoded(self) -> str:
+        """The path as applications see it."""
+        return f"/{'/'.join(self.segments)}"
+
 
 def parse_target(target: str) -> Path:
     """The path of a request target, `/projects/abc?page=2`.
@@ -55,12 +63,21 @@ def parse_target(target: str) -> Path:
         raise RefusedTarget("the path contains an empty segment")
     if _QUERY.fullmatch(query) is None:
         raise RefusedTarget("the query contains a character that belongs in none")
-    raw = tuple(path[1:].split("/"))
-    if any(segment.endswith(".") for segment in raw):
+    if "./" in path or path.endswith("."):
         raise RefusedTarget("a segment of the path ends with a dot")
+    raw = tuple(path[1:].split("/"))
     if "%" not in path:
         return Path(raw, raw)
     return Path(raw, tuple(map(_decoded, raw)))
+
+
+def parse_decoded(path: str) -> Path:
+    """The path that a server has decoded already.
+
+    Raises:
+        RefusedTarget: it is an ambiguous one, however it was encoded.
+    """
+    return parse_target(quote(path, _NOT_QUOTED, errors="surrogatepass"))
 
 
 def _decoded(segment: str) -> str:
