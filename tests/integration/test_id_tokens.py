@@ -205,6 +205,7 @@ async def is_let_in(running: Service, id_token: str) -> bool:
         return False
 
 
+@pytest.mark.slow  # waits until the server may ask again
 async def test_keys_are_fetched_once_and_anew_for_one_that_is_new(cluster: Cluster) -> None:
     """Not for each token that names a key which nobody has."""
     with provider() as shown:
@@ -220,7 +221,7 @@ async def test_keys_are_fetched_once_and_anew_for_one_that_is_new(cluster: Clust
             assert shown.asked <= 2, "a flood of made-up ids does not become one of fetches"
             rotated = ECKey.generate_key("P-256", {"kid": "two"})
             shown.published = [rotated]
-            async with asyncio.timeout(40):  # until the server may ask again
+            async with asyncio.timeout(40):
                 while not await is_let_in(running, shown.token(rotated, "ES256")):  # noqa: ASYNC110  nobody tells
                     await asyncio.sleep(0.5)
 

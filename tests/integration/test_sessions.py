@@ -61,9 +61,10 @@ async def sessions(caller: Caller, **only: Any) -> list[str]:
 
 async def test_a_link_signs_a_guest_in_who_may_hold_no_key(service: Service) -> None:
     name = await guest(service, "gus")
+    before = datetime.now(UTC)
     made = await service.admin.do("CreateSignInLink", user=f"{PARENT}/users/gus@example.com")
-    ends = made.expire_time.ToDatetime(tzinfo=UTC)
-    assert timedelta(minutes=4) < ends - datetime.now(UTC) <= timedelta(minutes=5)
+    made_at = made.expire_time.ToDatetime(tzinfo=UTC) - timedelta(minutes=5)
+    assert before <= made_at <= datetime.now(UTC)
 
     shown = await service.as_caller(None).do(
         "CreateSession",
@@ -310,9 +311,12 @@ async def test_who_tries_too_much_in_vain_has_to_wait(cluster: Cluster) -> None:
     async with serving(await cluster.migrated(), **limits) as running:
         good = await link(running.admin, ADMIN)
         wrong = await _of_another_secret(running, good)
-        reasons = [(await refused_sign_in(running, link_token=wrong)).reason for _ in range(40)]
-        assert reasons[0] == "SESSION_LINK_INVALID"
-        assert "FAILURES_LIMITED" in reasons
+        reasons: set[str] = set()
+        async with asyncio.timeout(20):
+            while "FAILURES_LIMITED" not in reasons:
+                tries = (refused_sign_in(running, link_token=wrong) for _ in range(30))
+                reasons |= {error.reason for error in await asyncio.gather(*tries)}
+        assert reasons == {"SESSION_LINK_INVALID", "FAILURES_LIMITED"}
 
 
 # --- the end ----------------------------------------------------------------------------------
@@ -401,7 +405,7 @@ async def moved(running: Service, name: str, column: str, past: timedelta) -> No
 
 async def a_session_that_nobody_uses(running: Service) -> None:
     shown = await signed_in(running, await guest(running, "idle"))
-    await moved(running, shown.session.name, "last_used_time", timedelta(minutes=59))
+    await moved(running, shown.session.name, "last_used_time", timedelta(minutes=30))
     assert await denial_of(running, shown.token) == ""
     await moved(running, shown.session.name, "last_used_time", timedelta(minutes=61))
     assert await denial_of(running, shown.token) == "SESSION_EXPIRED"

@@ -21,7 +21,7 @@ AGE_MAX = timedelta(hours=1)
 PAUSE = timedelta(seconds=10)
 """Between two fetches, whatever became of the first."""
 
-_PATIENCE = timedelta(seconds=5)
+_PATIENCE = timedelta(seconds=8)
 _SIZE_MAX_BYTES = 256 * 2**10
 _KINDS = frozenset({"RSA", "EC", "OKP"})
 
