@@ -88,6 +88,12 @@ class Directory:
         made = await self.do("CreateKey", parent=PARENT, key=given, key_id=self.id())
         return made.key.name, made.token
 
+    async def session(self, user: str) -> tuple[str, str]:
+        """A new session of a user: its name and its token."""
+        link = await self.do("CreateSignInLink", user=user)
+        made = await self.do("CreateSession", link_token=link.link_token)
+        return made.session.name, made.token
+
     def case(
         self,
         kind: str,
@@ -171,6 +177,18 @@ async def of_a_deleted_user(directory: Directory) -> Case:
     return directory.case("delete user", "TOKEN_UNKNOWN", token, narrow)
 
 
+async def signed_out(directory: Directory) -> Case:
+    name, token = await directory.session(await directory.user("guest"))
+    return directory.case("revoke session", "SESSION_REVOKED", token, _named("RevokeSession", name))
+
+
+async def signed_out_everywhere(directory: Directory) -> Case:
+    user = await directory.user("guest")
+    _name, token = await directory.session(user)
+    narrow = Call("RevokeSessions", {"parent": PARENT, "user": user})
+    return directory.case("revoke sessions", "SESSION_REVOKED", token, narrow)
+
+
 # --- and back ---------------------------------------------------------------------------------
 
 
@@ -185,6 +203,13 @@ async def of_a_disabled_user(directory: Directory) -> Case:
     _name, token = await directory.key(user=user)
     calls = (_named("DisableUser", user), _named("EnableUser", user))
     return directory.case("disable user", "USER_DISABLED", token, *calls)
+
+
+async def signed_in_while_disabled(directory: Directory) -> Case:
+    user = await directory.user("guest")
+    _name, token = await directory.session(user)
+    calls = (_named("DisableUser", user), _named("EnableUser", user))
+    return directory.case("disable user who has signed in", "USER_DISABLED", token, *calls)
 
 
 async def of_a_demoted_user(directory: Directory) -> Case:
@@ -322,10 +347,13 @@ FOR_GOOD: tuple[Make, ...] = (
     deleted,
     rotated,
     of_a_deleted_user,
+    signed_out,
+    signed_out_everywhere,
 )
 AND_BACK: tuple[Make, ...] = (
     disabled,
     of_a_disabled_user,
+    signed_in_while_disabled,
     of_a_demoted_user,
     of_a_user_made_guest,
     of_a_narrowed_role,

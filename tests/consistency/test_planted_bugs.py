@@ -117,14 +117,14 @@ _ANSWERS_WITHOUT_LEASE = Bug(
     "sdk/authenticating/leased_cache.py", "if now >= self._lease_end:", "if False:", _never
 )
 _REMEMBERED = """
-                asked = plan.rule, *credentials
-                remembered = self.__dict__.setdefault("remembered", {})
-                decision = remembered.get(asked) or await self._judge(plan, credentials)
-                remembered[asked] = decision
+            asked = plan.rule, *credentials
+            remembered = self.__dict__.setdefault("remembered", {})
+            decision = remembered.get(asked) or await self._asked(plan, credentials)
+            remembered[asked] = decision
 """
 _REMEMBERS_DECISIONS = Bug(
     "sidecar/gate.py",
-    "decision = await self._judge(plan, credentials)",
+    "decision = await self._asked(plan, credentials)",
     _REMEMBERED.strip(),
     _never,
 )

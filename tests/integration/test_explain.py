@@ -10,7 +10,7 @@ import pytest
 from keywright.domain.steps import Rule, Verdict
 from keywright.v1 import auth_service_pb2 as pb
 from keywright.v1 import error_reason_pb2
-from tests.security.contract import new_id
+from tests.security.contract import new_id, new_session
 from tests.security.operated import OPERATORS, Operated, operated
 from tests.support.database import Cluster
 from tests.support.service import PARENT, Caller, RefusedError, Service, refusal, service
@@ -445,7 +445,7 @@ async def test_what_can_be_no_name_of_a_key_or_user_is_said_to_be_none(
     "last", ["keys/none", "users/none", "users/no@b.example", "sessions/s", "users/u/sshKeys/k"]
 )
 async def test_what_is_not_there_is_not_found(service: Service, last: str) -> None:
-    """Sessions and SSH keys are not there yet."""
+    """SSH keys are not there yet."""
     error = await refusal(service.admin.do("ExplainAccess", name=f"{PARENT}/{last}"))
     assert_hidden(error)
     assert error.info.metadata["resource"] == f"{PARENT}/{last}"
@@ -477,6 +477,27 @@ async def test_what_cannot_be_asked_names_its_field(
     error = await refusal(service.admin.do("ExplainAccess", name=key, **{name: value}))
     assert error.code is grpc.StatusCode.INVALID_ARGUMENT
     assert error.fields == [name]
+
+
+async def test_a_session_is_explained_by_its_state_its_end_and_its_user(service: Operated) -> None:
+    user = (await service.admin.create_user("signed-in", "guest")).name
+    shown = await new_session(service, service.admin, user)
+    me = service.as_caller(shown.token)
+    asked = {"name": shown.session.name, "permission": "datasets.read"}
+    why = await me.do("ExplainAccess", **asked)
+    assert why.denial.reason == error_reason_pb2.ERROR_REASON_PERMISSION_MISSING
+    rules = [pb.AccessRule.Name(each.rule).removeprefix("ACCESS_RULE_") for each in why.steps]
+    assert rules == ["CREDENTIAL_STATE", "EXPIRY", "WORKSPACE_STATE", "USER_STATE", "USER_ROLE"]
+    await service.admin.do("UpdateUser", user={"name": user, "role": f"{PARENT}/roles/member"})
+    assert (await me.do("ExplainAccess", **asked)).allowed
+    await service.admin.do("RevokeSession", name=shown.session.name)
+    why = await service.admin.do("ExplainAccess", **asked)
+    assert why.denial.reason == error_reason_pb2.ERROR_REASON_SESSION_REVOKED
+    assert why.steps[0].verdict == pb.ACCESS_VERDICT_DENIES
+    other = await service.person("onlooker")
+    assert_hidden(await refusal(other.do("ExplainAccess", **asked)))
+    error = await refusal(service.admin.do("ExplainAccess", **asked, client_address="192.0.2.7"))
+    assert error.fields == ["client_address"]
 
 
 @pytest.mark.parametrize(

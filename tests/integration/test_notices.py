@@ -207,7 +207,7 @@ async def noticing(database: str) -> AsyncIterator[Notices]:
 
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-KEY = known(replace(credential(), key=replace(credential().key, internal_id=7)))
+KEY = known(replace(credential(), record=replace(credential().key, internal_id=7)))
 
 
 def presents(notices: Notices, second: int, *, address: str = "192.0.2.1") -> None:
@@ -227,7 +227,7 @@ def is_denied(
     caller = principal(credential())
     named = replace(
         caller.credential,
-        key=replace(caller.credential.key, key_id=key),
+        record=replace(caller.credential.key, key_id=key),
         user=replace(caller.user, user_id=of),
     )
     resource = f"{PARENT}/keys/guess-{number}"

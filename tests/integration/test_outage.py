@@ -364,10 +364,14 @@ async def _own_postgres(**settings: str) -> AsyncIterator[tuple[EmbeddedPostgres
 
 
 async def _waits_for_its_standby(running: Service) -> int:
-    """The process of the COMMIT that waits for a standby, as soon as one does."""
+    """The process of the narrowing whose COMMIT waits for a standby, as soon as one does.
+
+    A sealer's may wait as well.
+    """
     waiting = """
-        SELECT pid FROM pg_stat_activity
+        SELECT pid FROM pg_stat_activity JOIN pg_locks USING (pid)
         WHERE datname = current_database() AND wait_event = 'SyncRep'
+            AND relation = 'keywright.authority_change'::regclass
     """
     async with asyncio.timeout(20):
         while not (found := await running.quietly(waiting)):  # noqa: ASYNC110  no event

@@ -46,8 +46,8 @@ async def test_a_look_up_planned_on_an_empty_database_goes_through_the_prefix_al
     used = await indexes(database)
     assert used["key_secret_prefix_unique"].startswith("(prefix = ")
     assert used["key_pkey"] == "(id = s.key)"
-    assert used["workspace_pkey"] == "(id = k.workspace)"
-    assert used["user_workspace_unique"] == "(id = k.owner)"
+    assert used["workspace_pkey"] == "(id = COALESCE(k.workspace, e.workspace))"
+    assert used["user_workspace_unique"] == '(id = COALESCE(k.owner, e."user"))'
 
 
 async def test_imported_tokens_are_looked_up_through_indexes_as_well(database: str) -> None:

@@ -100,7 +100,7 @@ BUGS = {
     ),
     "a request id that nobody claims": Bug(
         "service/mutation.py",
-        guard="await _claim(writes, call)",
+        guard="await claim(writes, actor, call.request, waits=call.waits)",
         instead="None",
         scenario=lambda running: test_request_ids.one_key_of_many_calls(running, running),
     ),
@@ -150,8 +150,8 @@ BUGS = {
     ),
     "a repetition that does not wait": Bug(
         "service/mutation.py",
-        guard="    if replayed := await _claim(writes, call):\n            return replayed",
-        instead="    if replayed := await _claim(writes, call):\n            raise replayed",
+        guard="            return replayed\n        done = await",
+        instead="            raise replayed\n        done = await",
         scenario=test_waiting.repeats_a_revocation,
     ),
     "a wait that keeps its connection from everybody": Bug(

@@ -83,8 +83,8 @@ BUGS = {
     ),
     "a policy that does not wait for what is being created": Bug(
         "storage/authority.py",
-        guard='("workspace", "user", "key"), (self.workspace, self.user, self.key)',
-        instead='("user", "key"), (self.user, self.key)',
+        guard='("workspace", self.workspace), ',
+        instead="",
         scenario=operated(test_workspaces.a_policy_that_is_tightened_while_a_key_is_made),
     ),
     "a policy that does not wait for what is being changed": Bug(
@@ -95,8 +95,8 @@ BUGS = {
     ),
     "a revocation that does not wait for what is being created": Bug(
         "storage/authority.py",
-        guard='("workspace", "user", "key"), (self.workspace, self.user, self.key)',
-        instead='("workspace",), (self.workspace,)',
+        guard=', ("user", self.user), *credential]',
+        instead="]",
         scenario=test_user_changes.a_key_that_is_revoked_while_it_makes_keys,
     ),
     "an enabled user who may do more than who enables it": Bug(

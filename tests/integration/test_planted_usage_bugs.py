@@ -33,8 +33,8 @@ BUGS = {
     ),
     "a use that is forgotten while somebody changes the key": Bug(
         "service/usage_counters.py",
-        guard="self._forget(use for use in uses if use.key not in kept)",
-        instead="self._forget(uses)",
+        guard="_forget(self._uses, (use for use in uses if use.key not in kept))",
+        instead="_forget(self._uses, uses)",
         scenario=test_usage.the_last_use_outlasts_a_change,
     ),
     "a tripwire that nobody hears": Bug(

@@ -16,9 +16,13 @@ from keywright.sdk import (
     AsyncClient,
     Cancelled,
     Client,
+    CredentialKind,
     KeywrightError,
+    SessionState,
+    SignInMethod,
     TimeUnit,
     TokenLost,
+    Unauthenticated,
 )
 from tests.support.database import Cluster
 from tests.support.relay import Relay, relay
@@ -26,7 +30,7 @@ from tests.support.service import Service, another, running
 from tests.support.service import service as served
 from tests.support.waiting import all_sealed
 
-SURFACES = ("keys", "users", "roles", "grants", "workspaces", "usage", "audit")
+SURFACES = ("keys", "users", "roles", "grants", "workspaces", "sessions", "usage", "audit")
 
 
 @pytest.fixture(name="passing")
@@ -76,6 +80,7 @@ async def asked_awaiting(service: Service, ask: Callable[[Any], Any]) -> Any:
         lambda client: client.roles.list(page_size=3),
         lambda client: client.grants.list(),
         lambda client: client.workspaces.get(),
+        lambda client: client.sessions.list(user="admin"),
         lambda client: client.audit.list(actions=["CreateKey"], page_size=2),
         lambda client: client.explain_access(user="admin", permission="datasets.read"),
         lambda client: client.keys.ensure("ensured", name="CI"),
@@ -104,6 +109,40 @@ def test_both_clients_have_the_same_operations_with_the_same_help() -> None:
     assert list(operations(blocking)) == list(operations(awaiting))
     assert str(inspect.signature(blocking.keys.get)).endswith("-> keywright.sdk.values.results.Key")
     blocking.close()
+
+
+async def test_a_person_signs_in_without_a_key_and_signs_out_everywhere(service: Service) -> None:
+    async with (
+        AsyncClient(service.uri, service.admin_token) as admin,
+        AsyncClient(service.uri, anonymous=True) as nobody,
+    ):
+        await admin.users.create("sid@b.example", user_id="sid")
+        link = await admin.sessions.create_link("sid@b.example")
+        entered = await nobody.sessions.sign_in_by_link(
+            link.token, client_address="192.0.2.7", user_agent="Firefox/150"
+        )
+        session = entered.session
+        assert (session.user_email, session.client_address) == ("sid@b.example", "192.0.2.7")
+        assert (session.method, session.state) == (SignInMethod.LINK, SessionState.ACTIVE)
+        assert entered.token.reveal() not in f"{entered!r} {link!r}"
+        async with AsyncClient(service.uri, entered.token) as me:
+            assert (await me.whoami()).credential.kind is CredentialKind.SESSION
+            assert [each async for each in me.sessions.list()] == [
+                await me.sessions.get(session.id)
+            ]
+            assert await admin.sessions.revoke_all("sid") == 1
+            with pytest.raises(Unauthenticated) as ended:
+                await me.sessions.get(session.id)
+            assert ended.value.metadata["caller_reason"] == "SESSION_REVOKED"
+        with pytest.raises(Unauthenticated) as used:
+            await nobody.sessions.sign_in_by_link(link.token)
+        assert used.value.reason == "SESSION_LINK_INVALID"
+        key = (await admin.keys.create()).token
+        by_key = await nobody.sessions.sign_in_by_key(key, request_id="once")
+        revoked = await admin.sessions.revoke(by_key.session.name)
+        assert revoked.state is SessionState.REVOKED
+        with pytest.raises(TokenLost):
+            await nobody.sessions.sign_in_by_key(key, request_id="once")
 
 
 async def test_a_key_is_made_for_somebody_with_a_role_and_a_lifetime(service: Service) -> None:

@@ -70,6 +70,14 @@ POPULATED = """
     SELECT workspace, replace(user_id, 'u', 'k'), id, user_id, user_id, 'live' FROM keywright.user;
     INSERT INTO keywright.key_secret (key, prefix, verifier_tag, hash)
     SELECT id, lpad(id::text, 12, '0'), '12345678', '' FROM keywright.key;
+    INSERT INTO keywright.session (workspace, session_id, "user", method, idle_timeout,
+                                   create_time, expire_time, last_used_time)
+    SELECT workspace, replace(user_id, 'u', 's'), id, 'LINK', '1 hour',
+           now(), now() + interval '12 hours', now() FROM keywright.user;
+    INSERT INTO keywright.key_secret (session, prefix, verifier_tag, hash)
+    SELECT id, 'S' || lpad(id::text, 11, '0'), '12345678', '' FROM keywright.session;
+    INSERT INTO keywright.sign_in_link (workspace, "user", prefix, digest, expire_time)
+    SELECT workspace, id, lpad(id::text, 12, '0'), sha256(''), now() FROM keywright.user;
     INSERT INTO keywright.token_format (workspace, pattern, lookup, prefix_length, hash_offset)
     SELECT id, '[a-z]{40}', 'PREFIX', 8, 0 FROM keywright.workspace WHERE workspace_id = 'w2';
     INSERT INTO keywright.key_secret (key, format, foreign_prefix, digest, hash)
@@ -109,6 +117,7 @@ def change(table: str, assignment: str) -> str:
         "user": "user_id = 'u-w1'",
         "grant": "grant_id = 'g-w1'",
         "key": "key_id = 'k-w1'",
+        "session": "session_id = 's-w1'",
         "key_secret": "key = (SELECT id FROM keywright.key WHERE key_id = 'k-w1')",
     }.get(table, "true")
     return f"UPDATE keywright.{table} SET {assignment} WHERE {which}"
@@ -128,6 +137,10 @@ USER_OF_W2 = "(SELECT id FROM keywright.user WHERE user_id = 'u-w2')"
 USER = "workspace, kind, email, email_key, role, role_scope"
 KEY = "workspace, owner_user_id, creator_user_id, environment"
 FOREIGN = "key, format, foreign_prefix, digest, hash"
+SESSION = (
+    'workspace, session_id, "user", method, idle_timeout, create_time, expire_time, last_used_time'
+)
+LINK = 'workspace, "user", prefix, digest, expire_time'
 SHAPE = "workspace, pattern, lookup, prefix_length, hash_offset"
 OF_FOREIGN = "UPDATE keywright.key_secret SET {} WHERE format IS NOT NULL"
 
@@ -223,6 +236,24 @@ FORBIDDEN: dict[str, str] = {
     "key_secret_foreign_prefix_unique": again("key_secret", FOREIGN) + " WHERE digest IS NULL"
                                         " AND format IS NOT NULL",
     "key_secret_digest_unique": again("key_secret", FOREIGN) + " WHERE digest IS NOT NULL",
+    "key_secret_session_exists": "UPDATE keywright.key_secret SET session = 999999 "
+        "WHERE session = (SELECT id FROM keywright.session WHERE session_id = 's-w1')",
+    "key_secret_is_of_one": change("key_secret", "session = (SELECT max(id) "
+                                   "FROM keywright.session)"),
+    "key_secret_by_session": again("key_secret", "session, prefix, verifier_tag, hash",
+                                   "session, 'Z' || substr(prefix, 2), verifier_tag, hash")
+                             + " WHERE session IS NOT NULL",
+    "session_id_unique": again("session", SESSION),
+    "session_user_exists": change("session", f'"user" = {USER_OF_W2}'),
+    "session_id_form": change("session", "session_id = 'S'"),
+    "session_method_known": change("session", "method = 'MAGIC'"),
+    "session_idle_timeout_positive": change("session", "idle_timeout = '0'"),
+    "session_ends_after_its_beginning": change("session", "expire_time = create_time - interval "
+                                               "'1 second'"),
+    "sign_in_link_prefix_unique": again("sign_in_link", LINK),
+    "sign_in_link_user_exists": change("sign_in_link", f'"user" = {USER_OF_W2}'),
+    "sign_in_link_prefix_form": change("sign_in_link", "prefix = 'short'"),
+    "sign_in_link_digest_length": change("sign_in_link", "digest = ''"),
     "token_format_once": again("token_format", SHAPE),
     "token_format_workspace_exists": change("token_format", "workspace = 999999"),
     "token_format_lookup_known": change("token_format", "lookup = 'OTHER', prefix_length = 0"),
@@ -242,7 +273,7 @@ FORBIDDEN: dict[str, str] = {
 # point at, and the bookkeeping of the migrations.
 NOT_TRIED = {
     *(f"{table}_pkey" for table in ("workspace", "role", "user", "grant", "key", "key_secret")),
-    "token_format_pkey",
+    *("token_format_pkey", "session_pkey", "sign_in_link_pkey"),
     *("role_scope_unique", "user_workspace_unique"),
     *("audit_event_pkey", "audit_event_default_pkey", "replica_pkey", "schema_migration_pkey"),
 }
@@ -282,7 +313,8 @@ async def test_no_constraint_of_the_schema_is_untested(undone: Connection) -> No
 
 async def test_internal_ids_cannot_be_chosen(undone: Connection) -> None:
     await undone.execute(POPULATED)
-    for table in ("workspace", "role", "user", "grant", "key", "key_secret"):
+    tables = ("workspace", "role", "user", "grant", "key", "key_secret", "session", "sign_in_link")
+    for table in tables:
         with pytest.raises(asyncpg.GeneratedAlwaysError):
             async with undone.transaction():
                 await undone.execute(f"UPDATE keywright.{table} SET id = 1")

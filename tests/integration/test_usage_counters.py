@@ -32,7 +32,7 @@ def of(key: int) -> Known:
     return known(
         replace(
             found,
-            key=replace(found.key, internal_id=key, key_id=f"k{key}"),
+            record=replace(found.key, internal_id=key, key_id=f"k{key}"),
             workspace_internal_id=1,
         )
     )

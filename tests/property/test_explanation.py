@@ -140,7 +140,7 @@ def rebuilt(of: Credential, narrowing: Narrowing) -> Credential:
     authority = of.authority
     return replace(
         of,
-        key=replace(of.key, narrowing=narrowing),
+        record=replace(of.key, narrowing=narrowing),
         authority=Authority(authority.workspace_id, authority.role, authority.grants, narrowing),
     )
 

@@ -58,6 +58,13 @@ async def test_the_role_of_a_key_that_is_not_narrowed_gets_through(through: Fron
     assert identity(through)["x-keywright-role"] == "workspaces/default/roles/admin"
 
 
+async def test_who_has_many_permissions_gets_through_with_all_of_them(through: Front) -> None:
+    scopes = ["projects.read", *(f"projects.n{number:061}" for number in range(99))]
+    created = await through.service.admin.create_key(scopes=scopes)
+    assert (await through.ask(token=created.token)).status == 200
+    assert sorted(identity(through)["x-keywright-permissions"].split(",")) == sorted(scopes)
+
+
 async def test_what_is_public_is_reached_by_nobody_in_particular(through: Front) -> None:
     assert (await through.ask("/public/x")).status == 200
     assert identity(through) == dict.fromkeys(IDENTITY, "")

@@ -6,7 +6,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from tests.security.contract import import_of, new_id, new_role, new_workspace, used_once
+from tests.security.contract import (
+    import_of,
+    new_id,
+    new_role,
+    new_session,
+    new_workspace,
+    used_once,
+)
 from tests.security.matrix import PROJECT, Actor, World, grant, new_actor, new_service_user
 from tests.support.service import PARENT
 
@@ -467,6 +474,58 @@ def _of_explanations() -> dict[tuple[str, str], Call]:
     }
 
 
+# --- sessions -------------------------------------------------------------------------------------
+
+
+async def _session(world: World, who: Actor, *, own: bool) -> str:
+    """A session that is there; returns its name."""
+    admin, user = (who.admin, who.user) if own else (world.admin, await _new_person(world))
+    return str((await new_session(world.service, admin, user)).session.name)
+
+
+async def _link(world: World, who: Actor, _column: str, *, whose: str) -> Ask:
+    user = who.user if whose == "oneself" else await _new_person(world)
+    if whose == "an admin":
+        await world.admin.do("UpdateUser", user={"name": user, "role": f"{PARENT}/roles/admin"})
+    return Ask({"user": user})
+
+
+async def _sign_in(world: World, _who: Actor, _column: str) -> Ask:
+    made = await world.admin.do("CreateSignInLink", user=await _new_person(world))
+    return Ask({"link_token": made.link_token})
+
+
+async def _one_session(world: World, who: Actor, _column: str, *, own: bool) -> Ask:
+    return Ask({"name": await _session(world, who, own=own)})
+
+
+async def _list_sessions(world: World, who: Actor, _column: str, *, own: bool) -> Ask:
+    sought = await _session(world, who, own=own)
+    return Ask({"parent": sought.partition("/sessions/")[0], "page_size": 1000}, sought=sought)
+
+
+async def _all_sessions(world: World, who: Actor, _column: str, *, own: bool) -> Ask:
+    user = who.user if own else await _new_person(world)
+    return Ask({"parent": user.partition("/users/")[0], "user": user})
+
+
+def _of_sessions() -> dict[tuple[str, str], Call]:
+    calls: dict[tuple[str, str], Call] = {
+        ("CreateSignInLink", whose): partial(_link, whose=whose)
+        for whose in ("oneself", "another", "an admin")
+    }
+    calls["CreateSession", "anybody's link"] = _sign_in
+    for whose, own in ((OWN, True), (ANOTHERS, False)):
+        for method in ("GetSession", "RevokeSession"):
+            calls[method, whose] = partial(_one_session, own=own)
+        calls["ListSessions", whose] = partial(_list_sessions, own=own)
+    calls["ExplainAccess", "one's own session"] = partial(_one_session, own=True)
+    calls["ExplainAccess", "another's session"] = partial(_one_session, own=False)
+    calls["RevokeSessions", "oneself"] = partial(_all_sessions, own=True)
+    calls["RevokeSessions", "another"] = partial(_all_sessions, own=False)
+    return calls
+
+
 # --- the audit trail ------------------------------------------------------------------------------
 
 
@@ -511,4 +570,5 @@ CALLS: dict[tuple[str, str], Call] = {
     **_of_others(),
     **_of_usage(),
     **_of_audit(),
+    **_of_sessions(),
 }

@@ -12,7 +12,8 @@ from google.api import field_behavior_pb2, resource_pb2  # type: ignore[import-u
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from keywright.v1 import key_service_pb2
+from keywright.v1 import key_service_pb2, session_service_pb2
+from keywright.v1._third_party.buf.validate import validate_pb2
 from keywright.wire.methods import methods
 from keywright.wire.rpc import Method
 from tests.security.operated import Operated
@@ -111,6 +112,10 @@ class Place:
     def put(self, request: Any, text: str) -> None:
         """Write `text` here."""
         *outer, field = self.steps
+        if outer and outer[0].name == "openid_connect":  # a proof is whole, or none
+            request.openid_connect.MergeFrom(
+                session_service_pb2.OpenIdConnectProof(workspace=PARENT, id_token="x", nonce="x")
+            )
         for step in outer:
             inner = getattr(request, step.name)
             if step.is_repeated:
@@ -167,7 +172,11 @@ def named_places() -> list[Place]:
         place
         for method in IMPLEMENTED
         for place in text_places(method)
-        if place.names and not place.ignored and not place.is_of_kept_seal
+        if place.names
+        and not place.ignored
+        and not place.is_of_kept_seal
+        # Who signs in is told of a workspace what is told of any other proof.
+        and method.name != "CreateSession"
     ]
 
 
@@ -201,6 +210,9 @@ def asks_nothing(method: Method) -> bool:
     return method.name == "AuthenticateStream" or (
         not method.is_authentication
         and not any(field_behavior_pb2.REQUIRED in behaviors(field) for field in message.fields)
+        and not any(
+            each.GetOptions().Extensions[validate_pb2.oneof].required for each in message.oneofs
+        )
     )
 
 
@@ -362,6 +374,29 @@ async def _of_workspaces(service: Operated, method: str, _of: str) -> Fields:
     return None
 
 
+async def new_session(service: Operated, admin: Caller, user: str) -> Any:
+    """Sign a user in by a link that `admin` makes; returns the session and its token."""
+    made = await admin.do("CreateSignInLink", user=user)
+    return await service.as_caller(None).do("CreateSession", link_token=made.link_token)
+
+
+async def _of_sessions(service: Operated, method: str, of: str) -> Fields:
+    if method in {"CreateSignInLink", "RevokeSessions"} and of == ADMIN:
+        of = (await service.admin.create_user(new_id("u"))).name
+    match method:
+        case "CreateSignInLink":
+            return {"user": of}
+        case "CreateSession":
+            return {"link_token": (await service.admin.do("CreateSignInLink", user=of)).link_token}
+        case "ListSessions":
+            return {"parent": PARENT}
+        case "RevokeSessions":
+            return {"parent": PARENT, "user": of}
+        case "GetSession" | "RevokeSession":
+            return {"name": (await new_session(service, service.admin, of)).session.name}
+    return None
+
+
 async def _of_usage(service: Operated, _method: str, of: str) -> Fields:
     created = await service.admin.create_key(user=of)
     await used_once(service, created.key.name)
@@ -407,6 +442,7 @@ _MAKERS: dict[str, Callable[[Operated, str, str], Awaitable[Fields]]] = {
     "UserService": _of_users,
     "RoleService": _of_roles,
     "GrantService": _of_grants,
+    "SessionService": _of_sessions,
     "UsageService": _of_usage,
     "WorkspaceService": _of_workspaces,
 }

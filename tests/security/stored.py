@@ -9,6 +9,9 @@ SELECT json_build_object(
     'keys', (SELECT json_agg(to_jsonb(k) - 'last_used_time' - 'last_used_address' ORDER BY k.id)
              FROM keywright.key k),
     'secrets', (SELECT json_agg(s ORDER BY s.id) FROM keywright.key_secret s),
+    'sessions', (SELECT json_agg(to_jsonb(e) - 'last_used_time' ORDER BY e.id)
+                 FROM keywright.session e),
+    'links', (SELECT json_agg(l ORDER BY l.id) FROM keywright.sign_in_link l),
     'users', (SELECT json_agg(u ORDER BY u.id) FROM keywright.user u),
     'roles', (SELECT json_agg(r ORDER BY r.id) FROM keywright.role r),
     'grants', (SELECT json_agg(g ORDER BY g.id) FROM keywright.grant g),

@@ -13,6 +13,7 @@ GOOD = {
     "User": f"{PARENT}/users/nobody",
     "Key": f"{PARENT}/keys/nothing",
     "Role": f"{PARENT}/roles/nothing",
+    "Session": f"{PARENT}/sessions/nothing",
     "Grant": f"{PARENT}/grants/nothing",
     "AuditEvent": f"{PARENT}/auditEvents/999999999",
     "AuditSeal": f"{PARENT}/auditSeals/999999999",

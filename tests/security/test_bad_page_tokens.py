@@ -8,11 +8,11 @@ import grpc
 import pytest
 
 from keywright.wire import sealing
-from tests.security.contract import IMPLEMENTED, entitled
+from tests.security.contract import IMPLEMENTED, entitled, new_session
 from tests.security.leaks import essence
 from tests.security.operated import OPERATORS, Operated
 from tests.security.patched import in_process
-from tests.support.service import PARENT, Caller, RefusedError
+from tests.support.service import ADMIN, PARENT, Caller, RefusedError
 from tests.support.waiting import all_sealed
 
 LISTS = {method.name: method for method in IMPLEMENTED if method.name.startswith("List")}
@@ -45,6 +45,9 @@ async def _members(service: Operated) -> list[Caller]:
     callers = [await service.person(f"member-{number}") for number in range(2)]
     for number, caller in enumerate(callers):
         await caller.create_key()
+        for user in (f"member-{number}", "admin"):
+            await new_session(service, service.admin, f"{PARENT}/users/{user}")
+            await new_session(service, service.admin, f"{PARENT}/users/{user}")
         for resource in ("projects/a", "projects/b"):
             grant = {"user": f"{PARENT}/users/member-{number}", "resource": resource}
             grant["role"] = f"{PARENT}/roles/viewer"
@@ -162,6 +165,10 @@ QUERIES: dict[str, list[dict[str, Any]]] = {
     "ListAuditSeals": [
         {"start_time": {"seconds": 1}},
         {"after_seal": f"{PARENT}/auditSeals/1"},
+    ],
+    "ListSessions": [
+        {"filter": {"user": ADMIN}},
+        {"filter": {"states": [1]}},
     ],
     "ListRoles": [],  # nothing can be asked of these two
     "ListWorkspaces": [],

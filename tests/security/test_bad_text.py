@@ -29,17 +29,26 @@ HOSTILE = {
 PLACES = [place for method in IMPLEMENTED for place in text_places(method)]
 READ = [each for each in PLACES if not each.ignored]
 # Prose may have lines.
-PROSE = {"role.description", "workspace.permission_catalog.entries.description", "source"}
+PROSE = {
+    "role.description",
+    "workspace.permission_catalog.entries.description",
+    "source",
+    "user_agent",
+}
 
 
 def reasons(place: Place) -> set[str]:
     """How hostile text is refused; mostly as no value that the field can have."""
     if place.is_condition:
         return {"ETAG_MISMATCH", "FIELD_INVALID"}
-    if place.method.is_open:
+    if place.method.is_open and place.path == "token":
         return {"FIELD_INVALID"}
     return {
         "token": {"TOKEN_MALFORMED"},
+        "key_token": {"TOKEN_MALFORMED", "FIELD_INVALID"},
+        "link_token": {"SESSION_LINK_INVALID", "FIELD_INVALID"},
+        "openid_connect.id_token": {"SESSION_ID_TOKEN_INVALID", "FIELD_INVALID"},
+        "openid_connect.nonce": {"SESSION_ID_TOKEN_INVALID", "FIELD_INVALID"},
         "signed_request.signature_base": {"FIELD_UNIMPLEMENTED"},
         "signed_request.signature": {"FIELD_UNIMPLEMENTED"},
         "page_token": {"PAGE_TOKEN_INVALID", "FIELD_INVALID"},

@@ -10,7 +10,14 @@ from google.protobuf.message import Message
 
 from keywright.service.call import Call
 from keywright.v1 import auth_service_pb2
-from tests.security.contract import Place, good_request, named_places, new_role, new_workspace
+from tests.security.contract import (
+    Place,
+    good_request,
+    named_places,
+    new_role,
+    new_session,
+    new_workspace,
+)
 from tests.security.leaks import essence
 from tests.security.operated import OPERATORS, Operated, operated
 from tests.security.patched import in_process
@@ -39,6 +46,7 @@ EXISTING = {
         f"{OPERATORS}/roles/admin",
     ],
     "Grant": [f"{OTHER}/grants/{each}" for each in ("to-ann", "to-project", "to-admin")],
+    "Session": [f"{OTHER}/sessions/{each}" for each in ("active", "revoked")],
     # Their numbers are given for all workspaces together: some of these are of the other one.
     "AuditEvent": [f"{OTHER}/auditEvents/{each}" for each in range(1, 30)],
     "AuditSeal": [f"{OTHER}/auditSeals/1"],
@@ -49,6 +57,7 @@ MISSING = {
     "Key": [f"{OTHER}/keys/nothing", "workspaces/nowhere/keys/active", f"{GONE}/keys/active"],
     "Role": [f"{OTHER}/roles/nothing", "workspaces/nowhere/roles/auditor", f"{GONE}/roles/admin"],
     "Grant": [f"{OTHER}/grants/nothing", "workspaces/nowhere/grants/to-ann"],
+    "Session": [f"{OTHER}/sessions/nothing", "workspaces/nowhere/sessions/active"],
     "AuditEvent": [f"{OTHER}/auditEvents/999999999", "workspaces/nowhere/auditEvents/9"],
     "AuditSeal": [f"{OTHER}/auditSeals/999999999", "workspaces/nowhere/auditSeals/1"],
 }
@@ -73,6 +82,13 @@ async def settled(service: Operated) -> Neighbours:
     await other.do("CreateRole", parent=OTHER, role_id="auditor", role={"may_hold_keys": True})
     await populate(other)
     active = await populate_keys(other)
+    for session_id in ("active", "revoked"):
+        shown = await new_session(service, other, f"{OTHER}/users/ann")
+        given = shown.session.name.rpartition("/")[2]
+        await service.sql(
+            "UPDATE keywright.session SET session_id = $2 WHERE session_id = $1", given, session_id
+        )
+    await other.do("RevokeSession", name=f"{OTHER}/sessions/revoked")
     await sealed(other, OTHER)
     await service.sql(
         "UPDATE keywright.key SET expire_time = now() - interval '1 second'"
@@ -198,8 +214,10 @@ async def test_operators_manage_no_workspace_but_their_own(
 ) -> None:
     """To manage workspaces is not to see the keys, users, roles and grants in them."""
     request = await asked_of(service, place, neighbours)
+    # But that an admin of whatever workspace can sign in is theirs to see to.
+    links = str(place) == "CreateSignInLink.user"
     for name in EXISTING[place.names]:
-        if not name.startswith(OPERATORS):
+        if not name.startswith(OPERATORS) and not (links and name == f"{OTHER}/users/admin"):
             told = await answer(service.operator, place, request, name)
             assert told[0] == "NOT_FOUND"
 
@@ -262,8 +280,9 @@ async def test_the_other_side_sees_what_is_its_own(
         for name in EXISTING[kind]:
             if name.startswith(OTHER):
                 await other.do(method, name=name)
-    for name in EXISTING["Grant"]:
-        await other.do("GetGrant", name=name)
+    for kind in ("Grant", "Session"):
+        for name in EXISTING[kind]:
+            await other.do(f"Get{kind}", name=name)
     await other.do("GetWorkspace", name=OTHER)
     states = [
         (await other.get_key(f"{OTHER}/keys/{each}")).state

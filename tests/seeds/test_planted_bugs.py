@@ -121,9 +121,9 @@ ENCORD = {
     ),
     "a shared key that leaves with who made it": Bug(
         "storage/credentials.py",
-        guard="JOIN keywright.user u ON u.id = k.owner ",
+        guard="JOIN keywright.user u ON u.id = coalesce(k.owner",
         instead="JOIN keywright.user c ON c.id = k.creator "
-        "JOIN keywright.user u ON u.id = k.owner ",
+        "JOIN keywright.user u ON u.id = coalesce(k.owner",
         scenario=test_encord.sharing_outlives_the_manager,
     ),
 }

@@ -78,7 +78,7 @@ def credential(
         **given,
     )
     return Credential(
-        key=key,
+        record=key,
         user=owner,
         workspace_state=workspace_state,
         authority=Authority(owner.workspace_id, owner.role, tuple(grants), narrowing),
@@ -99,8 +99,8 @@ def known(found: Credential) -> Known:
         as_of=0,
         end=float("inf"),
         denied=None,
-        key_id=found.key.key_id,
-        environment=found.key.environment,
+        key_id=str(found.record.name).rpartition("/")[2],
+        environment=found.record.environment,
         authority=found.authority,
         head=b"",
     )

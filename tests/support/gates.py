@@ -11,6 +11,7 @@ from keywright.sdk.values.results import (
     PrincipalUser,
     UserKind,
 )
+from keywright.sidecar.config import ORIGINAL_REQUEST
 from keywright.sidecar.decisions import Decision
 from keywright.sidecar.gate import Gate
 from keywright.sidecar.planning import Request
@@ -97,11 +98,13 @@ class Checked:
         self.authenticator = Known(principals)
         self.observed: list[tuple[str, Decision]] = []
         self.faults: list[Exception] = []
+        forward_auth = self.config.forward_auth
         self.gate = Gate(
             self.authenticator,
             self.config.routes,
             identity=self.config.identity,
             sources=self.config.credentials,
+            told=ORIGINAL_REQUEST[forward_auth.proxy].names if forward_auth else (),
             max_concurrent=max_concurrent,
             observe=lambda _transport, label, decision, _seconds: self.observed.append(
                 (label, decision)

@@ -171,9 +171,9 @@ def mend(given: Credential, asked: Asked, reason: Reason) -> tuple[Credential, A
     key, owner = given.key, given.user
     match reason:
         case Reason.KEY_REVOKED:
-            given = replace(given, key=replace(key, stored_state=KeyState.ACTIVE))
+            given = replace(given, record=replace(key, stored_state=KeyState.ACTIVE))
         case Reason.KEY_EXPIRED:
-            given = replace(given, key=replace(key, expire_time=None))
+            given = replace(given, record=replace(key, expire_time=None))
         case Reason.TOKEN_RETIRED:
             given = replace(given, secret_not_after=None)
         case Reason.WORKSPACE_DISABLED:

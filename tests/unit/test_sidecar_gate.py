@@ -18,7 +18,10 @@ from keywright.sdk.errors import (
 )
 from keywright.sdk.values.results import Principal
 from keywright.sidecar.decisions import Decision
-from keywright.sidecar.planning import Request
+from keywright.sidecar.envoy import Check
+from keywright.sidecar.envoy_api.envoy.service.auth.v3.external_auth_pb2 import CheckRequest
+from keywright.sidecar.http import Application
+from keywright.sidecar.planning import Plan, Request
 from tests.support.gates import GOOD, NARROW, Checked, principal, received
 from tests.support.spoofs import FORGED, IDENTITY, SPOOFS
 
@@ -143,6 +146,46 @@ async def test_the_rule_of_the_path_is_what_the_server_is_asked_for() -> None:
         (GOOD, "projects/abc", ("projects.read",), "", "192.0.2.7"),
         (GOOD, "projects/xyz", ("projects.delete",), "live", ""),
     ]
+
+
+@pytest.mark.parametrize(("count", "plans"), [(10, 1), (500, 2)])
+async def test_no_plan_is_remembered_of_many_headers_however_small(
+    monkeypatch: pytest.MonkeyPatch, count: int, plans: int
+) -> None:
+    checked = Checked(f'{ROUTES}\n[forward_auth]\nproxy = "caddy"')
+    planned: list[Request] = []
+    plan = checked.gate.plan
+
+    def planning(request: Request) -> Plan:
+        planned.append(request)
+        return plan(request)
+
+    monkeypatch.setattr(checked.gate, "plan", planning)
+    application = Application(
+        checked.gate,
+        checked.config.forward_auth,
+        over_unix=True,
+        is_ready=lambda: True,
+        metrics=lambda: ("", b""),
+    )
+    told = [(b"x-forwarded-method", b"GET"), (b"x-forwarded-uri", b"/health")]
+    for _ in range(2):
+        assert application.at_once(b"/authorize", None, [*told, *[(b"_", b"")] * count])
+    assert len(planned) == plans
+    check, message = Check(checked.gate), CheckRequest()
+    http = message.attributes.request.http
+    http.method, http.path = "GET", "/health"
+    for _ in range(count):
+        http.header_map.headers.add(key="_")
+    for _ in range(2):
+        assert await check.answer(message, None)
+    assert len(planned) == 2 * plans
+
+
+async def test_an_address_that_means_something_on_one_machine_only_is_not_told() -> None:
+    checked = Checked(ROUTES)
+    await checked.ask(client_address="fe80::1%eth0")
+    assert [address for *_, address in checked.authenticator.asked] == [""]
 
 
 @pytest.mark.parametrize(

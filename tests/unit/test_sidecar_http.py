@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Any
 
 import pytest
@@ -25,6 +25,7 @@ class Asked:
         self.may_answer.set()
         self.began = asyncio.Event()
         self.targets: list[str] = []
+        self.headers: list[tuple[bytes, bytes]] = []
 
     def at_once(self, target: bytes, client: object, _headers: object) -> RawAnswer | None:
         """Knows one target."""
@@ -34,6 +35,7 @@ class Asked:
     async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
         """Answer with the target."""
         self.targets.append(scope["path"])
+        self.headers = list(scope["headers"])
         self.began.set()
         await self.may_answer.wait()
         body = scope["path"].encode()
@@ -116,6 +118,7 @@ async def test_a_body_is_no_request(application: Asked, address: str) -> None:
         get("/known", method="POST"),
         get("/known", "Connection: upgrade", "Upgrade: websocket"),
         get("/known", "Expect: 100-continue", "Content-Length: 1"),
+        get("/known", "Transfer-Encoding: chunked") + b"0\r\n\r\n",
         get("/known?x"),
     ],
     ids=str,
@@ -126,6 +129,64 @@ async def test_whatever_is_special_is_the_applications(
     async with kept(address) as ask:
         assert (await ask(request_)).status == 200
     assert application.targets == ["/known"]
+
+
+async def test_what_turns_out_to_be_no_request_is_answered_once(address: str) -> None:
+    for request in (
+        get("/known", "Transfer-Encoding: gzip"),
+        get("/known", "Transfer-Encoding: chunked") + b"no length\r\n",
+    ):
+        async with kept(address) as ask:
+            assert (await ask(request)).status == 400
+
+
+async def test_what_follows_a_body_is_no_header(application: Asked, address: str) -> None:
+    request = get("/other", "Transfer-Encoding: chunked", "X-Api-Key: one")
+    async with kept(address) as ask:
+        assert (await ask(request + b"1\r\nx\r\n0\r\nX-Api-Key: two\r\n\r\n")).status == 200
+        assert [value for name, value in application.headers if name == b"x-api-key"] == [b"one"]
+        assert (await ask(get("/known"))).body == b"known"
+
+
+@pytest.mark.parametrize("line", [b"a: b\r\n", b"x"], ids=["many", "long"])
+async def test_what_follows_a_body_is_bounded_as_headers_are(address: str, line: bytes) -> None:
+    host, _, port = address.rpartition(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+
+    async def send_much() -> None:
+        writer.write(get("/other", "Transfer-Encoding: chunked") + b"0\r\nx: ")
+        for _ in range(1_000):
+            writer.write(line * 1_000)
+            await asyncio.wait_for(writer.drain(), 20)
+
+    with closing(writer), pytest.raises(ConnectionError):
+        await send_much()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"GET /kno", get("/known")[:-1], get("/other", "Transfer-Encoding: chunked") + b"0\r\nx"],
+    ids=str,
+)
+async def test_no_connection_waits_for_headers_longer_than_idle(
+    monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(limited_http, "_KEEP_ALIVE_SECONDS", 1)
+    application = Asked()
+    async with serving(application, Limits()) as address:
+        host, _, port = address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        with closing(writer):
+            writer.write(sent)
+            await asyncio.wait_for(reader.read(), 20)  # to its end
+
+
+async def test_the_body_itself_may_be_larger_than_headers(address: str) -> None:
+    async with kept(address) as ask:
+        chunk = b"1000\r\n" + b"x" * 0x1000 + b"\r\n"
+        request = get("/other", "Transfer-Encoding: chunked") + chunk * 20 + b"0\r\n\r\n"
+        assert (await ask(request)).status == 200
+        assert (await ask(get("/known"))).body == b"known"
 
 
 async def test_headers_that_are_too_large_are_refused_also_where_the_answer_is_known(

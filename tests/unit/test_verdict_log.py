@@ -24,7 +24,7 @@ from keywright.wire.rpc import Ended
 FORMAT = TokenFormat()
 TOKEN = FORMAT.render(FORMAT.mint("live", lambda size: bytes(range(size)))).reveal()
 NAMED: Any = SimpleNamespace(
-    credential=SimpleNamespace(key=SimpleNamespace(name=KeyName("default", "of-a-sidecar")))
+    credential=SimpleNamespace(record=SimpleNamespace(name=KeyName("default", "of-a-sidecar")))
 )
 TIME = 1_700_000_000.25
 CALLS = {

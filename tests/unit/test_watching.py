@@ -228,6 +228,19 @@ async def test_after_the_block_nothing_is_watched_nor_given() -> None:
         assert not cache.leased
 
 
+async def test_after_the_block_nothing_is_given_though_the_last_stream_was_lost() -> None:
+    async with serving() as (server, channel):
+        cache = LeasedCache()
+        async with watching(channel, cache) as watch, asyncio.timeout(20):
+            await watch.leased.wait()
+            server.refusal = grpc.StatusCode.UNAVAILABLE
+            server.streams[0].ending.set()
+            while watch.trouble is None:  # noqa: ASYNC110  nothing announces it
+                await asyncio.sleep(0)
+            assert cache.leased
+        assert not cache.leased
+
+
 class Unguarded(LeasedCache):
     """It keeps whatever comes."""
 

@@ -7,13 +7,16 @@ from typing import Self
 
 from keywright.app import sealing
 from keywright.app.config import Config
+from keywright.domain.sessions import SessionTimes
 from keywright.domain.token import TokenFormat
 from keywright.security.cache import Cache
 from keywright.security.entropy import system_entropy
 from keywright.security.failure_limit import FailureLimit
 from keywright.security.hash_pool import HashPool
+from keywright.security.id_tokens import IdTokens
 from keywright.security.imported_hasher import ImportedHasher
 from keywright.security.proofs import Proofs
+from keywright.security.provider_keys import ProviderKeys, fetching
 from keywright.security.token_hasher import TokenHasher
 from keywright.service.admission import Admission
 from keywright.service.audit import Audit
@@ -43,7 +46,9 @@ from keywright.service.replica.watchers import Watchers
 from keywright.service.retention import Retention
 from keywright.service.roles import Roles
 from keywright.service.sealing import Sealer
+from keywright.service.sessions import Sessions
 from keywright.service.settling import Settling
+from keywright.service.sign_in import SignIn
 from keywright.service.token_shapes import TokenShapes
 from keywright.service.usage import Usage
 from keywright.service.usage_counters import UsageCounters
@@ -193,13 +198,29 @@ class Parts:
             notices=self.notices,
             repetitions=Repetitions(database),
             roles=Roles(database),
+            sessions=Sessions(database),
             settling=Settling(lease_length, boot_time, authenticate.replica.caught_up),
+            sign_in=SignIn(
+                database,
+                mint,
+                self.token_format,
+                authenticate,
+                SessionTimes(self.config.session_idle_timeout, self.config.session_lifetime),
+                self._id_tokens(),
+            ),
             usage=Usage(database),
             users=Users(database, system_entropy),
             warm_up=WarmUp(database, proving),
             workspaces=Workspaces(database),
             seal=seal,
         )
+
+    def _id_tokens(self) -> IdTokens | None:
+        config = self.config
+        if config.oidc_issuer is None or not (config.oidc_client_id and config.oidc_jwks_url):
+            return None
+        keys = ProviderKeys(fetching(config.oidc_jwks_url), time.monotonic)
+        return IdTokens(config.oidc_issuer, config.oidc_client_id, keys, time.time)
 
     def _failures(self, per_second: int) -> FailureLimit:
         return FailureLimit(time.monotonic, burst=_BURST * per_second, per_second=per_second)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -69,6 +70,20 @@ _DatabaseUrl = Annotated[Secret[str], text(parse_database_url, Secret)]
 _Listen = Annotated[ListenAddress, text(parse_listen_address, (TcpAddress, UnixAddress))]
 _TcpListen = Annotated[TcpAddress, text(parse_tcp_address, TcpAddress)]
 _File = Annotated[Path | None, OFF_WHEN_EMPTY]
+
+
+def _provider_url(value: str) -> str:
+    try:
+        url = urlsplit(value)
+    except ValueError:  # says what it was given
+        url = urlsplit("")
+    local = url.hostname in {"127.0.0.1", "::1", "localhost"}
+    if not url.hostname or url.scheme not in {"https", *(["http"] if local else [])}:
+        raise ValueError("must be a URL that begins with https://")
+    return value
+
+
+_ProviderUrl = Annotated[Annotated[str, AfterValidator(_provider_url)] | None, OFF_WHEN_EMPTY]
 
 
 def _brand(value: str) -> str:
@@ -161,6 +176,13 @@ class Config(BaseModel):
         Annotated[timedelta, duration("31d", "36500d")] | None, OFF_WHEN_EMPTY
     ] = None
 
+    session_idle_timeout: Annotated[timedelta, duration("5m", "400d")] = timedelta(hours=1)
+    session_lifetime: Annotated[timedelta, duration("5m", "400d")] = timedelta(hours=12)
+
+    oidc_issuer: _ProviderUrl = None
+    oidc_client_id: Annotated[str | None, OFF_WHEN_EMPTY] = None
+    oidc_jwks_url: _ProviderUrl = None
+
     usage_interval: Annotated[timedelta, duration("1s", "1m")] = timedelta(minutes=1)
     usage_retention: Annotated[timedelta, duration("31d", "36500d")] = timedelta(days=400)
 
@@ -196,6 +218,14 @@ class Config(BaseModel):
                 f"needs {variable('tls_certificate_file')} and {variable('tls_key_file')} beside it"
             )
         return client_ca
+
+    @field_validator("oidc_client_id", "oidc_jwks_url")
+    @classmethod
+    def _goes_with_a_provider(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if (value is None) != (info.data.get("oidc_issuer", value) is None):
+            both = "must be set, because" if value is None else "means nothing without"
+            raise ValueError(f"{both} {variable('oidc_issuer')}")
+        return value
 
     @field_validator("authenticate_callers")
     @classmethod

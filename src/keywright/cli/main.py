@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 
 from keywright import __version__
-from keywright.cli import audit, bench, grants, imports, keys, roles, usage, users, workspaces
+from keywright.cli import (
+    audit,
+    bench,
+    grants,
+    imports,
+    keys,
+    roles,
+    sessions,
+    usage,
+    users,
+    workspaces,
+)
 from keywright.cli.asking import presented_token
 from keywright.cli.command import Session, command, shared_options
 from keywright.cli.exits import ExitCode, epilog
@@ -30,6 +41,7 @@ app.add_typer(users.app, name="users")
 app.add_typer(roles.app, name="roles")
 app.add_typer(grants.app, name="grants")
 app.add_typer(workspaces.app, name="workspaces")
+app.add_typer(sessions.app, name="sessions")
 app.command("usage")(usage.usage)
 app.add_typer(audit.app, name="audit")
 app.add_typer(imports.app, name="import")

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 import typer
 
 from keywright.cli import values
-from keywright.sdk import CreatedKey, EnsuredKey, RateLimit, RotatedKey
+from keywright.sdk import CreatedKey, EnsuredKey, RateLimit, RotatedKey, SignInLink
 from keywright.sdk.errors import KeywrightError
 
 if TYPE_CHECKING:
@@ -115,6 +115,15 @@ class Output:
         else:
             self.note("The token, shown this once:")
             self.line(token)
+
+    def link(self, made: SignInLink) -> None:
+        """A sign-in link: to a person what it carries, alone on stdout."""
+        token = made.token.reveal()
+        if self.is_json:
+            self.document({"token": token, "expire_time": made.expire_time})
+            return
+        self.note(f"It signs in once, until {exactly(made.expire_time)}:")
+        self.line(token)
 
     def records(
         self,

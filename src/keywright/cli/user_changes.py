@@ -67,6 +67,20 @@ def update(
 
 @app.command()
 @command
+def link(session: Session, user: UserArgument) -> None:
+    """Make a link that signs a person in, once, within 5 minutes; also yourself.
+
+    What it carries is printed: whoever has it signs in as that person.
+
+    Example: keywright users link ann@acme.example
+    """
+    with session.client() as client:
+        made = client.sessions.create_link(user)
+    session.out.link(made)
+
+
+@app.command()
+@command
 def disable(session: Session, user: UserArgument, no_wait: NoWaitOption = False) -> None:
     """Disable a user: none of their keys stands until they are enabled again.
 

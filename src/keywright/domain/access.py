@@ -7,8 +7,10 @@ gets one.
 
 from keywright.domain import permissions as p
 from keywright.domain.decision import Principal
+from keywright.domain.dependency import ChangeKind
 from keywright.domain.directory import GrantRecord, User
 from keywright.domain.keys import Key
+from keywright.domain.sessions import Session
 
 
 def covers_key(caller: Principal, key: Key) -> bool:
@@ -58,9 +60,14 @@ def may_explain_user(caller: Principal, user: User) -> bool:
 
 def may_explain_key(caller: Principal, key: Key, owner: User) -> bool:
     """Whether the caller may learn all that decides about `key`: it calls with it, or sees all."""
-    return key.internal_id == caller.credential.key.internal_id or (
-        covers_key(caller, key) and may_explain_user(caller, owner)
-    )
+    calling = caller.credential
+    calls = calling.kind is ChangeKind.KEY and calling.record.internal_id == key.internal_id
+    return calls or (covers_key(caller, key) and may_explain_user(caller, owner))
+
+
+def sees_session(caller: Principal, session: Session) -> bool:
+    """Whether the caller may know of `session`, and end it."""
+    return session.user_internal_id == caller.user.internal_id or caller.may(p.USERS_MANAGE)
 
 
 def manages_grants(caller: Principal, user: User, resource: str) -> bool:

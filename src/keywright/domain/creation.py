@@ -10,7 +10,7 @@ from datetime import datetime
 
 from keywright.domain import access
 from keywright.domain import permissions as p
-from keywright.domain.authority import Authority, authority_of
+from keywright.domain.authority import NO_NARROWING, Authority, authority_of
 from keywright.domain.decision import Principal
 from keywright.domain.directory import KeyCreation, KeyPolicy, Owner, User, Workspace
 from keywright.domain.errors import (
@@ -28,6 +28,7 @@ from keywright.domain.keys import (
 )
 from keywright.domain.permissions import PermissionSet
 from keywright.domain.resources import covers, is_resource
+from keywright.domain.sessions import Session
 
 
 def check_form(narrowing: Narrowing) -> None:
@@ -124,9 +125,11 @@ def check_within(
     """
     check_role(caller, owner, narrowing)
     check_authority(caller, authority_of(owner, narrowing), "key.scopes")
-    calling = caller.credential.key.narrowing
+    calling = caller.credential.record.narrowing
     _check_limits(calling, narrowing)
-    ends = caller.credential.expire_time
+    # A person who has signed in for a day makes keys that last.
+    signed_in = isinstance(caller.credential.record, Session)
+    ends = None if signed_in else caller.credential.expire_time
     if ends is not None and (expire_time is None or expire_time > ends):
         raise authority_exceeded(
             f"a key may not outlive the token that creates it, which ends at {ends.isoformat()}",
@@ -139,6 +142,19 @@ def check_within(
             + ", ".join(map(str, bounds)),
             "key.allowed_networks",
         )
+
+
+def check_sign_in(caller: Principal, owner: Owner) -> None:
+    """Who lets `owner` sign in could do itself, for good, all that a session of `owner` could.
+
+    Raises:
+        ServiceError: AUTHORITY_EXCEEDED.
+    """
+    if caller.credential.record.narrowing != NO_NARROWING:
+        raise authority_exceeded(
+            "a narrowed key signs nobody in: a session is not narrowed", "user"
+        )
+    check_authority(caller, authority_of(owner), "user")
 
 
 def check_role(caller: Principal, owner: Owner, narrowing: Narrowing) -> None:

@@ -17,13 +17,14 @@ from keywright.domain.keys import Address, Key, KeyState, Narrowing
 from keywright.domain.permissions import PermissionSet
 from keywright.domain.position import Position
 from keywright.domain.roles import Role
+from keywright.domain.sessions import SESSION_WORD, Session, SessionState
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """All that a decision about a key needs, as one snapshot of the database shows it."""
+    """All that a decision about a key or a session needs, as one snapshot of the database shows."""
 
-    key: Key
+    record: Key | Session
     user: User
     workspace_state: State
     authority: Authority
@@ -32,15 +33,34 @@ class Credential:
     secret_internal_id: int = 0
 
     @property
+    def key(self) -> Key:
+        """The key, where it can be nothing else."""
+        assert isinstance(self.record, Key), "asked of keys only"  # noqa: S101
+        return self.record
+
+    @property
+    def kind(self) -> ChangeKind:
+        """Which of the two it is."""
+        return ChangeKind.SESSION if isinstance(self.record, Session) else ChangeKind.KEY
+
+    @property
     def workspace_id(self) -> str:
-        """The id of the workspace of the key and its user."""
-        return self.key.workspace_id
+        """The id of the workspace of the credential and its user."""
+        return self.record.workspace_id
+
+    @property
+    def token_word(self) -> str:
+        """What its token says in the environment's place."""
+        return SESSION_WORD if isinstance(self.record, Session) else self.record.environment
 
     @property
     def expire_time(self) -> datetime | None:
-        """When this very credential ends: with its key, or when its token's grace is over."""
-        ends = [each for each in (self.key.expire_time, self.secret_not_after) if each is not None]
-        return min(ends, default=None)
+        """When this very credential ends: with its record, or when its token's grace is over.
+
+        Of a session that is the end which no use puts off.
+        """
+        times = (self.record.expire_time, self.secret_not_after)
+        return min((each for each in times if each is not None), default=None)
 
     @property
     def rests_on(self) -> list[int]:
@@ -49,7 +69,7 @@ class Credential:
         role_ids = {each.internal_id for each in roles if each is not None}
         role_ids |= {each.role_internal_id for each in self.authority.grants}
         return [
-            dependency(ChangeKind.KEY, self.key.internal_id),
+            dependency(self.kind, self.record.internal_id),
             dependency(ChangeKind.USER, self.user.internal_id),
             dependency(ChangeKind.WORKSPACE, self.workspace_internal_id),
             *(dependency(ChangeKind.ROLE, each) for each in sorted(role_ids)),
@@ -127,11 +147,15 @@ def stands(credential: Credential, now: datetime) -> None:
     Raises:
         Denied: it does not; the reason is told only to whoever proved the right secret.
     """
-    check_key(credential.key, now)
-    check_secret(credential, now)
+    if isinstance(credential.record, Session):
+        check_session(credential.record, now)
+    else:
+        check_key(credential.record, now)
+        check_secret(credential, now)
     check_workspace(credential.workspace_state)
     check_user(credential.user)
-    check_holding(credential.user.role)
+    if isinstance(credential.record, Key):  # a guest may sign in all the same
+        check_holding(credential.user.role)
 
 
 def decide(credential: Credential, asked: Asked, now: datetime) -> Principal:
@@ -141,7 +165,7 @@ def decide(credential: Credential, asked: Asked, now: datetime) -> Principal:
         Denied: it is not; no constraint is skipped because the caller left something out.
     """
     stands(credential, now)
-    permissions = permitted(credential.key.environment, credential.authority, asked)
+    permissions = permitted(credential.record.environment, credential.authority, asked)
     return Principal(credential, permissions, now)
 
 
@@ -182,7 +206,7 @@ def identify(
         Denied: the credential does not stand, or may not be used from there.
     """
     stands(credential, now)
-    check_address(credential.key.narrowing, address)
+    check_address(credential.record.narrowing, address)
     bound = credential.authority.narrowing.resource
     permissions = PermissionSet() if bound else credential.authority.at("")
     return Principal(credential, permissions, now, position)
@@ -201,6 +225,17 @@ def check_key(key: Key, now: datetime) -> None:
         case KeyState.DISABLED:
             _deny(Reason.KEY_DISABLED, "the key is disabled")
         case KeyState.ACTIVE:
+            pass
+
+
+def check_session(session: Session, now: datetime) -> None:
+    """The session stands."""
+    match session.state(now):
+        case SessionState.REVOKED:
+            _deny(Reason.SESSION_REVOKED, "the session was revoked or signed out: sign in again")
+        case SessionState.EXPIRED:
+            _deny(Reason.SESSION_EXPIRED, "the session has ended: sign in again")
+        case SessionState.ACTIVE:
             pass
 
 
@@ -231,10 +266,10 @@ def check_holding(role: Role) -> None:
 def check_environment(environment: str, required: str) -> None:
     """The key's environment is the one that is required, if one is."""
     if required and required != environment:
-        _deny(
-            Reason.ENVIRONMENT_MISMATCH,
-            f"the key is for the environment {environment}, not {required}",
+        what = (
+            f"the key is for the environment {environment}" if environment else "a session has none"
         )
+        _deny(Reason.ENVIRONMENT_MISMATCH, f"{what}, not {required}")
 
 
 def check_address(narrowing: Narrowing, address: Address | None) -> None:

@@ -19,6 +19,7 @@ from keywright.domain.keys import Key, KeyState
 from keywright.domain.names import GrantName, RoleName, UserName, WorkspaceName
 from keywright.domain.permissions import EVERYTHING, PermissionSet
 from keywright.domain.roles import Role
+from keywright.domain.sessions import Session
 from keywright.domain.steps import Rule, Step, Verdict
 
 # Where else a permission would be had is a hint, and a user may have thousands of grants.
@@ -45,6 +46,33 @@ def explain_key(credential: Credential, asked: Asked, now: datetime) -> Explanat
     for permission in asked.required_permissions:
         steps += _giving(user, authority, asked.resource, permission)
         steps += _narrowing(key, permission)
+    return Explanation(_denial(lambda: decision.decide(credential, asked, now)), tuple(steps))
+
+
+def explain_session(credential: Credential, asked: Asked, now: datetime) -> Explanation:
+    """Why a session, which takes nothing away from its user, is good for what is asked or not."""
+    session, user = credential.record, credential.user
+    assert isinstance(session, Session), "asked of sessions only"  # noqa: S101
+    ends = session.idle_expire_time
+    unending = replace(session, last_used_time=now, expire_time=now + session.idle_timeout)
+    unrevoked = replace(session, revoke_time=None)
+    steps = [
+        _checked(
+            Rule.CREDENTIAL_STATE,
+            session.name,
+            lambda: decision.check_session(unending, now),
+            "the session was not revoked",
+        ),
+        _checked(
+            Rule.EXPIRY,
+            session.name,
+            lambda: decision.check_session(unrevoked, now),
+            f"the session stands until {ends.isoformat()}, or longer if it is used",
+        ),
+        *_states(user, credential.workspace_state),
+    ]
+    for permission in asked.required_permissions:
+        steps += _giving(user, credential.authority, asked.resource, permission)
     return Explanation(_denial(lambda: decision.decide(credential, asked, now)), tuple(steps))
 
 

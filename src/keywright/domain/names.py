@@ -111,6 +111,22 @@ class KeyName:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionName:
+    """`workspaces/{workspace}/sessions/{session}`."""
+
+    workspace: str
+    session: str
+
+    @classmethod
+    def parse(cls, text: str, field: str) -> Self:
+        """Read a name; `field` is what an error names."""
+        return cls(*_parse(text, field, ("workspaces", "sessions")))
+
+    def __str__(self) -> str:
+        return f"workspaces/{self.workspace}/sessions/{self.session}"
+
+
+@dataclass(frozen=True, slots=True)
 class RoleName:
     """`workspaces/{workspace}/roles/{role}`; built-in roles are named in every workspace."""
 

@@ -92,6 +92,13 @@ from keywright.sdk.values.results import (
     Workspace,
     WorkspaceState,
 )
+from keywright.sdk.values.session_results import (
+    Session,
+    SessionState,
+    SignedIn,
+    SignInLink,
+    SignInMethod,
+)
 
 if TYPE_CHECKING:
     from keywright.sdk.authenticating.authenticator import Authenticator
@@ -165,6 +172,11 @@ __all__ = [
     "RoleAttributes",
     "RotatedKey",
     "Secret",
+    "Session",
+    "SessionState",
+    "SignInLink",
+    "SignInMethod",
+    "SignedIn",
     "TimeUnit",
     "TokenLookup",
     "TokenLost",

@@ -73,7 +73,7 @@ def limited() -> ServiceError:
 def _caller(source: Source) -> str:
     if source.caller is None:
         return source_of(source.peer, "")
-    return str(source.caller.principal.credential.key.name)
+    return str(source.caller.principal.credential.record.name)
 
 
 def _client(source: Source) -> str | None:

@@ -94,7 +94,9 @@ class Authenticate:
             return None
         now = self.lease.clock()
         time = self.lease.database_time(now)
-        if known.denied is not None or time >= known.end or now >= self.lease.until:
+        if known.denied is not None or now >= self.lease.until:
+            return None
+        if time >= known.end and not known.prolonged(time):
             return None
         networks = known.authority.narrowing.allowed_networks
         if networks and (address is None or not any(address in each for each in networks)):
@@ -117,7 +119,7 @@ class Authenticate:
         now = self.lease.clock()
         time = self.lease.database_time(now)
         # A denial needs the lease as well: the key may stand again by now (promise G3).
-        if time >= known.end or now >= self.lease.until:
+        if now >= self.lease.until or (time >= known.end and not known.prolonged(time)):
             return None
         if known.denied is not None:
             return self._denied(known, known.denied, time, asked.client_address)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from keywright.domain.decision import Principal, identify
+from keywright.domain.decision import Credential, Principal, identify
 from keywright.domain.directory import Workspace
 from keywright.domain.errors import Denied, NotFound, Reason, ServiceError, permission_missing
 from keywright.domain.identity import RequestIdentity
@@ -13,6 +13,7 @@ from keywright.domain.keys import Address
 from keywright.domain.position import Position
 from keywright.service.settling import Settling
 from keywright.storage.audit import AuditEvent
+from keywright.storage.authority import Change
 from keywright.storage.database import Writes
 
 _DESCRIBES = frozenset({"display_name", "description", "labels"})
@@ -93,7 +94,7 @@ class Call:
         if position != self.caller.position:
             again = await writes.read.credentials.again(credential.secret_internal_id)
             if not again.found:
-                raise Denied(Reason.TOKEN_UNKNOWN, "the key that calls was deleted")
+                raise Denied(Reason.TOKEN_UNKNOWN, "the credential that calls was deleted")
             credential, position, now = again.found[0].credential, again.position, again.now
         caller = identify(credential, self.address, now, position)
         return ConfirmedCall(
@@ -116,6 +117,7 @@ class Call:
         users: Iterable[int] = (),
         roles: Iterable[int] = (),
         keys: Iterable[int] = (),
+        sessions: Iterable[int] = (),
     ) -> "ConfirmedCall":
         """`confirm`, with these rows and the caller's own kept to this transaction.
 
@@ -128,7 +130,9 @@ class Call:
             workspaces=workspaces,
             users=[credential.user.internal_id, *users],
             roles=roles,
-            keys=[credential.key.internal_id, *keys],
+            keys=keys,
+            sessions=sessions,
+            calling=calling(credential),
         )
         return await self.confirm(writes)
 
@@ -144,7 +148,7 @@ class Call:
             action=action,
             resource=str(resource),
             actor=str(self.caller.user.name),
-            credential=str(self.caller.credential.key.name),
+            credential=str(self.caller.credential.record.name),
             actor_email=self.caller.user.email or "",
             client_address="" if self.address is None else str(self.address),
             call_id=self.call_id,
@@ -163,6 +167,11 @@ class ConfirmedCall(Call):
 
     position: Position
     workspace: Workspace
+
+
+def calling(credential: Credential) -> Change:
+    """The row that a call stands or falls with."""
+    return Change(credential.kind, credential.record.internal_id)
 
 
 def altered(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, Any]:

@@ -5,10 +5,17 @@ from dataclasses import dataclass
 from keywright.domain import access
 from keywright.domain.decision import Asked
 from keywright.domain.errors import NotFound
-from keywright.domain.explanation import Explanation, explain_key, explain_orphan, explain_user
-from keywright.domain.names import KeyName, UserName
+from keywright.domain.explanation import (
+    Explanation,
+    explain_key,
+    explain_orphan,
+    explain_session,
+    explain_user,
+)
+from keywright.domain.names import KeyName, SessionName, UserName
 from keywright.domain.position import Position
 from keywright.service.call import Call
+from keywright.service.visibility import visible_session
 from keywright.storage.database import Database
 
 
@@ -45,6 +52,19 @@ class ExplainAccess:
         ):
             raise NotFound(str(name))
         return Explained(explain_key(seen.credential, asked, seen.now), seen.position)
+
+    async def session(self, call: Call, name: SessionName, asked: Asked) -> Explained:
+        """Why this session would be allowed or denied.
+
+        Raises:
+            NotFound: there is none, or the caller may not see the session, its user and grants.
+        """
+        async with self.database.reading() as reads:
+            found = await visible_session(reads, call, name)
+            seen = await reads.credentials.of_session(found.session.internal_id)
+        if seen is None or not access.may_explain_user(call.caller, seen.credential.user):
+            raise NotFound(str(name))
+        return Explained(explain_session(seen.credential, asked, seen.now), seen.position)
 
     async def user(self, call: Call, name: UserName, asked: Asked) -> Explained:
         """Why this user, with a key that takes nothing away, may do something or not.

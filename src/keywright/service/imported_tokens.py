@@ -58,7 +58,7 @@ class ImportedTokens:
         candidates = await self._candidates(text, only=_business_of(caller))
         if candidates is None:
             return None
-        source = source_of(address, "" if caller is None else str(caller.credential.key.name))
+        source = source_of(address, "" if caller is None else str(caller.credential.record.name))
         fallen = None
         async for found in self._right(text, candidates.found, source):
             if _stands(found.credential, candidates):

@@ -158,7 +158,7 @@ async def new_key(
         key_id=spec.key_id,
         owner=owner.user,
         creator=call.caller.user,
-        creator_credential=str(call.caller.credential.key.name),
+        creator_credential=str(call.caller.credential.record.name),
         display_name=spec.display_name,
         environment=environment,
         narrowing=narrowing,

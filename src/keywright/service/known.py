@@ -43,7 +43,7 @@ class Caller:
 
 @dataclass(slots=True, eq=False)
 class Known:
-    """What is remembered of one proven token.
+    """What is remembered of one proven token, of a key or a session.
 
     Attributes:
         marks: the keyed hash of the token that was proven (16 bytes), the mark of the stored hash
@@ -53,6 +53,8 @@ class Known:
             workspace come first.
         as_of: the step of the history up to which none of them has changed.
         end: when the rest may be another, in seconds since 1970 on the database's clock.
+        idle: for how many seconds a session stands from its last use on; 0: this is of a key.
+        last_end: the end of a session that no use puts off.
         denied: why the key does not stand; None if it does.
         head: the reply, but for permissions and revision; empty if the key does not stand.
         allowed: uses that `UsageCounters` has yet to collect, and the last of them.
@@ -73,6 +75,8 @@ class Known:
     last_time: float = 0
     last_address: Address | None = None
     visits: int = 0
+    idle: float = 0
+    last_end: float = 0
     lasting = True
 
     def __post_init__(self) -> None:
@@ -105,6 +109,22 @@ class Known:
         """The verifier tag; a secret that can be guessed has none."""
         return self.marks[_TAG_FROM:] or None
 
+    def prolonged(self, time: float) -> bool:
+        """Whether its end is yet to come at `time`, as a use here has put it off.
+
+        Asked when the end as it was known is reached, so that uses cost nothing more.
+        """
+        end = min(self.last_time + self.idle, self.last_end)
+        if not self.idle or time >= end:
+            return False
+        self.end = end
+        return True
+
+    @property
+    def is_session(self) -> bool:
+        """Whether it is of a session, and not of a key."""
+        return unpack(self.rests_on)[0] < 0
+
     @property
     def name(self) -> KeyName:
         """The key's resource name."""
@@ -112,7 +132,7 @@ class Known:
 
     @property
     def key(self) -> int:
-        """The key's internal id."""
+        """The internal id of the key, or of the session."""
         return internal_id(unpack(self.rests_on)[0])
 
     @property

@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 
 from keywright.domain.audit import Outcome, time_value
 from keywright.domain.decision import Credential
-from keywright.domain.dependency import ChangeKind
 from keywright.domain.errors import Denied, Reason
 from keywright.domain.keys import Address, KeyState
+from keywright.domain.sessions import Session, SessionState
 from keywright.domain.text import check_description
 from keywright.domain.token import redact
 from keywright.security.failure_limit import source_of
+from keywright.service.call import calling
 from keywright.service.notices import LEAK_REPORTED, Notices, digest, of_key
 from keywright.service.proving import Proving
 from keywright.storage.audit import AuditEvent
-from keywright.storage.authority import Change
 from keywright.storage.credentials import Seen
 from keywright.storage.database import Database, Writes
 
@@ -66,10 +66,10 @@ class Leaks:
     ) -> None:
         now, reason = seen.now, _over(credential, seen.now)
         if reason is None:
-            key, workspace = credential.key.internal_id, credential.workspace_internal_id
+            workspace = credential.workspace_internal_id
 
             async def transaction(writes: Writes) -> tuple[datetime, Reason | None]:
-                await writes.authority.lock(held_workspace=workspace, keys=[key])
+                await writes.authority.lock(held_workspace=workspace, calling=calling(credential))
                 again = await writes.read.credentials.again(credential.secret_internal_id)
                 if not again.found:  # deleted meanwhile
                     return again.now, None
@@ -86,7 +86,10 @@ class Leaks:
 
 def _over(credential: Credential, now: datetime) -> Reason | None:
     """Why a token is of no use to anybody for good; None if it may be."""
-    if credential.key.stored_state is KeyState.REVOKED:
+    record = credential.record
+    if isinstance(record, Session):
+        return None if record.revoke_time is None else Reason.SESSION_REVOKED
+    if record.stored_state is KeyState.REVOKED:
         return Reason.KEY_REVOKED
     ends = credential.secret_not_after
     return Reason.TOKEN_RETIRED if ends is not None and ends <= now else None
@@ -94,31 +97,36 @@ def _over(credential: Credential, now: datetime) -> Reason | None:
 
 async def _end(writes: Writes, credential: Credential, report: LeakReport, now: datetime) -> None:
     """What kills a token, with its event, and what moves the history on as the last thing."""
-    key, replaced = credential.key, credential.secret_not_after
+    record, replaced = credential.record, credential.secret_not_after
     before: dict[str, str | None]
     after: dict[str, str | None]
-    if replaced is None:
-        await writes.keys.set_state([key.internal_id], KeyState.REVOKED)
-        before, after = {"state": str(key.stored_state)}, {"state": str(KeyState.REVOKED)}
+    if isinstance(record, Session):
+        await writes.sessions.revoke(record.internal_id)
+        before, after = {"state": record.state(now)}, {"state": SessionState.REVOKED}
+    elif replaced is None:
+        await writes.keys.set_state([record.internal_id], KeyState.REVOKED)
+        before, after = {"state": record.stored_state}, {"state": KeyState.REVOKED}
+        after["prefix"] = record.prefix
     else:
-        await writes.keys.end_grace(key.internal_id)
+        await writes.keys.end_grace(record.internal_id)
         before, after = {"retire_time": time_value(replaced)}, {"retire_time": time_value(now)}
+        after["prefix"] = record.prefix
     await writes.audit.insert(
         AuditEvent(
             workspace_id=credential.workspace_id,
             action=LEAK_REPORTED,
-            resource=str(key.name),
+            resource=str(record.name),
             actor="",
             credential="",
             client_address="" if report.address is None else str(report.address),
             call_id=report.call_id,
             change={
                 "before": before,
-                "after": {**after, "prefix": key.prefix, "source": report.source},
+                "after": {**after, "source": report.source},
             },
             outcome=Outcome.NOTICED,
         )
     )
     # Whoever reports it again within the minute is counted, as if that had been a notice.
-    await writes.notices.passing([digest(of_key(key.internal_id, LEAK_REPORTED))])
-    await writes.authority.advance([Change(ChangeKind.KEY, key.internal_id)])
+    await writes.notices.passing([digest(of_key(credential.rests_on[0], LEAK_REPORTED))])
+    await writes.authority.advance([calling(credential)])

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from keywright.domain.errors import Reason, ServiceError
 from keywright.domain.identity import RequestIdentity
 from keywright.domain.position import Position
-from keywright.service.call import Call, ConfirmedCall
+from keywright.service.call import Call, ConfirmedCall, Request, calling
 from keywright.storage.authority import Change, Held
 from keywright.storage.database import Database, Reads, Writes
 from keywright.storage.request_ids import EarlierRequest
@@ -84,7 +84,7 @@ async def creating(
     held = Held(
         workspace=credential.workspace_internal_id,
         user=credential.user.internal_id,
-        key=credential.key.internal_id,
+        credential=calling(credential),
     )
     return await _once(database, call, confirmed, holding=held)
 
@@ -124,7 +124,9 @@ class Repetitions:
 
         async def steps(writes: Writes) -> Replayed | None:
             earlier = await writes.read.requests.earlier(actor, identity)
-            return None if earlier is None else await _replayed(writes, call, identity, earlier)
+            if earlier is None:
+                return None
+            return await _replayed(writes, identity, earlier, waits=call.waits)
 
         return await _settled(self.database, call, steps)
 
@@ -137,12 +139,11 @@ async def _once(
     holding: Held | None = None,
 ) -> Committed[Value]:
     async def steps(writes: Writes) -> Committed[Value] | Replayed:
-        if replayed := await _claim(writes, call):
+        actor = call.caller.user.internal_id
+        if replayed := await claim(writes, actor, call.request, waits=call.waits):
             return replayed
         done = await transaction(writes)
-        if call.request is not None:
-            reply = call.request.reply_to_repetitions(done.value)
-            await writes.requests.keep(call.caller.user.internal_id, call.request.identity, reply)
+        await keep(writes, actor, call.request, done.value)
         if not done.changes:
             # Who creates changes nothing either, and waits for nobody.
             position = await writes.authority.stay() if call.waits else done.seen
@@ -192,16 +193,31 @@ async def _settled(
     return done
 
 
-async def _claim(writes: Writes, call: Call) -> Replayed | None:
-    if call.request is None:
+async def claim(
+    writes: Writes, actor: int, request: Request | None, *, waits: bool = False
+) -> Replayed | None:
+    """Step 2, for a user by its internal id: what came of the request when it was first made.
+
+    Raises:
+        ServiceError: REQUEST_ID_REUSED.
+    """
+    if request is None:
         return None
-    identity = call.request.identity
-    earlier = await writes.requests.claim(call.caller.user.internal_id, identity)
-    return None if earlier is None else await _replayed(writes, call, identity, earlier)
+    earlier = await writes.requests.claim(actor, request.identity)
+    if earlier is None:
+        return None
+    return await _replayed(writes, request.identity, earlier, waits=waits)
+
+
+async def keep(writes: Writes, actor: int, request: Request | None, value: object) -> None:
+    """Step 4: keep what is told of `value` for repetitions."""
+    if request is not None:
+        reply = request.reply_to_repetitions(value)
+        await writes.requests.keep(actor, request.identity, reply)
 
 
 async def _replayed(
-    writes: Writes, call: Call, identity: RequestIdentity, earlier: EarlierRequest
+    writes: Writes, identity: RequestIdentity, earlier: EarlierRequest, *, waits: bool
 ) -> Replayed:
     if earlier.digest != identity.digest:
         raise ServiceError(
@@ -210,5 +226,5 @@ async def _replayed(
             "credential: use a new one",
         )
     authority, reads = writes.authority, writes.read
-    position = authority.stay() if call.waits else reads.position()
+    position = authority.stay() if waits else reads.position()
     return Replayed(earlier.reply, await position)

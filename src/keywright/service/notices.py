@@ -17,7 +17,7 @@ from keywright.domain.audit import Outcome
 from keywright.domain.decision import Credential, Principal
 from keywright.domain.errors import Reason
 from keywright.domain.keys import Address
-from keywright.domain.names import KeyName, WorkspaceName
+from keywright.domain.names import KeyName, SessionName, WorkspaceName
 from keywright.service.known import Known
 from keywright.storage.audit import AuditEvent
 from keywright.storage.batches import BATCH_PATIENCE, batches
@@ -133,10 +133,9 @@ class Notices:
         source: str,
     ) -> None:
         """A token was reported that does not stand any more, for `reason`."""
-        key = credential.key
-        event = _of_key(key.name, LEAK_REPORTED, reason, address)
+        event = _of_key(credential.record.name, LEAK_REPORTED, reason, address)
         event = replace(event, change={"after": {"source": source}})
-        self._notice(of_key(key.internal_id, LEAK_REPORTED), event, now)
+        self._notice(of_key(credential.rests_on[0], LEAK_REPORTED), event, now)
 
     def call_denied(self, denied: DeniedCall) -> None:
         """A management call was denied.
@@ -150,7 +149,7 @@ class Notices:
             action=denied.action,
             resource=denied.resource,
             actor=str(caller.user.name),
-            credential=str(caller.credential.key.name),
+            credential=str(caller.credential.record.name),
             actor_email=caller.user.email or "",
             client_address=_text(denied.address),
             call_id=denied.call_id,
@@ -282,7 +281,7 @@ def digest(subject: Subject) -> bytes:
 
 
 def of_key(key: int, action: str) -> Subject:
-    """What happens to a key (by internal id) is the same, whoever does it and from where."""
+    """What happens to a key (by a number of it) is the same, whoever does it and from where."""
     return _KEYS, key, action
 
 
@@ -299,7 +298,9 @@ def _of_call(event: AuditEvent) -> Subject:
     )
 
 
-def _of_key(key: KeyName, action: str, reason: Reason, address: Address | None) -> AuditEvent:
+def _of_key(
+    key: KeyName | SessionName, action: str, reason: Reason, address: Address | None
+) -> AuditEvent:
     """Nobody is known to have done it: whoever holds a dead token proves nothing by it."""
     return AuditEvent(
         workspace_id=key.workspace,

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from keywright.domain.decision import Credential, Principal, stands
 from keywright.domain.errors import Denied, Reason, ServiceError
 from keywright.domain.permissions import PermissionSet
+from keywright.domain.sessions import Session
 from keywright.domain.token import Token, TokenMalformedError
 from keywright.security.hash_pool import HashPoolFullError
 from keywright.security.token_hasher import TokenHasher, Verdict
@@ -32,7 +33,7 @@ ATTEMPTS = 3
 """How often what has changed meanwhile is looked up again."""
 
 _NEVER = float("inf")
-_FALLEN_IMPORTED = timedelta(seconds=1)
+_FALLEN = timedelta(seconds=1)
 # Tokens that are looked up and proven at a time, each less than 16 KiB: as many as are presented
 # at once after a restart.
 _FLIGHTS_MAX_COUNT = 10_240
@@ -139,7 +140,7 @@ class Proving:
             self.memory.stranger(token.prefix, None)
             raise unknown()
         # The environment is part of the token: its checksum covers it, the key's record decides.
-        if found.credential.key.environment != token.environment:
+        if found.credential.token_word != token.environment:
             raise unknown()
         known = self.memory.proven(text, token.prefix)
         # This very token, proven against this very hash: that never changes.
@@ -183,26 +184,34 @@ class Proving:
             stands(credential, moment)
         except Denied as why:
             denied = Denied(why.reason, why.message, details=why.details)
-        ends = [credential.key.expire_time, credential.secret_not_after]
-        if denied is not None and found.is_imported:
-            # Another key of this token may come to stand, on which this one does not rest.
-            ends.append(moment + _FALLEN_IMPORTED)
+        record = credential.record
+        ends = [record.expire_time, credential.secret_not_after]
+        if isinstance(record, Session) and denied is None:
+            ends.append(record.idle_expire_time)
+        if denied is not None and (found.is_imported or denied.reason is Reason.SESSION_EXPIRED):
+            # Another key of this token may come to stand, on which this one does not rest; or
+            # another server write of a later use of the session than the database shows.
+            ends.append(moment + _FALLEN)
         rests_on = credential.rests_on
         head = b""
         if denied is None:
             principal = Principal(credential, PermissionSet(), moment)
             head = self.rendering.head(principal, rests_on)
-        return Known(
+        known = Known(
             marks=self.memory.mark(text) + _hash_mark(found) + (found.hashed.verifier_tag or b""),
             rests_on=pack(rests_on),
             as_of=as_of,
             end=min((t for end in ends if end and (t := end.timestamp()) > now), default=_NEVER),
             denied=denied,
-            key_id=credential.key.key_id,
-            environment=credential.key.environment,
+            key_id=record.session_id if isinstance(record, Session) else record.key_id,
+            environment=record.environment,
             authority=credential.authority,
             head=head,
         )
+        if isinstance(record, Session) and denied is None:
+            known.idle = record.idle_timeout.total_seconds()
+            known.last_end = record.expire_time.timestamp()
+        return known
 
     async def each(self, text: str, source: str) -> AsyncIterator[tuple[Credential, Seen]]:
         """All that `text` is a credential of: of another product's, there may be several.

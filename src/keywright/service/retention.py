@@ -14,7 +14,8 @@ _ROWS = 10_000
 class Retention:
     """Forgets the usage of hours that are older than `usage`, notices, ids of requests, changes.
 
-    Each but usage has its own time: a minute, 24 hours, and an hour.
+    Each but usage has its own time: a minute, 24 hours, and an hour; sessions a month after their
+    end, sign-in links a day.
     """
 
     database: Database
@@ -30,6 +31,8 @@ class Retention:
         await self._all(lambda writes: writes.notices.prune(_ROWS))
         await self._all(lambda writes: writes.requests.prune(_ROWS))
         await self._all(lambda writes: writes.authority.prune(_ROWS))
+        await self._all(lambda writes: writes.sessions.prune(_ROWS))
+        await self._all(lambda writes: writes.sessions.prune_links(_ROWS))
 
     async def _all(self, prune: Callable[[Writes], Awaitable[int]]) -> None:
         while await self.database.writing(prune, within=BATCH_PATIENCE) == _ROWS:

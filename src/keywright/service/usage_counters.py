@@ -1,4 +1,4 @@
-"""How much keys are used, and when last: counted here, written in batches off the answer's path.
+"""How much keys are used, and when last, as sessions: counted here, written off the answer's path.
 
 At most what was counted since the last writing is lost when a process ends without warning. What
 cannot be written is kept. Whether a COMMIT was done whose answer is lost, nobody knows: such a
@@ -43,6 +43,7 @@ class UsageCounters:
     _hour_end: float = 0
     _counts: dict[Counted, int] = field(default_factory=dict)
     _uses: dict[int, Use] = field(default_factory=dict)
+    _session_uses: dict[int, Use] = field(default_factory=dict)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def used(self, known: Known, time: float, address: Address | None) -> None:
@@ -80,7 +81,10 @@ class UsageCounters:
                 self._take_away(counts)
             for uses in batches(self._uses.values()):
                 kept = await self.database.writing(partial(_write, uses), within=BATCH_PATIENCE)
-                self._forget(use for use in uses if use.key not in kept)
+                _forget(self._uses, (use for use in uses if use.key not in kept))
+            for uses in batches(self._session_uses.values()):
+                await self.database.writing(partial(_write_sessions, uses), within=BATCH_PATIENCE)
+                _forget(self._session_uses, uses)
 
     async def write_early(self) -> None:
         """Write, if so much was counted that it cannot wait for its time."""
@@ -92,12 +96,13 @@ class UsageCounters:
         await self.write()
         for use in list(self._uses.values()):
             await self.database.writing(partial(_write_one, use), within=BATCH_PATIENCE)
-            self._forget([use])
+            _forget(self._uses, [use])
 
     @property
     def waiting(self) -> int:
         """How many different things wait to be written."""
-        return max(len(self._counts), len(self._uses), len(self._used), len(self._denied))
+        uses = max(len(self._uses), len(self._session_uses))
+        return max(len(self._counts), uses, len(self._used), len(self._denied))
 
     def _collect(self, time: float) -> None:
         """Count what was used since the last time, in the hour in which it was."""
@@ -108,15 +113,17 @@ class UsageCounters:
         for known in used:
             count, known.allowed = known.allowed, 0
             self._count(known, known.last_time, ALLOWED, count)
-            key = known.key
-            if key not in self._uses and len(self._uses) >= self.max_count:
+            uses, key = (self._session_uses if known.is_session else self._uses), known.key
+            if key not in uses and len(uses) >= self.max_count:
                 self.dropped += 1
             else:
                 moment = datetime.fromtimestamp(known.last_time, UTC)
-                self._uses[key] = Use(key, moment, known.last_address)
+                uses[key] = Use(key, moment, known.last_address)
         self._hour_end = (time // _HOUR_SECONDS + 1) * _HOUR_SECONDS
 
     def _count(self, known: Known, time: float, outcome: str, more: int) -> None:
+        if known.is_session:
+            return
         hour = int(time) // _HOUR_SECONDS
         counted = Counted(known.key, hour, outcome, known.workspace, known.key_id)
         count = self._counts.get(counted, 0)
@@ -132,10 +139,11 @@ class UsageCounters:
             else:
                 self._counts[counted] -= count
 
-    def _forget(self, written: Iterable[Use]) -> None:
-        for use in written:
-            if self._uses.get(use.key) is use:
-                del self._uses[use.key]
+
+def _forget(uses: dict[int, Use], written: Iterable[Use]) -> None:
+    for use in written:
+        if uses.get(use.key) is use:
+            del uses[use.key]
 
 
 async def _add(counts: Mapping[Counted, int], writes: Writes) -> None:
@@ -144,6 +152,10 @@ async def _add(counts: Mapping[Counted, int], writes: Writes) -> None:
 
 async def _write(uses: Sequence[Use], writes: Writes) -> frozenset[int]:
     return await writes.last_use.write(uses)
+
+
+async def _write_sessions(uses: Sequence[Use], writes: Writes) -> None:
+    await writes.last_use.write_sessions(uses)
 
 
 async def _write_one(use: Use, writes: Writes) -> None:

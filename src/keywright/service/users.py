@@ -22,10 +22,12 @@ from keywright.domain.names import (
     GrantName,
     KeyName,
     RoleName,
+    SessionName,
     UserName,
     WorkspaceName,
 )
 from keywright.domain.roles import WITHOUT_ROLE, Role
+from keywright.domain.sessions import SessionState
 from keywright.domain.token import Entropy
 from keywright.service.admins import check_admin_remains, is_admin
 from keywright.service.call import Call, ConfirmedCall, altered, check_etag
@@ -136,7 +138,7 @@ class Users:
     async def delete(
         self, call: Call, name: UserName, *, force: bool, etag: str = ""
     ) -> Committed[User]:
-        """Delete a user with its grants; with `force` revoke the keys that it still has.
+        """Delete a user with grants and sessions; with `force` revoke the keys that it still has.
 
         The records of its keys stay, and keep who it was.
         """
@@ -153,6 +155,7 @@ class Users:
                     details={"used_by": ",".join(f"keys/{key}" for key in keys)},
                 )
             revoked = await writes.keys.revoke_all_of(user.internal_id)
+            ended = await writes.sessions.revoke_all_of(user.internal_id)
             taken = await writes.grants.delete_all_of(user.internal_id)
             await writes.keys.remember(user)
             await writes.users.delete(user.internal_id)
@@ -162,6 +165,10 @@ class Users:
             await writes.audit.insert_each(
                 confirmed.event("RevokeKey", "", after={"state": KeyState.REVOKED}),
                 [str(KeyName(user.workspace_id, key_id)) for key_id in revoked],
+            )
+            await writes.audit.insert_each(
+                confirmed.event("RevokeSession", "", after={"state": SessionState.REVOKED}),
+                [str(SessionName(user.workspace_id, session_id)) for session_id in ended.values()],
             )
             await writes.audit.insert_each(
                 confirmed.event("DeleteGrant", "", before={"user": user.user_id}),

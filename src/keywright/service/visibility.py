@@ -10,8 +10,9 @@ from keywright.domain import permissions as p
 from keywright.domain.directory import GrantRecord, Owner, RoleRecord, User
 from keywright.domain.errors import NotFound, permission_missing
 from keywright.domain.keys import Key, KeyAt, KeyState
-from keywright.domain.names import GrantName, KeyName, RoleName, UserName
+from keywright.domain.names import GrantName, KeyName, RoleName, SessionName, UserName
 from keywright.domain.roles import Role
+from keywright.domain.sessions import SessionAt
 from keywright.domain.text import normalise_email
 from keywright.service.call import Call
 from keywright.service.key_requests import KeyQuery
@@ -92,6 +93,15 @@ async def visible_grant(reads: Reads, call: Call, name: GrantName) -> GrantRecor
     if grant is None or not access.sees_grant(call.caller, grant):
         raise NotFound(str(name))
     return grant
+
+
+async def visible_session(reads: Reads, call: Call, name: SessionName) -> SessionAt:
+    """The session, if it is the caller's own, or the caller manages users."""
+    call.in_workspace(name.workspace, name)
+    found = await reads.sessions.get(name.workspace, name.session)
+    if found is None or not access.sees_session(call.caller, found.session):
+        raise NotFound(str(name))
+    return found
 
 
 async def key_owner(reads: Directory, call: Call, name: UserName | None) -> Owner:

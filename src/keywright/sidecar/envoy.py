@@ -25,7 +25,7 @@ from keywright.sidecar.envoy_api.envoy.service.auth.v3.external_auth_pb2 import 
 )
 from keywright.sidecar.gate import Gate
 from keywright.sidecar.inspection import NameTable
-from keywright.sidecar.planning import Plan, Remembered, Request, settled
+from keywright.sidecar.planning import HEADER_SIZE, Plan, Remembered, Request, settled
 
 _SERVICE = "envoy.service.auth.v3.Authorization"
 _NONE: frozenset[tuple[str, str]] = frozenset()
@@ -64,7 +64,7 @@ class Check:
                     credentials.append((name.lower(), value))
                 else:
                     others.append((name.lower(), value))
-                    size += len(name) + len(value)
+                    size += len(name) + len(value) + HEADER_SIZE
             extensions = attributes.context_extensions
             key = (
                 method,

@@ -24,7 +24,7 @@ from keywright.sidecar.forwarded import MisleadingProxy, original_request
 from keywright.sidecar.gate import Gate
 from keywright.sidecar.inspection import NameTable
 from keywright.sidecar.limited_http import RawAnswer
-from keywright.sidecar.planning import Plan, Remembered, settled
+from keywright.sidecar.planning import HEADER_SIZE, Plan, Remembered, settled
 
 _STATUS_HEADER = "x-keywright-status"
 _REASON_HEADER = "x-keywright-reason"
@@ -117,7 +117,7 @@ class Application:
                 credentials.append((name.decode("latin-1"), value.decode("latin-1")))
             elif is_credential is not None:
                 others.append(header)
-                size += len(name) + len(value)
+                size += len(name) + len(value) + HEADER_SIZE
         return self._plan(tuple(others), size), credentials
 
     def _planned(self, others: tuple[tuple[bytes, bytes], ...]) -> Plan:

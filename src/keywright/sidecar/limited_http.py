@@ -1,5 +1,6 @@
 """An HTTP server for the application: uvicorn's, with a bound on headers, and a short way."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -10,7 +11,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from keywright.sidecar.config import Limits
 
-_KEEP_ALIVE_SECONDS = 75  # longer than proxies keep an idle connection: they close it, not we
+# Longer than proxies keep an idle connection: they close it, not we. So long may headers take, too.
+_KEEP_ALIVE_SECONDS = 75
+_TRANSFER_ENCODING = b"transfer-encoding"
 
 
 RawAnswer = tuple[int, bytes]
@@ -59,9 +62,11 @@ def create_server(application: Any, limits: Limits, at_once: AtOnce | None = Non
 class LimitedProtocol(HttpToolsProtocol):
     """Uvicorn's protocol, which itself takes headers of any size, and has a task for each request.
 
-    This one counts what arrives while headers are incomplete, and what they are in the end. And a
-    request is answered without a task if `at_once` does it, and if nothing is special about it: no
-    earlier request of the connection waits, and the connection goes on after it.
+    This one counts what arrives while headers are incomplete, and what they are in the end. What
+    follows the last chunk of a body is held to the same bound, and is no header. Headers that take
+    longer than an idle connection may end it: there are only so many connections. And a request is
+    answered without a task if `at_once` does it, and if nothing is special about it: no earlier
+    request of the connection waits, and the connection goes on after it.
 
     Args:
         header_bytes: all headers of a request, and its target, at most.
@@ -78,6 +83,17 @@ class LimitedProtocol(HttpToolsProtocol):
         self._chunk = 0  # how much came last
         self._first = 0  # of the chunk that the request began in
         self._arrived = 0  # after that chunk, of the headers
+        self._too_late: asyncio.TimerHandle | None = None  # while headers are awaited
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Await a request."""
+        super().connection_made(transport)
+        self._await_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Await nothing any more."""
+        self._have_headers()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse it, if it is not too much."""
@@ -88,6 +104,8 @@ class LimitedProtocol(HttpToolsProtocol):
                 self.send_400_response("The headers are too large.")
                 return
         super().data_received(data)
+        if self._in_head and self._too_late is None:
+            self._await_headers()
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -101,7 +119,7 @@ class LimitedProtocol(HttpToolsProtocol):
         Raises:
             HeadersTooLarge: they are.
         """
-        self._in_head = False
+        self._have_headers()
         # Counted only where more came than is taken: seldom.
         if self._first + self._arrived > self._header_bytes and self._size() > self._header_bytes:
             raise HeadersTooLarge
@@ -109,15 +127,36 @@ class LimitedProtocol(HttpToolsProtocol):
         if not self._is_answered:
             super().on_headers_complete()
 
+    def on_chunk_header(self) -> None:
+        """A chunk of the body comes, or after the last one fields, which uvicorn adds to headers.
+
+        Who sends them has not sent them as headers (RFC 9110 section 6.5.1): they go nowhere.
+        """
+        self.headers = []
+        self._in_head, self._arrived = True, 0
+
     def on_body(self, body: bytes) -> None:
         """It is of no interest where there is an answer already."""
+        self._have_headers()
         if not self._is_answered:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request ends."""
+        self._have_headers()
         if not self._is_answered:
             super().on_message_complete()
+
+    def _await_headers(self) -> None:
+        self._too_late = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def _have_headers(self) -> None:
+        self._in_head = False
+        if self._too_late is not None:
+            self._too_late.cancel()
+            self._too_late = None
 
     def _size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
@@ -134,6 +173,8 @@ class LimitedProtocol(HttpToolsProtocol):
             and not self.expect_100_continue
             and not self.flow.write_paused
             and (limit is None or len(self.connections) < limit)
+            # Of a body in chunks it may turn out later that it is none, and no request.
+            and _TRANSFER_ENCODING not in dict(self.headers)
         )
 
     def _is_idle(self) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Generic, TypeVar
 
+from keywright.sdk.drop_ins.presented import without_zone
 from keywright.sdk.drop_ins.routes import METHOD, NoRule, RefusedCapture, Routes, Rule
 from keywright.sdk.drop_ins.targets import RefusedTarget, parse_target
 from keywright.sidecar.decisions import Decision, forbidden, refused
@@ -18,6 +19,8 @@ from keywright.sidecar.inspection import HeaderInspection, RefusedHeader
 Key = TypeVar("Key", bound=Hashable)
 
 NO_RULE = Rule("-")
+HEADER_SIZE = 32
+"""What a header counts for besides its characters, as in HTTP/2 (RFC 9113 section 6.5.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,8 @@ class Planner:
             return settled(refused("RESOURCE_REFUSED", str(error)))
         except NoRule as error:
             return settled(forbidden("NO_ROUTE", str(error)))
-        return Plan(rule, request.client_address, self._to_nobody if rule.public else None)
+        client_address = without_zone(request.client_address)
+        return Plan(rule, client_address, self._to_nobody if rule.public else None)
 
 
 def settled(decision: Decision) -> Plan:
@@ -96,5 +100,10 @@ class Remembered(Generic[Key]):
         self._remembered = lru_cache(self.MAX_COUNT)(make)
 
     def __call__(self, key: Key, size: int) -> Plan:
-        """The plan of a key; one of more characters than MAX_SIZE is not remembered."""
+        """The plan of a key; one that is larger than MAX_SIZE is not remembered.
+
+        Args:
+            key: what the plan is made of.
+            size: its characters, and HEADER_SIZE for each header.
+        """
         return self._remembered(key) if size <= self.MAX_SIZE else self._make(key)

@@ -39,7 +39,7 @@ def position_of(row: asyncpg.Record) -> Position:
 
 # Locks are always taken in this order of tables, and by id within one, so that two transactions can
 # never wait for each other. A row lock's strength leaves foreign keys alone.
-LOCK_ORDER = ("workspace", "user", "role", "key")
+LOCK_ORDER = ("workspace", "user", "role", "key", "session")
 # The first byte of an advisory lock says what its other bytes are the id of.
 _SPACE_BITS = 56
 _SPACES = {table: (number + 1) << _SPACE_BITS for number, table in enumerate(LOCK_ORDER)}
@@ -65,14 +65,14 @@ class Held:
 
     workspace: int
     user: int
-    key: int
+    credential: Change | None = None
 
     @property
     def sql(self) -> str:
         """A statement that takes the locks, in `LOCK_ORDER`; sent with BEGIN it costs no trip."""
-        locks = zip(
-            ("workspace", "user", "key"), (self.workspace, self.user, self.key), strict=True
-        )
+        calling = [] if self.credential is None else [self.credential]
+        credential = [(each.kind.value, each.internal_id) for each in calling]
+        locks = [("workspace", self.workspace), ("user", self.user), *credential]
         taken = (f"pg_advisory_xact_lock_shared({_SPACES[table] | each})" for table, each in locks)
         return f"SELECT {', '.join(taken)}"
 
@@ -97,10 +97,17 @@ class AuthorityWriter:
         users: Iterable[int] = (),
         roles: Iterable[int] = (),
         keys: Iterable[int] = (),
+        sessions: Iterable[int] = (),
+        calling: Change | None = None,
     ) -> None:
-        """Keep rows to this transaction until its end, in `LOCK_ORDER`, and hold a workspace."""
-        wanted = {"workspace": workspaces, "user": users, "role": roles, "key": keys}
-        rows = {table: sorted(set(wanted[table])) for table in LOCK_ORDER}
+        """Keep rows to this transaction until its end, in `LOCK_ORDER`, and hold a workspace.
+
+        `calling` is the credential that calls, whatever it is.
+        """
+        given = (workspaces, users, roles, keys, sessions)
+        rows = {table: set(ids) for table, ids in zip(LOCK_ORDER, given, strict=True)}
+        if calling is not None:
+            rows[calling.kind.value].add(calling.internal_id)
         alone = {_SPACES[table] | each for table, ids in rows.items() for each in ids}
         locks = sorted(alone | {_SPACES["workspace"] | held_workspace})
         await self._connection.execute(_LOCK, locks, [each in alone for each in locks])
@@ -109,7 +116,7 @@ class AuthorityWriter:
                 await self._connection.execute(
                     f"SELECT FROM keywright.{table} WHERE id = ANY($1) "
                     "ORDER BY id FOR NO KEY UPDATE",
-                    ids,
+                    sorted(ids),
                 )
 
     async def count_alone(self, *users: int) -> None:

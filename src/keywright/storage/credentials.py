@@ -18,13 +18,15 @@ from keywright.domain.secret import HashedSecret
 from keywright.storage.authority import HERE, position_of
 from keywright.storage.connection import Connection
 from keywright.storage.keys import COLUMNS, key_of
+from keywright.storage.sessions import COLUMNS as SESSION
+from keywright.storage.sessions import session_of
 from keywright.storage.users import COLUMNS as USER
 from keywright.storage.users import GRANTS, NAMED_GRANTS, grants_of, user_of
 
 
 @dataclass(frozen=True, slots=True)
 class FoundSecret:
-    """A stored secret and the credential that it proves.
+    """A stored secret, and the credential that it proves: a key or a session.
 
     Attributes:
         is_imported: whether another product made the token.
@@ -63,13 +65,13 @@ class Candidates(Seen):
 
 @dataclass(frozen=True, slots=True)
 class SeenCredential(Seen):
-    """What a key's newest secret proves."""
+    """What a key's newest secret, or a session's, proves."""
 
     credential: Credential
 
 
 _COLUMNS = f"""
-           {COLUMNS}, {USER},
+           {COLUMNS}, {SESSION}, {USER},
            u.email AS owner_email, k.creator_email,
            NULL AS retiring_prefix, NULL::timestamptz AS retire_time, -- of no matter to a decision
            s.id AS secret, s.verifier_tag, s.hash, s.pepper_version, s.not_after, s.format,
@@ -77,9 +79,11 @@ _COLUMNS = f"""
 """
 _FROM = """
     FROM keywright.key_secret s
-    JOIN keywright.key k ON k.id = s.key
-    JOIN keywright.workspace w ON w.id = k.workspace
-    JOIN keywright.user u ON u.id = k.owner         -- the key of a deleted user proves nothing
+    LEFT JOIN keywright.key k ON k.id = s.key           -- a secret is of a key
+    LEFT JOIN keywright.session e ON e.id = s.session   -- or of a session
+    JOIN keywright.workspace w ON w.id = coalesce(k.workspace, e.workspace)
+    -- The key of a deleted user proves nothing.
+    JOIN keywright.user u ON u.id = coalesce(k.owner, e."user")
     LEFT JOIN keywright.role r ON r.id = u.role     -- the user's role, live, if it has one
     LEFT JOIN keywright.role n ON n.id = k.role     -- the role the key is narrowed to, if any
 """
@@ -93,11 +97,15 @@ BY_PREFIX = f"""
     FROM keywright.authority_revision p
     LEFT JOIN ({_FROM_SECRET} WHERE s.prefix = ANY($1::text[])) f ON true
 """
-_BY_KEY = f"""
+_EXPLAINED = f"""
     SELECT {_COLUMNS}, {NAMED_GRANTS}, {HERE}, clock_timestamp() AS now
     {_FROM}
+"""
+_BY_KEY = f"""
+    {_EXPLAINED}
     WHERE s.id = (SELECT max(id) FROM keywright.key_secret WHERE key = $1)
 """
+_BY_SESSION = f"{_EXPLAINED} WHERE s.session = $1"
 _BY_ID = f"""
     SELECT p.revision, p.tag, clock_timestamp() AS now, f.*
     FROM keywright.authority_revision p
@@ -161,10 +169,11 @@ class CredentialReader:
 
         With the names of the user's grants.
         """
-        row = await self._connection.fetchrow(_BY_KEY, key)
-        if row is None:
-            return None
-        return SeenCredential(position_of(row), row["now"], _found(row).credential)
+        return _seen(await self._connection.fetchrow(_BY_KEY, key))
+
+    async def of_session(self, session: int) -> SeenCredential | None:
+        """The same of a session (by internal id)."""
+        return _seen(await self._connection.fetchrow(_BY_SESSION, session))
 
     async def again(self, secret: int) -> Candidates:
         """The secret of that internal id, as it is by now; none if it is gone."""
@@ -190,6 +199,12 @@ class CredentialReader:
         )
 
 
+def _seen(row: asyncpg.Record | None) -> SeenCredential | None:
+    if row is None:
+        return None
+    return SeenCredential(position_of(row), row["now"], _found(row).credential)
+
+
 def _candidates(rows: Sequence[asyncpg.Record]) -> Candidates:
     position = position_of(rows[0])
     found = [_found(row) for row in rows if row["secret"] is not None]
@@ -197,19 +212,20 @@ def _candidates(rows: Sequence[asyncpg.Record]) -> Candidates:
 
 
 def _found(row: asyncpg.Record) -> FoundSecret:
-    key, user = key_of(row), user_of(row)
+    user = user_of(row)
+    record = key_of(row) if row["session"] is None else session_of(row)
     return FoundSecret(
         internal_id=row["secret"],
         hashed=HashedSecret(row["verifier_tag"], row["hash"], row["pepper_version"]),
         credential=Credential(
-            key=key,
+            record=record,
             user=user,
             workspace_state=State(row["workspace_state"]),
             authority=Authority(
-                workspace_id=key.workspace_id,
+                workspace_id=record.workspace_id,
                 role=user.role,
                 grants=grants_of(row),
-                narrowing=key.narrowing,
+                narrowing=record.narrowing,
             ),
             secret_not_after=row["not_after"],
             workspace_internal_id=row["workspace"],

@@ -46,6 +46,7 @@ from keywright.storage.last_use import LastUseWriter
 from keywright.storage.notices import NoticeWriter
 from keywright.storage.request_ids import RequestIdReader, RequestIdWriter
 from keywright.storage.roles import RoleReader, RoleWriter
+from keywright.storage.sessions import SessionReader, SessionWriter
 from keywright.storage.token_formats import TokenFormatReader, TokenFormatWriter
 from keywright.storage.usage import UsageReader, UsageWriter
 from keywright.storage.users import UserReader, UserWriter
@@ -89,6 +90,7 @@ class Reads:
         self.requests = RequestIdReader(connection)
         self.roles = RoleReader(connection)
         self.seals = SealReader(connection)
+        self.sessions = SessionReader(connection)
         self.token_formats = TokenFormatReader(connection)
         self.usage = UsageReader(connection)
         self.users = UserReader(connection)
@@ -116,6 +118,7 @@ class Writes:
         self.requests = RequestIdWriter(connection)
         self.roles = RoleWriter(connection)
         self.seals = SealWriter(connection)
+        self.sessions = SessionWriter(connection)
         self.token_formats = TokenFormatWriter(connection)
         self.usage = UsageWriter(connection)
         self.users = UserWriter(connection)

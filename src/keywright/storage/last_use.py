@@ -26,8 +26,21 @@ _WRITE = """
 """
 
 
+# What is skipped was locked by a call that changes something: its session is used again soon, or is
+# revoked.
+_WRITE_SESSIONS = """
+    WITH free AS (
+        SELECT id FROM keywright.session WHERE id = ANY($1::bigint[])
+        ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+    )
+    UPDATE keywright.session e SET last_used_time = used.time
+    FROM free, unnest($1::bigint[], $2::timestamptz[]) AS used (id, time)
+    WHERE e.id = free.id AND used.id = e.id AND e.last_used_time < used.time
+"""
+
+
 class Use(NamedTuple):
-    """The last use of a key (by internal id); `address` is None if it was not told."""
+    """The last use of a key or a session (by internal id); `address` is None if it was not told."""
 
     key: int
     time: datetime
@@ -51,6 +64,12 @@ class LastUseWriter:
     async def write_one(self, use: Use) -> None:
         """Write one use, and wait for whoever is changing the key."""
         await self._write(_WRITE.format(skip=""), [use])
+
+    async def write_sessions(self, uses: Sequence[Use]) -> None:
+        """Write uses of sessions, but where a later one is written already."""
+        await self._connection.execute(
+            _WRITE_SESSIONS, [use.key for use in uses], [use.time for use in uses]
+        )
 
     async def _write(self, statement: str, uses: Sequence[Use]) -> frozenset[int]:
         rows = await self._connection.fetch(

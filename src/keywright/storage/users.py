@@ -85,6 +85,20 @@ class UserReader:
         row = await self._one("", workspace_id, user)
         return None if row is None else user_of(row)
 
+    async def identified(
+        self, workspace_id: str, external_id: str, email: str | None
+    ) -> User | None:
+        """The user of that external id, else of that e-mail."""
+        row = await self._connection.fetchrow(
+            f"{_SELECT} WHERE {in_workspace('u', '$1')} AND u.external_id = $2 "
+            "AND u.external_id <> ''",
+            workspace_id,
+            external_id,
+        )
+        if row is not None:
+            return user_of(row)
+        return None if email is None else await self.get(workspace_id, email)
+
     async def owner(self, workspace_id: str, user: str) -> Owner | None:
         """The user of that id or e-mail, with all its grants."""
         row = await self._one(f", {GRANTS}", workspace_id, user)

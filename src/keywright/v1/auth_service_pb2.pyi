@@ -291,7 +291,8 @@ class AuthenticateResponse(_message.Message):
     @_builtins.property
     def depends_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What the answer rests on: its key, user, workspace and roles, each as an opaque mark. A cache
-        drops the answer when `Watch` tells one of them.
+        drops the answer when `Watch` tells one of them. Empty for a session: no cache may keep the
+        answer, as each use puts off the session's end.
         """
 
     def __init__(
@@ -585,9 +586,9 @@ class ExplainAccessRequest(_message.Message):
     resource: _builtins.str
     """The application's resource, as in `AuthenticateRequest`."""
     required_environment: _builtins.str
-    """The environment that the key must be of, as in `AuthenticateRequest`. Not for a user."""
+    """The environment that the key must be of, as in `AuthenticateRequest`. For a key only."""
     client_address: _builtins.str
-    """The client's address, as in `AuthenticateRequest`. Not for a user."""
+    """The client's address, as in `AuthenticateRequest`. For a key only."""
     def __init__(
         self,
         *,

@@ -109,7 +109,7 @@ class CreateSessionRequest(_message.Message):
     key_token: _builtins.str
     """The token of a key."""
     client_address: _builtins.str
-    """The person's address, for the record and for networks that a key is bound to."""
+    """The person's address, for the record. Nothing is decided by it, as anybody can say any."""
     user_agent: _builtins.str
     """The `User-Agent` of the browser, for the record; at most 1,000 characters."""
     request_id: _builtins.str

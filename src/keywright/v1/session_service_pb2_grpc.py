@@ -107,10 +107,11 @@ class SessionServiceServicer(object):
         """Signs a person in.
 
         Permission: none, and no credential but what is presented in the request. A key must have its
-        user's whole authority.
+        user's whole authority, from everywhere: what a session may do, and from where, nothing narrows.
+        The session ends with the key's `expire_time` at the latest.
         Errors: `SESSION_LINK_INVALID`, `SESSION_ID_TOKEN_INVALID`, `SESSION_USER_UNKNOWN`,
-        `USER_DISABLED`, `WORKSPACE_DISABLED`, `AUTHORITY_EXCEEDED` (a narrowed key), every reason why
-        a key does not stand.
+        `USER_DISABLED`, `WORKSPACE_DISABLED`, `AUTHORITY_EXCEEDED` (a narrowed key), `STATE_CONFLICT`
+        (a service user's key), every reason why a key does not stand.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

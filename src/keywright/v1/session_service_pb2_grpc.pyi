@@ -56,10 +56,11 @@ class SessionServiceStub:
     """Signs a person in.
 
     Permission: none, and no credential but what is presented in the request. A key must have its
-    user's whole authority.
+    user's whole authority, from everywhere: what a session may do, and from where, nothing narrows.
+    The session ends with the key's `expire_time` at the latest.
     Errors: `SESSION_LINK_INVALID`, `SESSION_ID_TOKEN_INVALID`, `SESSION_USER_UNKNOWN`,
-    `USER_DISABLED`, `WORKSPACE_DISABLED`, `AUTHORITY_EXCEEDED` (a narrowed key), every reason why
-    a key does not stand.
+    `USER_DISABLED`, `WORKSPACE_DISABLED`, `AUTHORITY_EXCEEDED` (a narrowed key), `STATE_CONFLICT`
+    (a service user's key), every reason why a key does not stand.
     """
     GetSession: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.GetSessionRequest, _session_service_pb2.GetSessionResponse]
     """Gets a session.
@@ -114,10 +115,11 @@ class SessionServiceAsyncStub(SessionServiceStub):
     """Signs a person in.
 
     Permission: none, and no credential but what is presented in the request. A key must have its
-    user's whole authority.
+    user's whole authority, from everywhere: what a session may do, and from where, nothing narrows.
+    The session ends with the key's `expire_time` at the latest.
     Errors: `SESSION_LINK_INVALID`, `SESSION_ID_TOKEN_INVALID`, `SESSION_USER_UNKNOWN`,
-    `USER_DISABLED`, `WORKSPACE_DISABLED`, `AUTHORITY_EXCEEDED` (a narrowed key), every reason why
-    a key does not stand.
+    `USER_DISABLED`, `WORKSPACE_DISABLED`, `AUTHORITY_EXCEEDED` (a narrowed key), `STATE_CONFLICT`
+    (a service user's key), every reason why a key does not stand.
     """
     GetSession: _aio.UnaryUnaryMultiCallable[_session_service_pb2.GetSessionRequest, _session_service_pb2.GetSessionResponse]  # type: ignore[assignment]
     """Gets a session.
@@ -181,10 +183,11 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Signs a person in.
 
         Permission: none, and no credential but what is presented in the request. A key must have its
-        user's whole authority.
+        user's whole authority, from everywhere: what a session may do, and from where, nothing narrows.
+        The session ends with the key's `expire_time` at the latest.
         Errors: `SESSION_LINK_INVALID`, `SESSION_ID_TOKEN_INVALID`, `SESSION_USER_UNKNOWN`,
-        `USER_DISABLED`, `WORKSPACE_DISABLED`, `AUTHORITY_EXCEEDED` (a narrowed key), every reason why
-        a key does not stand.
+        `USER_DISABLED`, `WORKSPACE_DISABLED`, `AUTHORITY_EXCEEDED` (a narrowed key), `STATE_CONFLICT`
+        (a service user's key), every reason why a key does not stand.
         """
 
     @_abc_1.abstractmethod

@@ -22,9 +22,11 @@ from keywright.domain.keys import (
 from keywright.domain.names import RoleName, UserName
 from keywright.domain.permissions import is_permission
 from keywright.domain.resources import RESOURCE_MAX_LENGTH, is_resource
+from keywright.domain.sessions import SessionState
 from keywright.domain.token import is_environment
 from keywright.v1 import (
     key_pb2,
+    session_pb2,
     user_pb2,
 )
 
@@ -155,6 +157,11 @@ def labels(pairs: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 def key_states(values: Iterable[int]) -> frozenset[KeyState]:
     """The states that a filter names."""
     return frozenset(KeyState(key_pb2.KeyState.Name(each)[10:]) for each in values)  # type: ignore[arg-type]
+
+
+def session_states(values: Iterable[int]) -> frozenset[SessionState]:
+    """The states that a filter names."""
+    return frozenset(SessionState(session_pb2.SessionState.Name(each)[14:]) for each in values)  # type: ignore[arg-type]
 
 
 def user_kind(value: int) -> UserKind:

@@ -1,9 +1,9 @@
 """What the handlers of all mutations share: the reply, the wait, and `request_id` (AIP-155)."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 from prometheus_client import Histogram
@@ -21,6 +21,7 @@ Value = TypeVar("Value")
 Reply = TypeVar("Reply", bound=Message)
 
 
+_SHOWN_ONCE = {"token", "link_token"}
 _WAITED = Histogram(
     "keywright_narrowing_wait_seconds",
     "How long calls that take something away waited for all servers, after their commit.",
@@ -40,63 +41,76 @@ async def mutate(
     `told` says what the reply tells of what was done, by field. A repetition is told what the first
     call was, but for a token, which is shown once (promise G9).
     """
-    made: Reply | None = None  # for repetitions, so it need not be made again
-
-    def reply_to_repetitions(value: Value) -> bytes:
-        nonlocal made
-        made = reply_type(**told(value))
-        kept = reply_type()
-        kept.CopyFrom(made)
-        if "token" in reply_type.DESCRIPTOR.fields_by_name:
-            kept.ClearField("token")
-        return kept.SerializeToString()
-
-    call = rpc.call
-    if request.request_id:
-        identity = RequestIdentity(rpc.method.name, request.request_id, _digest(call, request))
-        call = replace(call, request=Request(identity, reply_to_repetitions))
+    made, call = Repeatable(reply_type, told), rpc.call
+    # Of who asks, too: the reply shows what another credential of the same user may not see.
+    credential = call.caller.credential.rests_on[0]
+    call = replace(call, request=made.request(rpc.method.name, request, b"%d " % credential))
     if "wait" in request.DESCRIPTOR.fields_by_name and request.wait != WAIT_MODE_NONE:
         call = replace(call, waits=True)
-    revision = rpc.services.seal.revision
     try:
-        done = await _done(rpc, call, act)
+        done = await made.done(_done(rpc, call, act))
     except UnsettledError as error:
-        error.details["revision"] = revision(error.position)
+        error.details["revision"] = rpc.services.seal.revision(error.position)
         raise
-    more: dict[str, Any] = {"revision": revision(done.position)}
     if call.waits:
         _WAITED.observe(done.waited.total_seconds())
-    if "waited" in reply_type.DESCRIPTOR.fields_by_name:
-        more["waited"] = replies.duration(done.waited)
-    if isinstance(done, Replayed):
-        reply = reply_type.FromString(done.reply)
-        more["replayed"] = True
-    else:
-        reply = reply_type(**told(done.value)) if made is None else made
-    reply.MergeFrom(reply_type(**more))
-    return reply
+    return made.reply(rpc, done)
+
+
+@dataclass(slots=True)
+class Repeatable(Generic[Value, Reply]):
+    """The reply of a mutation, and what is kept of it for repetitions: not what is shown once."""
+
+    reply_type: type[Reply]
+    told: Callable[[Value], Mapping[str, Any]]
+    _made: Reply | None = None  # for repetitions, so it need not be made again
+
+    def request(self, method: str, request: Any, asker: bytes = b"") -> Request | None:
+        """What makes a repetition known as one; None for a request without an id."""
+        if not request.request_id:
+            return None
+        digest = sha256(asker + request.SerializeToString(deterministic=True)).digest()
+        identity = RequestIdentity(method, request.request_id, digest)
+        return Request(identity, self._reply_to_repetitions)
+
+    async def done(self, acting: Awaitable[Committed[Value]]) -> Committed[Value] | Replayed:
+        """What was done, now or when the call was first made."""
+        try:
+            return await acting
+        except Replayed as replayed:
+            return replayed
+
+    def reply(self, rpc: Rpc, done: Committed[Value] | Replayed) -> Reply:
+        """The reply that tells what was done."""
+        more: dict[str, Any] = {"revision": rpc.services.seal.revision(done.position)}
+        if "waited" in self.reply_type.DESCRIPTOR.fields_by_name:
+            more["waited"] = replies.duration(done.waited)
+        if isinstance(done, Replayed):
+            reply = self.reply_type.FromString(done.reply)
+            more["replayed"] = True
+        else:
+            reply = self._made or self.reply_type(**self.told(done.value))
+        reply.MergeFrom(self.reply_type(**more))
+        return reply
+
+    def _reply_to_repetitions(self, value: Value) -> bytes:
+        self._made = self.reply_type(**self.told(value))
+        kept = self.reply_type()
+        kept.CopyFrom(self._made)
+        for field in _SHOWN_ONCE.intersection(kept.DESCRIPTOR.fields_by_name):
+            kept.ClearField(field)
+        return kept.SerializeToString()
 
 
 async def _done(
     rpc: Rpc, call: Call, act: Callable[[Call], Awaitable[Committed[Value]]]
-) -> Committed[Value] | Replayed:
+) -> Committed[Value]:
     try:
         return await act(call)
-    except Replayed as replayed:
-        return replayed
     except (Denied, Unavailable, UnsettledError):  # the caller fell, nobody knows, or it is done
         raise
     except ServiceError:
         earlier = await rpc.services.repetitions.earlier(call)
         if earlier is None:
             raise
-        return earlier
-
-
-def _digest(call: Call, request: Message) -> bytes:
-    """Of the content, and of who asks with it.
-
-    The reply shows what another credential of the same user may not see.
-    """
-    credential = call.caller.credential.key.internal_id
-    return sha256(b"%d %b" % (credential, request.SerializeToString(deterministic=True))).digest()
+        raise earlier from None

@@ -13,6 +13,7 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from keywright.domain.decision import Principal
+from keywright.domain.dependency import ChangeKind
 from keywright.domain.permissions import PermissionSet
 from keywright.domain.position import Position
 from keywright.v1 import auth_service_pb2 as pb
@@ -30,21 +31,23 @@ class Rendering:
 
     def head(self, principal: Principal, rests_on: Iterable[int]) -> bytes:
         """All but permissions and revision."""
-        key = principal.credential.key
+        record = principal.credential.record
+        is_session = principal.credential.kind is ChangeKind.SESSION
         return pb.AuthenticateResponse(
             workspace=f"workspaces/{principal.workspace_id}",
             user=replies.principal_user(principal),
             credential=replies.credential(principal),
-            environment=key.environment,
+            environment=record.environment,
             role=replies.role_of(principal.user),
             whole_authority=principal.credential.authority.is_whole,
-            scopes=key.narrowing.scopes,
-            resource=key.narrowing.resource,
-            rate_limit=replies.rate_limit(key.rate_limit),
+            scopes=record.narrowing.scopes,
+            resource=record.narrowing.resource,
+            rate_limit=replies.rate_limit(record.rate_limit),
             # The token's own end: a rotation's grace may end before the key does.
             expire_time=replies.timestamp(principal.credential.expire_time),
-            allowed_networks=map(str, key.narrowing.allowed_networks),
-            depends_on=map(self.dependency, rests_on),
+            allowed_networks=map(str, record.narrowing.allowed_networks),
+            # A use puts off the end of a session: nobody else may answer for it from memory.
+            depends_on=() if is_session else map(self.dependency, rests_on),
         ).SerializeToString()
 
     def permissions(self, permissions: PermissionSet) -> bytes:

@@ -20,6 +20,7 @@ from keywright.domain.keys import (
 )
 from keywright.domain.roles import WITHOUT_ROLE, Role
 from keywright.domain.secret import Secret
+from keywright.domain.sessions import SessionAt
 from keywright.service.call import etag_of
 from keywright.v1 import (
     grant_pb2,
@@ -27,6 +28,7 @@ from keywright.v1 import (
     principal_pb2,
     rate_limit_pb2,
     role_pb2,
+    session_pb2,
     user_pb2,
     workspace_pb2,
 )
@@ -94,6 +96,25 @@ def rate_limit(limit: RateLimit | None) -> rate_limit_pb2.RateLimit | None:
     if limit is None:
         return None
     return rate_limit_pb2.RateLimit(requests=limit.requests, period=duration(limit.period))
+
+
+def session(found: SessionAt) -> session_pb2.Session:
+    """A session's record."""
+    record = found.session
+    return session_pb2.Session(
+        name=str(record.name),
+        user=f"workspaces/{record.workspace_id}/users/{record.user.user_id}",
+        user_email=record.user.email,
+        method=session_pb2.SignInMethod.Value(f"SIGN_IN_METHOD_{record.method}"),
+        state=session_pb2.SessionState.Value(f"SESSION_STATE_{found.state}"),
+        create_time=timestamp(record.create_time),
+        expire_time=timestamp(record.expire_time),
+        idle_expire_time=timestamp(record.idle_expire_time),
+        revoke_time=timestamp(record.revoke_time),
+        last_used_time=timestamp(record.last_used_time),
+        client_address=record.client_address,
+        user_agent=record.user_agent,
+    )
 
 
 def user(found: User) -> user_pb2.User:
@@ -194,12 +215,14 @@ def principal_user(principal: Principal) -> principal_pb2.PrincipalUser:
 
 def credential(principal: Principal) -> principal_pb2.Credential:
     """What was presented."""
-    record = principal.credential.key
+    record = principal.credential.record
     return principal_pb2.Credential(
         name=str(record.name),
         display_name=record.display_name,
         labels=record.labels,
-        kind=principal_pb2.CREDENTIAL_KIND_KEY,
+        kind=principal_pb2.CredentialKind.Value(
+            f"CREDENTIAL_KIND_{principal.credential.kind.name}"
+        ),
     )
 
 

@@ -26,7 +26,9 @@ from keywright.service.leaks import Leaks
 from keywright.service.mutation import Repetitions
 from keywright.service.notices import Notices
 from keywright.service.roles import Roles
+from keywright.service.sessions import Sessions
 from keywright.service.settling import Settling
+from keywright.service.sign_in import SignIn
 from keywright.service.usage import Usage
 from keywright.service.users import Users
 from keywright.service.warm_up import WarmUp
@@ -38,7 +40,7 @@ Reply = Message | bytes
 Handler = Callable[["Rpc", Any], Awaitable[Reply]]
 
 _DECIDING = frozenset({"Authenticate", "BatchAuthenticate", "AuthenticateStream", "Watch"})
-_OPEN = frozenset({("KeyService", "ReportLeakedToken")})
+_OPEN = frozenset({("KeyService", "ReportLeakedToken"), ("SessionService", "CreateSession")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,9 @@ class Services:
     notices: Notices
     repetitions: Repetitions
     roles: Roles
+    sessions: Sessions
     settling: Settling
+    sign_in: SignIn
     usage: Usage
     users: Users
     warm_up: WarmUp
@@ -115,7 +119,7 @@ class Ended:
     @property
     def caller_name(self) -> str:
         """The caller's credential; empty if it has shown none."""
-        return "" if self.caller is None else str(self.caller.credential.key.name)
+        return "" if self.caller is None else str(self.caller.credential.record.name)
 
     def fields(self) -> dict[str, str | float]:
         """The fields of its line."""

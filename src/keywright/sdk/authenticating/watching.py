@@ -153,5 +153,6 @@ async def watching(
     finally:
         running.cancel()
         await asyncio.wait([running])
+        cache.ended()  # also if the last stream was lost, and its lease would go on
         if not running.cancelled():
             running.result()  # it never ends by itself: a fault is not kept quiet

@@ -13,6 +13,7 @@ from keywright.sdk.calls.grants import Grants
 from keywright.sdk.calls.keys import Keys
 from keywright.sdk.calls.names import Names
 from keywright.sdk.calls.roles import Roles
+from keywright.sdk.calls.sessions import Sessions
 from keywright.sdk.calls.usage import Usage
 from keywright.sdk.calls.users import Users
 from keywright.sdk.calls.workspaces import Workspaces
@@ -32,6 +33,7 @@ class Facade(Surface[Mode]):
     roles: Roles[Mode]
     grants: Grants[Mode]
     workspaces: Workspaces[Mode]
+    sessions: Sessions[Mode]
     usage: Usage[Mode]
     audit: Audit[Mode]
 
@@ -87,6 +89,7 @@ class Facade(Surface[Mode]):
         self.roles = Roles(transport, names)
         self.grants = Grants(transport, names)
         self.workspaces = Workspaces(transport, names)
+        self.sessions = Sessions(transport, names)
         self.usage = Usage(transport, names)
         self.audit = Audit(transport, names)
 

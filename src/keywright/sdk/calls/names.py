@@ -49,6 +49,10 @@ class Names:
         """A grant's name, from it or an id."""
         return self._within("grants", text)
 
+    def session(self, text: str) -> Flow[str]:
+        """A session's name, from it or an id."""
+        return self._within("sessions", text)
+
     def audit_event(self, text: str) -> Flow[str]:
         """An audit event's name, from it or an id."""
         return self._within("auditEvents", text)

@@ -72,7 +72,7 @@ class CredentialKind(StrEnum):
     SESSION = "SESSION"
 
 
-class _Named:
+class Named:
     """A resource; its id is the last part of its name."""
 
     __slots__ = ()
@@ -93,7 +93,7 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class Key(_Named):
+class Key(Named):
     """The record of an API key; never its token."""
 
     name: str
@@ -175,7 +175,7 @@ class ImportResult:
 
 
 @dataclass(frozen=True, slots=True)
-class User(_Named):
+class User(Named):
     """Someone or something that acts in a workspace."""
 
     name: str
@@ -193,7 +193,7 @@ class User(_Named):
 
 
 @dataclass(frozen=True, slots=True)
-class Role(_Named):
+class Role(Named):
     """A named set of permissions, as patterns."""
 
     name: str
@@ -208,7 +208,7 @@ class Role(_Named):
 
 
 @dataclass(frozen=True, slots=True)
-class Grant(_Named):
+class Grant(Named):
     """Adds a role's permissions to a user, on a resource and everything below it."""
 
     name: str
@@ -244,7 +244,7 @@ class KeyPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Workspace(_Named):
+class Workspace(Named):
     """The tenant. `environments` begins with the default.
 
     `permission_catalog` has a description for each permission of its applications, and every other
@@ -286,7 +286,7 @@ class UsagePoint:
 
 
 @dataclass(frozen=True, slots=True)
-class PrincipalUser(_Named):
+class PrincipalUser(Named):
     """The user that a credential proves, as it is at this moment."""
 
     name: str
@@ -298,7 +298,7 @@ class PrincipalUser(_Named):
 
 
 @dataclass(frozen=True, slots=True)
-class Credential(_Named):
+class Credential(Named):
     """What was proven."""
 
     name: str

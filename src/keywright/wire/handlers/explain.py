@@ -2,7 +2,7 @@
 
 from keywright.domain.decision import Asked
 from keywright.domain.errors import NotFound, invalid_field
-from keywright.domain.names import KeyName, UserName, is_id, is_id_or_email
+from keywright.domain.names import KeyName, SessionName, UserName, is_id, is_id_or_email
 from keywright.domain.steps import Step
 from keywright.service.explain import Explained
 from keywright.v1 import auth_service_pb2 as pb
@@ -14,16 +14,19 @@ from keywright.wire.rpc import Rpc
 async def explain_access(rpc: Rpc, request: pb.ExplainAccessRequest) -> pb.ExplainAccessResponse:
     """ExplainAccess."""
     name, asked, explain = _name(request.name), _asked(request), rpc.services.explain
-    if isinstance(name, UserName):
-        _refuse_limits(request)
-        found = await explain.user(rpc.call, name, asked)
-    else:
+    if isinstance(name, KeyName):
         found = await explain.key(rpc.call, name, asked)
+    else:
+        _refuse_limits(request)
+        if isinstance(name, SessionName):
+            found = await explain.session(rpc.call, name, asked)
+        else:
+            found = await explain.user(rpc.call, name, asked)
     return _response(found, rpc.services.seal.revision(found.position))
 
 
-def _name(text: str) -> KeyName | UserName:
-    """Of a key or a user. There are no SSH keys and sessions yet: each is as one that is missing.
+def _name(text: str) -> KeyName | SessionName | UserName:
+    """Of a key, a session or a user. There are no SSH keys yet: each is as one that is missing.
 
     Raises:
         InvalidFields: it can be the name of none of these.
@@ -34,8 +37,8 @@ def _name(text: str) -> KeyName | UserName:
             return KeyName.parse(text, "name")
         case ["workspaces", _, "users", _]:
             return UserName.parse(text, "name")
-        case ["workspaces", workspace, "sessions", last]:
-            well_formed = is_id(workspace) and is_id(last)
+        case ["workspaces", _, "sessions", _]:
+            return SessionName.parse(text, "name")
         case ["workspaces", workspace, "users", user, "sshKeys", last]:
             well_formed = is_id(workspace) and is_id_or_email(user) and is_id(last)
         case _:
@@ -44,7 +47,8 @@ def _name(text: str) -> KeyName | UserName:
         raise NotFound(text)
     raise invalid_field(
         "name",
-        "must be the name of a key, workspaces/{workspace}/keys/{key}, or of a user, "
+        "must be the name of a key, workspaces/{workspace}/keys/{key}, of a session, "
+        "workspaces/{workspace}/sessions/{session}, or of a user, "
         "workspaces/{workspace}/users/{user}",
     )
 
@@ -62,10 +66,10 @@ def _asked(request: pb.ExplainAccessRequest) -> Asked:
 
 
 def _refuse_limits(request: pb.ExplainAccessRequest) -> None:
-    """Refuse what limits keys only: of a user it would be passed over."""
+    """Refuse what limits keys only: of a user or a session it would be passed over."""
     for field in ("required_environment", "client_address"):
         if getattr(request, field):
-            raise invalid_field(field, "must be empty for a user: it is a key that has such limits")
+            raise invalid_field(field, "must be empty: it is a key that has such limits")
 
 
 def _response(found: Explained, revision: str) -> pb.ExplainAccessResponse:

@@ -27,7 +27,7 @@ async def caller(rpc: Rpc, proceed: Callable[[Rpc], Awaitable[Reply]]) -> Reply:
     try:
         return await proceed(rpc)
     except Denied as denied:
-        if method.is_authentication:
+        if method.is_authentication or method.is_open:
             raise
         # Only the caller has a credential here: it fell between the check and the transaction.
         raise of_caller(rpc, denied) from None

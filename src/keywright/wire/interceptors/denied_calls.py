@@ -41,8 +41,8 @@ def _named(request: Any) -> str:
     fields = request.DESCRIPTOR.fields_by_name
     if "keys" in fields and request.keys:  # a list about some of what the parent has
         return _well_formed(request.keys[0])
-    for field in ("name", "parent"):
-        if field in fields:
+    for field in ("name", "parent", "user"):
+        if field in fields and fields[field].message_type is None:
             return _well_formed(getattr(request, field))
     for field, descriptor in fields.items():
         inner = descriptor.message_type
