@@ -52,8 +52,8 @@ async def follow(guide: str, service: Service, place: Path) -> None:
         "KEYWRIGHT_API_KEY": token,
     }
     shown = steps(guide)
-    # If a command fails, what runs in the background goes with it.
-    script = "trap 'kill $! 2>&-' EXIT\n"
+    # If a command fails, what runs in the background goes with it, unless it has gone before.
+    script = "trap 'kill $! 2>&- || :' EXIT\n"
     script += "\necho '~~~'\n".join(elsewhere(command) for command, _ in shown)
     printed = (await shell(script, environ, place)).replace("\r", "")
     for (command, expected), told in zip(shown, printed.split("~~~\n"), strict=True):
