@@ -50,7 +50,11 @@ def _denying(message_bytes: int, details_bytes: int) -> "grpc.RpcMethodHandler[b
     message, metadata = "x" * message_bytes, ((DETAILS, bytes(details_bytes)),)
 
     async def deny(_body: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
-        return await context.abort(grpc.StatusCode.UNAUTHENTICATED, message, metadata)
+        aborting = context.abort(grpc.StatusCode.UNAUTHENTICATED, message, metadata)
+        # gRPC keeps the error with the call, and the error's traceback this frame: with the context
+        # in it the call would stay until a collection, and count against `max_concurrent_streams`.
+        del context
+        return await aborting
 
     return grpc.unary_unary_rpc_method_handler(deny)
 
