@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Self
 from urllib.parse import urljoin, urlsplit
+from uuid import uuid4
 
 import httpx2
 
-from keywright.console.csrf import FIELD as CSRF
 from tests.support.service import ADMIN, Process, Service, running
 
 
@@ -140,6 +140,16 @@ class Console:
     process: Process
     url: str
     service: Service
+    directory: Path
+    environ: Mapping[str, str]
+
+    @asynccontextmanager
+    async def another(self, settings: str) -> AsyncIterator["Console"]:
+        """One more console of the same build, with other settings."""
+        directory = self.directory / uuid4().hex
+        directory.mkdir()
+        async with console(self.service, directory, settings, **self.environ) as running:
+            yield running
 
     @asynccontextmanager
     async def browser(self, token: str = "") -> AsyncIterator[Browser]:
@@ -179,7 +189,4 @@ async def console(
     argv = [sys.executable, "-m", "keywright", "console", "--config", str(file)]
     async with running(argv, {**environment(service.uri), **environ}) as process:
         line = await process.logged("listening")
-        yield Console(process, f"http://{line['http']}", service)
-
-
-__all__ = ["CSRF", "Browser", "Console", "FilledForm", "Page", "console", "environment"]
+        yield Console(process, f"http://{line['http']}", service, directory, environ)

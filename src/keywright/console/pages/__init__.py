@@ -5,12 +5,14 @@ from keywright.console.pages import (
     key_details,
     key_list,
     key_tokens,
+    openid_connect,
     sessions,
     sign_in,
 )
 
 PAGES = (
     *sign_in.PAGES,
+    *openid_connect.PAGES,
     *key_list.PAGES,
     *key_tokens.PAGES,
     *key_changes.PAGES,
