@@ -9,8 +9,8 @@ from typing import Any
 
 import uvloop
 
-from keywright.sidecar import limited_http
-from keywright.sidecar.addresses import TcpAddress, listening_socket
+from keywright.programs import limited_http
+from keywright.programs.addresses import TcpAddress, listening_socket
 from keywright.sidecar.config import Limits
 
 

@@ -1,7 +1,8 @@
-"""The `keywright` command: what callers do (`cli`), and what servers do (`app`, `sidecar`)."""
+"""The `keywright` command: what callers do (`cli`), and the programs that serve."""
 
 from keywright.app.commands import add_to
 from keywright.cli import app
+from keywright.console.commands import add_to as add_console_to
 from keywright.sidecar.commands import add_to as add_sidecar_to
 
 
@@ -9,6 +10,7 @@ def main() -> None:
     """Run the command."""
     add_to(app)
     add_sidecar_to(app)
+    add_console_to(app)
     app(prog_name="keywright")
 
 

@@ -39,7 +39,7 @@ from keywright.sdk.calls.roles import Roles
 from keywright.sdk.calls.usage import Usage
 from keywright.sdk.calls.users import Users
 from keywright.sdk.calls.workspaces import Workspaces
-from keywright.sdk.connection.flow import Batches, Blocking, Flow, Listing
+from keywright.sdk.connection.flow import Batches, Blocking, Flow, Items, Listing
 from keywright.v1 import (
     auth_service_pb2,
     grant_pb2,
@@ -90,6 +90,9 @@ class Recorder:
         source = self.run(flow)
         self.asked.extend([source.request] if isinstance(source, Listing) else source.requests)
         return iter(())
+
+    def listed(self, flow: Flow[Listing[Result]]) -> Items[Result]:
+        return Items(self, flow)
 
     @property
     def request(self) -> Any:

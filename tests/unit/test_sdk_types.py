@@ -2,19 +2,22 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine
 from datetime import timedelta
 from typing import Any, assert_type
 
 from keywright import AsyncClient, Client
 from keywright.sdk import CreatedKey, ImportResult, Key, Principal, User
+from keywright.sdk.connection.flow import AsyncItems, Items, Page
 
 
 def of_who_blocks(client: Client) -> None:
     assert_type(client.whoami(), Principal)
     assert_type(client.keys.get("k"), Key)
     assert_type(client.keys.create(name="CI", ttl=timedelta(weeks=2)), CreatedKey)
-    assert_type(client.keys.list(user="ann"), Iterator[Key])
+    assert_type(client.keys.list(user="ann"), Items[Key])
+    assert_type(next(client.keys.list()), Key)
+    assert_type(client.keys.list().page("token"), Page[Key])
     with client as same:
         assert_type(same, Client)
     client.keys.create(ttl=2)  # type: ignore[arg-type]
@@ -29,7 +32,9 @@ async def of_who_awaits(client: AsyncClient) -> None:
     assert_type(task, asyncio.Task[Key])
     await assert_type(client.keys.get("k"), Coroutine[Any, Any, Key])
     listed = client.keys.list(user="ann")
-    assert_type(listed, AsyncIterator[Key])
+    assert_type(listed, AsyncItems[Key])
+    assert_type(await listed.page(), Page[Key])
+    assert_type([key async for key in listed], list[Key])
     async with client as same:
         assert_type(same, AsyncClient)
     await client.keys.get("k", wait=False)  # type: ignore[call-arg]

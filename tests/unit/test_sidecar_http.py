@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from keywright.sidecar import limited_http
-from keywright.sidecar.addresses import TcpAddress, listening_socket
+from keywright.programs import limited_http
+from keywright.programs.addresses import TcpAddress, listening_socket
+from keywright.programs.limited_http import RawAnswer
 from keywright.sidecar.config import Limits
 from keywright.sidecar.http import raw
-from keywright.sidecar.limited_http import RawAnswer
 from tests.support.sidecar import kept
 
 KNOWN = raw((200, [(b"x-way", b"at once"), (b"content-length", b"5")], b"known"))

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from keywright.programs.log import Log
 from keywright.sdk import KeywrightError, Unavailable
 from keywright.sidecar import serve
-from keywright.sidecar.log import Log
 
 
 @dataclass

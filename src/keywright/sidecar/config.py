@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from keywright.programs.addresses import Address, TcpAddress
+from keywright.programs.limited_http import HttpLimits
 from keywright.sdk.drop_ins.routes import Routes
-from keywright.sidecar.addresses import Address, TcpAddress
 from keywright.sidecar.headers import IdentityHeaders
 
 Network = IPv4Network | IPv6Network
@@ -72,19 +73,13 @@ class ForwardAuth:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(HttpLimits):
     """What is taken at most."""
 
-    header_bytes: int = 65_536
-    """All headers of a request, and its target."""
     message_bytes: int = 1_048_576
     """A `Check`, which may contain the body of the original request."""
     concurrent_requests: int = 1_000
     """Requests that wait for the server at a time."""
-    connections: int = 1_000
-    """Over HTTP."""
-    stop_seconds: int = 20
-    """How long requests may take that are under way when the sidecar is to stop."""
 
 
 DEFAULT_HTTP = TcpAddress("127.0.0.1", 7710)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from ipaddress import ip_address
 
-from keywright.sidecar.addresses import unmapped
+from keywright.programs.addresses import unmapped
 from keywright.sidecar.config import Network, OriginalRequest
 from keywright.sidecar.planning import Request
 

@@ -16,14 +16,14 @@ from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
 
-from keywright.sidecar.addresses import unmapped
+from keywright.programs.addresses import unmapped
+from keywright.programs.limited_http import RawAnswer
 from keywright.sidecar.by_identity import ByIdentity
 from keywright.sidecar.config import ORIGINAL_REQUEST, ForwardAuth, Proxy
 from keywright.sidecar.decisions import Decision, forbidden, refused
 from keywright.sidecar.forwarded import MisleadingProxy, original_request
 from keywright.sidecar.gate import Gate
 from keywright.sidecar.inspection import NameTable
-from keywright.sidecar.limited_http import RawAnswer
 from keywright.sidecar.planning import HEADER_SIZE, Plan, Remembered, settled
 
 _STATUS_HEADER = "x-keywright-status"

@@ -12,12 +12,12 @@ import json
 import time
 from functools import lru_cache
 
+from keywright.programs.log import Log
 from keywright.sdk.errors import KeywrightError
 from keywright.sidecar.by_identity import ByIdentity
 from keywright.sidecar.config import AccessLog
 from keywright.sidecar.counting import Counts
 from keywright.sidecar.decisions import Decision
-from keywright.sidecar.log import Log
 
 _SAME_FAULT_SECONDS = 1.0
 _WAIT_SECONDS = 0.2

@@ -6,13 +6,14 @@ from dataclasses import fields
 from ipaddress import ip_network
 from pathlib import Path
 
+from keywright.programs.addresses import Address, parse_address
+from keywright.programs.reading import Table, chosen
 from keywright.sdk.drop_ins.patterns import Pattern
 from keywright.sdk.drop_ins.presented import API_KEY, AUTHORIZATION
 from keywright.sdk.drop_ins.routes import METHOD, Route, Routes, Rule, placeholders
 from keywright.sdk.errors import ConfigurationError
 from keywright.sdk.values.asked_for import is_environment, is_permission
 from keywright.sdk.values.resources import is_resource
-from keywright.sidecar.addresses import Address, parse_address
 from keywright.sidecar.config import (
     ORIGINAL_REQUEST,
     AccessLog,
@@ -24,7 +25,6 @@ from keywright.sidecar.config import (
     Proxy,
 )
 from keywright.sidecar.headers import IdentityHeaders
-from keywright.sidecar.reading import Table, chosen
 
 _ROUTES_MAX_COUNT = 1_000
 _LIMIT_MAX = 100_000_000

@@ -3,27 +3,28 @@
 import asyncio
 import logging
 import os
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from keywright import __version__
-from keywright.sdk.authenticating.authenticator import Authenticator
-from keywright.sdk.errors import ConfigurationError
-from keywright.sidecar import envoy, limited_http
-from keywright.sidecar.addresses import (
+from keywright.programs import limited_http
+from keywright.programs.addresses import (
     Address,
     TcpAddress,
     UnixAddress,
     listening_socket,
     remove_left_behind,
 )
+from keywright.programs.log import Log
+from keywright.programs.signals import stop_at_a_signal
+from keywright.sdk.authenticating.authenticator import Authenticator
+from keywright.sdk.errors import ConfigurationError
+from keywright.sidecar import envoy
 from keywright.sidecar.config import ORIGINAL_REQUEST, Config
 from keywright.sidecar.counting import Counts
 from keywright.sidecar.gate import Gate
 from keywright.sidecar.http import Application
 from keywright.sidecar.journal import Journal
-from keywright.sidecar.log import Log
 
 _WATCH_SECONDS = 0.25
 
@@ -38,7 +39,7 @@ async def serve(config: Config, authenticator: Authenticator) -> None:
         ConfigurationError: `LISTEN_FAILED`.
     """
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # it has nothing to say to an operator
-    stopping = _stop_at_a_signal()
+    stopping = stop_at_a_signal()
     log = Log()
     async with authenticator:
         counts = Counts(lambda: authenticator.is_leased, lambda: gate.in_flight)
@@ -139,21 +140,6 @@ async def _tell_of_leases(authenticator: Authenticator, log: Log) -> None:
             log.write("not ready", reason=now[1], message=message)
         told = now
         await asyncio.sleep(_WATCH_SECONDS)  # nobody tells when a lease ends
-
-
-def _stop_at_a_signal() -> asyncio.Event:
-    loop = asyncio.get_running_loop()
-    stopping = asyncio.Event()
-
-    def stop() -> None:
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(each)
-            signal.signal(each, signal.SIG_DFL)
-        stopping.set()
-
-    for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, stop)
-    return stopping
 
 
 def _failed(address: Address, why: str) -> ConfigurationError:

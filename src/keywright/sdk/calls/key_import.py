@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 
 from keywright.sdk.calls.names import NamedSurface
-from keywright.sdk.connection.flow import Batches, Flow, Method, Mode, listing
+from keywright.sdk.connection.flow import Batches, Flow, Method, Mode, batches
 from keywright.sdk.values.arguments import ImportedKeyAttributes, ImportedTokenFormat, ImportItem
 from keywright.sdk.values.reading import read
 from keywright.sdk.values.results import ImportResult
@@ -19,7 +19,7 @@ _IMPORT_BATCH = 1_000
 class KeyImport(NamedSurface[Mode]):
     """Keys of other products."""
 
-    @listing
+    @batches
     def import_keys(
         self,
         token_format: ImportedTokenFormat,

@@ -1,9 +1,9 @@
 """How a method is described once, for every kind of client.
 
 A method is a generator that yields the calls it needs, is sent their replies, and returns its
-result: it neither waits nor blocks. The decorators `operation` and `listing` hand it to the
-client's transport, which does: that of `Client` blocks, that of `AsyncClient` awaits. What a method
-returns is told to type checkers by the client's mode.
+result: it neither waits nor blocks. The decorators `operation`, `listing` and `batches` hand it to
+the client's transport, which does: that of `Client` blocks, that of `AsyncClient` awaits. What a
+method returns is told to type checkers by the client's mode.
 """
 
 from collections.abc import (
@@ -78,6 +78,14 @@ class Listing(Generic[Result]):
 
 
 @dataclass(frozen=True, slots=True)
+class Page(Generic[Result]):
+    """Part of a list; `next_page_token` is empty on the last one."""
+
+    items: tuple[Result, ...]
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True)
 class Batches(Generic[Result]):
     """Work that one call cannot take: the requests, and what each reply contributes."""
 
@@ -99,6 +107,9 @@ class Transport(Protocol):
 
     def items(self, flow: Flow[Listing[Any] | Batches[Any]]) -> Any:
         """Iterate over what the calls contribute; each is made when its first item is wanted."""
+
+    def listed(self, flow: Flow[Listing[Any]]) -> Any:
+        """The same of a list, of which there are pages, too."""
 
 
 class Blocking:
@@ -144,6 +155,14 @@ class Iteration(Protocol[Parameters, Result_co]):
     ) -> Callable[Parameters, AsyncIterator[Result_co]]: ...
 
 
+def _shown(method: Any) -> Any:
+    """Let `help` say what a caller gets, and not that a flow is behind it."""
+    shown = signature(method)
+    result = get_args(shown.return_annotation)[-1]  # of `Flow[Key]`, a generator's third
+    method.__signature__ = shown.replace(return_annotation=result)
+    return method
+
+
 def operation(
     flow: Callable[Concatenate[Any, Parameters], Flow[Result]],
 ) -> Operation[Parameters, Result]:
@@ -158,8 +177,8 @@ def operation(
     return cast("Operation[Parameters, Result]", _shown(method))
 
 
-def listing(
-    flow: Callable[Concatenate[Any, Parameters], Flow[Listing[Result] | Batches[Result]]],
+def batches(
+    flow: Callable[Concatenate[Any, Parameters], Flow[Batches[Result]]],
 ) -> Iteration[Parameters, Result]:
     """A method of the surface that iterates, and makes the calls for it by itself."""
 
@@ -172,9 +191,70 @@ def listing(
     return cast("Iteration[Parameters, Result]", _shown(method))
 
 
-def _shown(method: Any) -> Any:
-    """Let `help` say what a caller gets, and not that a flow is behind it."""
-    shown = signature(method)
-    result = get_args(shown.return_annotation)[-1]  # of `Flow[Key]`, a generator's third
-    method.__signature__ = shown.replace(return_annotation=result)
-    return method
+class Listed(Surface[Mode], Generic[Mode, Result]):
+    """A list that a method asked for; no call is made before something of it is wanted."""
+
+    def __init__(self, transport: Transport, flow: Flow[Listing[Result]]) -> None:
+        super().__init__(transport)
+        self._flow = flow
+        self._items = transport.items(flow)
+
+    @operation
+    def page(self, page_token: str = "") -> Flow[Page[Result]]:
+        """One page of `page_size`, for whoever shows pages: either this, or all by iterating.
+
+        Args:
+            page_token: the `next_page_token` of the page before; the first page without. All else
+                that was asked for must be as it was then, but for `page_size`.
+
+        Raises:
+            InvalidArgument: the token is of another list, or of another caller.
+        """
+        found = yield from self._flow
+        found.request.page_token = page_token
+        reply: Any = yield from call(found.method, found.request)
+        return Page(tuple(found.items(reply)), reply.next_page_token)
+
+
+class Items(Listed[Blocking, Result], Iterator[Result]):
+    """A list of `Client`: what to iterate over."""
+
+    def __next__(self) -> Result:
+        item: Result = next(self._items)
+        return item
+
+
+class AsyncItems(Listed[Awaiting, Result], AsyncIterator[Result]):
+    """A list of `AsyncClient`: what to iterate over by `async for`."""
+
+    async def __anext__(self) -> Result:
+        item: Result = await anext(self._items)
+        return item
+
+
+class ListOperation(Protocol[Parameters, Result]):
+    """What a method that lists is to type checkers."""
+
+    @overload
+    def __get__(
+        self, instance: Surface[Blocking], owner: type, /
+    ) -> Callable[Parameters, Items[Result]]: ...
+
+    @overload
+    def __get__(
+        self, instance: Surface[Awaiting], owner: type, /
+    ) -> Callable[Parameters, AsyncItems[Result]]: ...
+
+
+def listing(
+    flow: Callable[Concatenate[Any, Parameters], Flow[Listing[Result]]],
+) -> ListOperation[Parameters, Result]:
+    """A method of the surface that lists what comes in pages."""
+
+    @wraps(flow)
+    def method(
+        self: Surface[Any], /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> object:
+        return self._transport.listed(flow(self, *args, **kwargs))
+
+    return cast("ListOperation[Parameters, Result]", _shown(method))

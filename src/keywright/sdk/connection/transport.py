@@ -3,14 +3,16 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Generator, Iterator
+from copy import copy
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import grpc
 
 from keywright.sdk.connection.connection import Way
 from keywright.sdk.connection.credentials import Secret
-from keywright.sdk.connection.flow import Batches, Call, Flow, Listing
+from keywright.sdk.connection.flow import AsyncItems, Batches, Call, Flow, Items, Listing
 from keywright.sdk.connection.status import from_call
 from keywright.sdk.connection.tries import Tries, make_repeatable
 from keywright.sdk.errors import Cancelled, KeywrightError
@@ -19,15 +21,29 @@ Result = TypeVar("Result")
 Calls = Generator[Call, Any, None]
 
 
+@dataclass(slots=True)
+class _Line:
+    """A connection, which all that call over it share: its channel, and of which event loop."""
+
+    channel: Any = None
+    loop: asyncio.AbstractEventLoop | None = None
+    closed: bool = False
+
+
 class _Sender:
     """How calls are made, by both transports."""
 
     def __init__(self, way: Way, api_key: Secret, timeout: timedelta) -> None:
         self._way = way
-        key = api_key.reveal()
-        self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
+        self._metadata = _metadata(api_key)
         self._timeout = timeout
-        self._closed = False
+        self._line = _Line()
+
+    def acting_with(self, api_key: Secret) -> Self:
+        """Another credential over the same connection, which is closed for both at once."""
+        other = copy(self)
+        other._metadata = _metadata(api_key)  # noqa: SLF001  of its class
+        return other
 
     def _prepared(self, channel: Any, call: Call) -> Any:
         """What makes the call, each time it is called with a timeout in seconds."""
@@ -43,7 +59,7 @@ class _Sender:
         return from_call(failed, self._way.uri)
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self._line.closed:
             raise RuntimeError("this client is closed")
 
 
@@ -52,7 +68,7 @@ class BlockingTransport(_Sender):
 
     def __init__(self, way: Way, api_key: Secret, timeout: timedelta) -> None:
         super().__init__(way, api_key, timeout)
-        self._channel = way.channel()
+        self._line.channel = way.channel()
 
     def run(self, flow: Flow[Result]) -> Result:
         """Make the calls of a flow; returns its result."""
@@ -74,14 +90,18 @@ class BlockingTransport(_Sender):
             yield from source.items(reply)
             call = _next(calls, reply)
 
+    def listed(self, flow: Flow[Listing[Result]]) -> Items[Result]:
+        """What is in a list, or a page of it."""
+        return Items(self, flow)
+
     def close(self) -> None:
         """Close the channel; calls under way are cancelled."""
-        self._closed = True
-        self._channel.close()
+        self._line.closed = True
+        self._line.channel.close()
 
     def _call(self, call: Call) -> Any:
         tries = Tries(self._timeout)
-        send = self._prepared(self._channel, call)
+        send = self._prepared(self._line.channel, call)
         while True:
             self._check_open()
             try:
@@ -96,11 +116,6 @@ class BlockingTransport(_Sender):
 
 class AwaitingTransport(_Sender):
     """Runs flows on a channel of grpc.aio, which is opened by the first call."""
-
-    def __init__(self, way: Way, api_key: Secret, timeout: timedelta) -> None:
-        super().__init__(way, api_key, timeout)
-        self._channel: grpc.aio.Channel | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self, flow: Flow[Result]) -> Result:
         """Make the calls of a flow; returns its result."""
@@ -123,11 +138,15 @@ class AwaitingTransport(_Sender):
                 yield item
             call = _next(calls, reply)
 
+    def listed(self, flow: Flow[Listing[Result]]) -> AsyncItems[Result]:
+        """What is in a list, or a page of it."""
+        return AsyncItems(self, flow)
+
     async def close(self) -> None:
         """Close the channel; calls under way are cancelled."""
-        self._closed = True
-        if self._channel is not None:
-            await self._channel.close()
+        self._line.closed = True
+        if self._line.channel is not None:
+            await self._line.channel.close()
 
     async def _call(self, call: Call) -> Any:
         tries = Tries(self._timeout)
@@ -140,7 +159,7 @@ class AwaitingTransport(_Sender):
                 error = self._error(failed)
             except asyncio.CancelledError:
                 task = asyncio.current_task()
-                if self._closed and not (task and task.cancelling()):
+                if self._line.closed and not (task and task.cancelling()):
                     raise Cancelled("the client was closed") from None
                 raise
             pause = tries.pause_after(error)
@@ -148,15 +167,20 @@ class AwaitingTransport(_Sender):
                 raise error
             await asyncio.sleep(pause)
 
-    def _opened(self) -> grpc.aio.Channel:
+    def _opened(self) -> Any:
         # A channel belongs to an event loop, and a client may be made before there is one.
         self._check_open()
-        loop = asyncio.get_running_loop()
-        if self._channel is None:
-            self._channel, self._loop = self._way.async_channel(), loop
-        elif self._loop is not loop:
+        line, loop = self._line, asyncio.get_running_loop()
+        if line.channel is None:
+            line.channel, line.loop = self._way.async_channel(), loop
+        elif line.loop is not loop:
             raise RuntimeError("this client was used in another event loop: make one for each")
-        return self._channel
+        return line.channel
+
+
+def _metadata(api_key: Secret) -> tuple[tuple[str, str], ...]:
+    key = api_key.reveal()
+    return (("authorization", f"Bearer {key}"),) if key else ()
 
 
 def _next(calls: Calls, reply: Any) -> Call | None:

@@ -1,4 +1,4 @@
-"""Where the sidecar listens: `127.0.0.1:7710`, `[::1]:7710` or `unix:/run/keywright/sidecar.sock`.
+"""Where a program listens: `127.0.0.1:7710`, `[::1]:7710` or `unix:/run/keywright/sidecar.sock`.
 
 Only IP addresses: what a name stands for may change, and with it who can ask.
 """
@@ -79,7 +79,7 @@ def parse_address(text: str) -> Address:
 
 
 def listening_socket(address: Address) -> socket.socket:
-    """A socket that listens there. One that a sidecar left behind is replaced.
+    """A socket that listens there. One that was left behind is replaced.
 
     Raises:
         OSError: it cannot be listened on.

@@ -1,4 +1,4 @@
-"""What the sidecar writes: a line of JSON an event, on stderr. Never a secret."""
+"""What a program writes: a line of JSON an event, on stderr. Never a secret."""
 
 import json
 import sys

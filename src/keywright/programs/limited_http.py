@@ -1,15 +1,14 @@
-"""An HTTP server for the application: uvicorn's, with a bound on headers, and a short way."""
+"""An HTTP server for an application: uvicorn's, with a bound on headers, and a short way."""
 
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-
-from keywright.sidecar.config import Limits
 
 # Longer than proxies keep an idle connection: they close it, not we. So long may headers take, too.
 _KEEP_ALIVE_SECONDS = 75
@@ -22,12 +21,24 @@ AtOnce = Callable[[bytes, tuple[str, int] | None, list[tuple[bytes, bytes]]], Ra
 """The answer to a GET of this target, from this client, with these headers; None: ask for it."""
 
 
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """What is taken at most."""
+
+    header_bytes: int = 65_536
+    """All headers of a request, and its target."""
+    connections: int = 1_000
+    """Over HTTP."""
+    stop_seconds: int = 20
+    """How long requests may take that are under way when the program is to stop."""
+
+
 class HeadersTooLarge(Exception):
     """Answered with 400 and the end of the connection, as every request that cannot be parsed."""
 
 
 class HttpServer(uvicorn.Server):
-    """Uvicorn without its signal handlers: the sidecar has its own."""
+    """Uvicorn without its signal handlers: the program has its own."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -35,7 +46,9 @@ class HttpServer(uvicorn.Server):
         yield
 
 
-def create_server(application: Any, limits: Limits, at_once: AtOnce | None = None) -> HttpServer:
+def create_server(
+    application: Any, limits: HttpLimits, at_once: AtOnce | None = None
+) -> HttpServer:
     """A server for an ASGI application; `serve(sockets=...)` runs it until `should_exit`.
 
     What `at_once` answers the application is not asked.

@@ -1,0 +1,62 @@
+"""Times and lengths of time, as people say them."""
+
+from datetime import UTC, datetime, timedelta
+
+_UNITS = (
+    ("week", timedelta(weeks=1)),
+    ("day", timedelta(days=1)),
+    ("hour", timedelta(hours=1)),
+    ("minute", timedelta(minutes=1)),
+    ("second", timedelta(seconds=1)),
+)
+_SOON = timedelta(days=14)
+
+
+def now() -> datetime:
+    """This moment."""
+    return datetime.now(UTC)
+
+
+def exactly(moment: datetime) -> str:
+    """`29 Nov 2026, 08:13 UTC`: what is shown until a script tells it in the viewer's zone."""
+    return f"{moment:%-d %b %Y, %H:%M} UTC"
+
+
+def machine(moment: datetime) -> str:
+    """As the attribute `datetime` has it (RFC 3339)."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def length(span: timedelta) -> str:
+    """`2 weeks`, `36 hours`: in the largest unit that it is a whole number of."""
+    for name, unit in _UNITS:
+        if span >= unit and not span % unit:
+            return _counted(span // unit, name)
+    return _counted(round(span.total_seconds()), "second")
+
+
+def roughly(span: timedelta) -> str:
+    """`5 days`: in the largest unit that it is more than one of."""
+    for name, unit in _UNITS[1:]:
+        if span >= unit:
+            return _counted(span // unit, name)
+    return "less than a second"
+
+
+def is_near(moment: datetime | None) -> bool:
+    """Whether it comes within two weeks."""
+    return moment is not None and now() < moment <= now() + _SOON
+
+
+def remaining(moment: datetime) -> str:
+    """How long until then, roughly."""
+    return roughly(moment - now())
+
+
+def is_older(moment: datetime | None, than: timedelta | None) -> bool:
+    """Whether it is longer ago; what has no bound never is."""
+    return moment is not None and than is not None and now() - moment > than
+
+
+def _counted(count: int, name: str) -> str:
+    return f"{count:,} {name}{'' if count == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""What the programs beside the server share: how they listen, read their settings, and end."""
