@@ -40,15 +40,16 @@ async def person(
 ) -> AsyncIterator[BrowserContext]:
     """Somebody with cookies of their own; relative addresses are of the site at `url`.
 
-    At the end nothing may have been wrong in any page: no script failed, and nothing was refused
-    for the content security policy. Chromium tells both on the console.
+    At the end nothing may have been wrong in any page of that site: no script failed, and nothing
+    was refused for the content security policy. Chromium tells both on the console.
     """
     complaints: list[str] = []
 
     def heard(message: ConsoleMessage) -> None:
-        # A page that says 404 or 422 says it on purpose.
+        is_ours = message.page is not None and message.page.url.startswith(url)
+        # A page that says 404 or 400 says it on purpose.
         of_status = message.text.startswith("Failed to load resource: the server responded")
-        if message.type in {"error", "warning"} and not of_status:
+        if is_ours and message.type in {"error", "warning"} and not of_status:
             complaints.append(f"{message.text} ({message.location.get('url')})")
 
     async with await browser.new_context(
