@@ -177,6 +177,7 @@ async def test_a_list_gives_single_pages_and_each_leads_to_the_next(furnished: S
             assert 0 < len(page.items) <= 2
             paged += [each.name for each in page.items]
             token = page.next_page_token
+            assert paged == everything[: len(paged)]
         assert paged == everything
         first = await client.keys.list(page_size=2).page()
         with pytest.raises(InvalidArgument):
