@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import httpx2
 
-from tests.support.service import ADMIN, Process, Service, running
+from tests.support.service import ADMIN, Process, RefusedError, Service, running
 
 
 @dataclass
@@ -161,8 +161,11 @@ class Console:
             yield await browser.sign_in(token) if token else browser
 
     async def person(self, user_id: str, role: str = "member") -> str:
-        """A new user; returns the token of a key that signs in. Not for roles without keys."""
-        await self.service.admin.create_user(user_id, role)
+        """A user, new or not; returns the token of a key that signs in."""
+        try:
+            await self.service.admin.create_user(user_id, role)
+        except RefusedError as error:
+            assert error.reason == "RESOURCE_ALREADY_EXISTS"  # noqa: PT017  by an earlier test
         made = await self.service.admin.create_key(user=f"{ADMIN.rpartition('/')[0]}/{user_id}")
         return str(made.token)
 
