@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Locator, Page
 
 from tests.support.chromium import WIDE, Scheme, person
 from tests.support.console import Console, console
@@ -67,6 +67,11 @@ class Stage:
         await page.goto(f"/sign-in/link?token={await self.console.link(user_id)}")
         await page.get_by_role("button", name="Sign in").click()
         await page.wait_for_url("**/keys")
+
+
+def account(page: Page) -> Locator:
+    """What opens the account's menu."""
+    return page.locator("summary").filter(has_text="Account")
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from playwright.async_api import Page
 from tests.browser.accessibility import findings
 from tests.browser.generating import generate
 from tests.browser.layout import is_within_its_width
-from tests.browser.stage import Stage
+from tests.browser.stage import Stage, account
 from tests.browser.visited import Examples, examples, paths
 from tests.support.chromium import NARROW, WIDE
 
@@ -31,14 +31,14 @@ async def _admins_page(stage: Stage) -> AsyncIterator[Page]:
 
 
 async def _is_well(page: Page) -> None:
-    found = []
+    found: list[str] = []
     for width in (WIDE, NARROW):
         await page.set_viewport_size({"width": width, "height": 900})
         await is_within_its_width(page)
         for scheme in ("light", "dark"):
             await page.emulate_media(color_scheme=scheme)
             found += [f"{width} {scheme}: {each}" for each in await findings(page)]
-    assert found == [], page.url
+    assert not found, "\n".join([page.url, *found])
 
 
 @pytest.mark.parametrize("path", paths())
@@ -72,7 +72,7 @@ async def test_pages_with_little_to_show_or_with_mistakes_have_no_serious_findin
         await page.get_by_label("Custom length").fill("many")
         await page.get_by_role("button", name="Generate key").click()
         await _is_well(page)
-        await page.get_by_label("Account").click()
+        await account(page).click()
         await _is_well(page)
 
 

@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.stage import Stage
+from tests.browser.stage import Stage, account
 from tests.support.identity import sign_in_there
 from tests.support.service import PARENT
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow  # a browser
 
 async def _is_signed_in(page: Page, who: str) -> None:
     await page.wait_for_url("**/keys")
-    await expect(page.get_by_label("Account")).to_contain_text(who)
+    await expect(account(page)).to_contain_text(who)
 
 
 async def test_a_link_that_a_program_has_fetched_before_signs_in_all_the_same_but_only_once(
@@ -108,7 +108,7 @@ async def test_a_guest_signs_in_and_can_hold_no_key(stage: Stage) -> None:
 async def test_signing_out_ends_the_session(stage: Stage) -> None:
     async with stage.person() as page:
         (cookie,) = await page.context.cookies()
-        await page.get_by_label("Account").click()
+        await account(page).click()
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_role("status")).to_contain_text("signed out")
         await page.context.add_cookies([cookie])  # who has copied it has nothing

@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.generating import generate, open_key, shown_token
-from tests.browser.stage import Stage
+from tests.browser.stage import Stage, account
 from tests.support.identity import sign_in_there
 
 pytestmark = pytest.mark.slow  # a browser
@@ -47,7 +47,7 @@ async def test_a_length_of_ones_own_can_be_chosen_without_javascript(stage: Stag
         await page.get_by_label("Permission").fill("datasets.read")
         await page.get_by_role("button", name="Explain").click()
         await expect(page.locator(".verdict strong")).to_have_text("Yes")
-        await expect(page.get_by_text("It expires in 35 hours")).to_be_visible()
+        await expect(page.get_by_text("It expires in 1 day")).to_be_visible()
 
 
 async def test_the_provider_signs_in_without_javascript_and_signing_out_works(
@@ -59,11 +59,11 @@ async def test_the_provider_signs_in_without_javascript_and_signing_out_works(
         await page.get_by_role("link", name="Sign in with single sign-on").click()
         await sign_in_there(page, f"{user}@example.com")
         await page.wait_for_url("**/keys")
-        await page.get_by_label("Account").click()
+        await account(page).click()
         await page.get_by_role("link", name="Your sessions").click()
         await page.get_by_role("link", name="Sign out everywhere").click()
         await page.get_by_role("button", name="Sign out everywhere").click()
         await expect(page.get_by_role("status")).to_contain_text("Signed out everywhere else")
-        await page.get_by_label("Account").click()
+        await account(page).click()
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_role("status")).to_contain_text("signed out")
