@@ -12,7 +12,7 @@ COMPILE := pip compile ../../pyproject.toml --quiet --universal --python-version
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run admin-token test test-slow test-load test-model model-traces test-consistency test-proxies test-browser test-all lint format proto bench soak lock system-deps audit clean
+.PHONY: help run admin-token test test-slow test-load test-model model-traces test-consistency test-proxies test-browser screenshots test-all lint format proto bench soak lock system-deps audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test-proxies: $(READY) ## Have real proxies ask a sidecar, with the configuratio
 # The first run installs an OpenID Connect provider and axe-core with npm.
 test-browser: $(READY) ## Have Chromium use the console, with a real identity provider (6 minutes at most)
 	"$(BIN)/pytest" -n 2 --dist loadfile -m slow tests/browser
+
+screenshots: $(READY) ## Write the pictures of the console in docs/guides/console; needs `make system-deps`
+	"$(BIN)/python" -m tests.browser.screenshots
 
 test-all: system-deps test test-slow test-load test-model test-consistency test-proxies test-browser ## Run the slow suites too; Debian and root only
 

@@ -48,6 +48,16 @@ async def test_a_token_is_not_shown_again_by_back_after_done(stage: Stage) -> No
         assert token not in await page.content()
 
 
+async def test_a_page_that_the_browser_keeps_in_its_memory_has_no_token_in_it(
+    stage: Stage,
+) -> None:
+    async with stage.person() as page:
+        token = await generate(page, "Not from memory")
+        # What the browser says as it puts the page away; over plain HTTP it never does.
+        await page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))")
+        assert token not in await page.content()
+
+
 async def _back(page: Page) -> None:
     try:
         await page.go_back()

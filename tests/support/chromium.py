@@ -65,4 +65,4 @@ async def person(
         context.on("console", heard)
         context.on("weberror", lambda error: complaints.append(str(error.error)))
         yield context
-    assert complaints == []
+    assert not complaints, "\n".join(complaints)
