@@ -52,7 +52,7 @@ test-proxies: $(READY) ## Have real proxies ask a sidecar, with the configuratio
 test-browser: $(READY) ## Have Chromium use the console, with a real identity provider (6 minutes at most)
 	"$(BIN)/pytest" -n 2 --dist loadfile -m slow tests/browser
 
-screenshots: $(READY) ## Write the pictures of the console in docs/guides/console; needs `make system-deps`
+screenshots: $(READY) ## Write the pictures of the console in docs/guides/console, and others in .data/screenshots; needs `make system-deps`
 	"$(BIN)/python" -m tests.browser.screenshots
 
 test-all: system-deps test test-slow test-load test-model test-consistency test-proxies test-browser ## Run the slow suites too; Debian and root only

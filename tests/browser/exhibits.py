@@ -73,9 +73,9 @@ EXHIBITS = (
 )
 
 
-async def hang(service: Service) -> None:
-    """Put all of them into a new server."""
-    admin = service.admin
+async def hang(service: Service) -> datetime:
+    """Put all of them into a new server; returns the moment that stands for `TODAY`."""
+    admin, now = service.admin, datetime.now(UTC)
     for user_id, role, display_name in (
         (ANN, "member", "Ann Okafor"),
         (GRACE, "admin", "Grace Lindqvist"),
@@ -84,15 +84,12 @@ async def hang(service: Service) -> None:
     ):
         await admin.create_user(user_id, role, display_name=display_name)
     for each in reversed(EXHIBITS):
-        await _hang(service, each)
-    await service.quietly(
-        "UPDATE keywright.user SET create_time = now() - interval '200 days' "
-        "WHERE user_id <> 'admin'"
-    )
+        await _hang(service, each, now)
+    return now
 
 
-async def _hang(service: Service, exhibit: Exhibit) -> None:
-    role = {"role": f"{PARENT}/roles/{exhibit.role}"} if exhibit.role else {}
+async def _hang(service: Service, exhibit: Exhibit, now: datetime) -> None:
+    created = now - exhibit.created
     made = await service.admin.create_key(
         key_id=exhibit.key_id,
         user=f"{PARENT}/users/{exhibit.user}",
@@ -100,33 +97,32 @@ async def _hang(service: Service, exhibit: Exhibit) -> None:
         scopes=list(exhibit.scopes),
         resource=exhibit.resource,
         environment=exhibit.environment,
-        **role,
+        role=f"{PARENT}/roles/{exhibit.role}" if exhibit.role else "",
     )
     if exhibit.change:
         await service.admin.do(f"{exhibit.change}Key", name=made.key.name)
     await service.quietly(
         """
-        UPDATE keywright.key SET create_time = now() - $2::interval,
+        UPDATE keywright.key SET create_time = $2::timestamptz,
             creator = owner, creator_user_id = owner_user_id, creator_email = owner_email,
-            creator_credential = '', update_time = now() - $2::interval,
-            last_used_time = now() - $3::interval,
-            last_used_address = CASE WHEN $3::interval IS NULL THEN NULL ELSE $5::inet END,
-            expire_time = now() + $4::interval,
-            revoke_time = CASE WHEN state = 'REVOKED' THEN now() - interval '20 days' END
+            creator_credential = '', update_time = $2, last_used_time = $3::timestamptz,
+            last_used_address = CASE WHEN $3 IS NULL THEN NULL ELSE $5::inet END,
+            expire_time = $4
         WHERE key_id = $1
         """,
-        *(exhibit.key_id, exhibit.created, exhibit.used, exhibit.expires, _ADDRESS),
+        *(exhibit.key_id, created, exhibit.used and now - exhibit.used),
+        *(exhibit.expires and now + exhibit.expires, _ADDRESS),
     )
     await service.quietly(
         """
-        UPDATE keywright.key_secret SET prefix = $2, create_time = now() - $3::interval
+        UPDATE keywright.key_secret SET prefix = $2, create_time = $3
         WHERE key = (SELECT id FROM keywright.key WHERE key_id = $1)
         """,
-        *(exhibit.key_id, exhibit.prefix, exhibit.created),
+        *(exhibit.key_id, exhibit.prefix, created),
     )
 
 
-async def dress_sessions(service: Service) -> None:
+async def dress_sessions(service: Service, now: datetime) -> None:
     """Have sessions seem to be of an ordinary browser, and of some time ago."""
     chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36"
     phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Version/19.0 Mobile Safari"
@@ -135,10 +131,10 @@ async def dress_sessions(service: Service) -> None:
         await service.quietly(
             """
             UPDATE keywright.session SET user_agent = $2, client_address = $3,
-                create_time = now() - $4::interval, last_used_time = now() - $5::interval,
-                expire_time = now() + interval '10 hours'
+                create_time = $4::timestamptz, last_used_time = $5,
+                expire_time = $4::timestamptz + interval '12 hours'
             WHERE id = $1
             """,
             *(row["id"], phone if number % 2 else chrome, _ADDRESS),
-            *(timedelta(minutes=4 + 70 * number), timedelta(minutes=3 + 20 * number)),
+            *(now - timedelta(minutes=10 + 70 * number), now - timedelta(minutes=3 + 20 * number)),
         )

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 
 from PIL import Image
@@ -24,18 +24,27 @@ from tests.support.chromium import NARROW, WIDE, Scheme, chromium
 from tests.support.database import cluster
 from tests.support.unprivileged import directory_others_may_enter
 
-DIRECTORY = Path(__file__).resolve().parents[2] / "docs" / "guides" / "console"
+_ROOT = Path(__file__).resolve().parents[2]
+GUIDE, OTHERS = _ROOT / "docs" / "guides" / "console", _ROOT / ".data" / "screenshots"
+"""Where pictures go that the guide shows, or may, and those that are for our eyes only."""
+_FOR_EYES = {"sign-in-link", "menu", "mistake", "rotate", "nothing-here", "no-match"}
+
 _COLORS = 64
 _TOKEN = "kw_live_3fK9aZ01bQxYp8VdN2sLr7TqXw4mGzHcJ6uE0yKoBi5vRaDfSnPtWlZk1CjQ"
 
-# `by` are the milliseconds from the real now to the day of the pictures. What came about while the
-# pages were made ready has happened two minutes ago.
+# `by` are the milliseconds from the real now to the day of the pictures. What has come about while
+# they were taken has happened two minutes ago, and what will come is told to the hour.
 _STILL = """([by, today, random]) => {
-  const told = new Intl.DateTimeFormat('en-GB', {dateStyle: 'medium', timeStyle: 'short'});
+  const minute = 60_000, hour = 60 * minute;
+  const brief = new Intl.DateTimeFormat('en-GB', {dateStyle: 'medium', timeStyle: 'short'});
+  const day = new Intl.DateTimeFormat('en-GB', {dateStyle: 'medium'});
   for (const time of document.querySelectorAll('time[datetime]')) {
     const moment = new Date(time.dateTime).getTime() + by;
-    const isNew = Math.abs(moment - today) < 150_000;
-    time.textContent = told.format(new Date(isNew ? today - 120_000 : moment));
+    const still =
+      moment < today - 2.5 * minute ? moment
+      : moment < today + hour / 2 ? today - 2 * minute
+      : moment - moment % hour;
+    time.textContent = (time.dataset.brief ? day : brief).format(new Date(still));
   }
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
@@ -49,6 +58,7 @@ _STILL = """([by, today, random]) => {
 _RANDOM = [
     (r"kw_live_[0-9A-Za-z]{60,}", _TOKEN),
     (r"\b(?=[a-z]*[0-9])[a-z0-9]{16}\b", "5k2hq8w4m9x3c7vd"),  # ids that the server gives
+    (r'prefix: "[0-9A-Za-z]{12}"', 'prefix: "Zb4nC1yXo9Ti"'),
     (r"127\.0\.0\.1", "203.0.113.24"),
     (r"\d{4}-\d\d-\d\dT[0-9:.]+(Z|\+00:00)", "2026-06-15T08:22:00Z"),
 ]
@@ -99,21 +109,21 @@ MEMBERS: dict[str, Steps] = {
     "no-match": _at("/keys?search=nothing"),
 }
 ADMINS: dict[str, Steps] = {
-    "everybodys-keys": _at("/keys?owner=all"),
+    "everybodys-keys": _at("/keys?owner=all&search=example.com"),
     "key": _at("/keys/notebook?permission=datasets.write&resource=projects%2Fstreet-signs"),
 }
 AT_LAST: dict[str, Steps] = {"token": _new_token}  # it leaves a key behind
 
 
-async def _take(page: Page, name: str, steps: Steps, scheme: Scheme) -> None:
+async def _take(page: Page, name: str, steps: Steps, scheme: Scheme, by: timedelta) -> None:
+    today = exhibits.TODAY.timestamp() * 1000
     for width in (WIDE, NARROW):
         await page.set_viewport_size({"width": width, "height": 800 if width == WIDE else 844})
         await steps(page)
-        today = exhibits.TODAY.timestamp() * 1000
-        by = today - datetime.now(UTC).timestamp() * 1000
-        await page.evaluate(_STILL, [by, today, _RANDOM])
+        await page.evaluate(_STILL, [by / timedelta(milliseconds=1), today, _RANDOM])
         picture = await page.screenshot(full_page=True, caret="initial")
-        _write(DIRECTORY / f"{name}-{width}-{scheme}.png", picture)
+        directory = OTHERS if name in _FOR_EYES else GUIDE
+        _write(directory / f"{name}-{width}-{scheme}.png", picture)
 
 
 def _write(file: Path, picture: bytes) -> None:
@@ -132,21 +142,23 @@ async def _running() -> AsyncIterator[Stage]:
             chromium() as browser,
             stage(browser, database, Path(other)) as running,
         ):
-            await exhibits.hang(running.service)
             yield running
 
 
 async def main(wanted: str) -> None:
     """Take all pictures whose name matches."""
-    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    for directory in (GUIDE, OTHERS):
+        directory.mkdir(parents=True, exist_ok=True)
     schemes: tuple[Scheme, ...] = ("light", "dark")
 
-    async def take(page: Page, pictures: dict[str, Steps], scheme: Scheme) -> None:
-        for name, steps in pictures.items():
-            if re.search(wanted, name):
-                await _take(page, name, steps, scheme)
-
     async with _running() as on:
+        now = await exhibits.hang(on.service)
+
+        async def take(page: Page, pictures: dict[str, Steps], scheme: Scheme) -> None:
+            for name, steps in pictures.items():
+                if re.search(wanted, name):
+                    await _take(page, name, steps, scheme, exhibits.TODAY - now)
+
         for scheme in schemes:
             async with on.stranger(scheme=scheme) as page:
                 await take(page, STRANGERS, scheme)
@@ -155,7 +167,7 @@ async def main(wanted: str) -> None:
                 on.person(user_id=user_id, scheme="light") as light,
                 on.person(user_id=user_id, scheme="dark") as dark,
             ):
-                await exhibits.dress_sessions(on.service)
+                await exhibits.dress_sessions(on.service, now)
                 await take(light, pictures, "light")
                 await take(dark, pictures, "dark")
         for scheme in schemes:

@@ -1,4 +1,4 @@
-"""Each page that the router has: for everybody's eyes and hands, in light and dark, wide and narrow.
+"""Each page that the router has, for all eyes and hands: in light and dark, wide and narrow.
 
 That nothing complains on the browser's console, of a script or of the content security policy, is
 seen to by `tests.support.chromium.person`.

@@ -41,11 +41,14 @@ async def test_planted_what_the_policy_refuses_is_noticed(
 
 
 async def test_planted_a_script_that_fails_is_noticed(stage: Stage) -> None:
-    with pytest.raises(AssertionError, match="it broke"):
+    async def look() -> None:
         async with stage.stranger() as page:
             await page.goto("/sign-in")
             async with page.expect_event("pageerror"):
                 await page.evaluate("setTimeout(() => { throw new Error('it broke') })")
+
+    with pytest.raises(AssertionError, match="it broke"):
+        await look()
 
 
 @pytest.mark.parametrize(

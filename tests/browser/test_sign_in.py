@@ -111,7 +111,10 @@ async def test_signing_out_ends_the_session(stage: Stage) -> None:
         await account(page).click()
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_role("status")).to_contain_text("signed out")
-        await page.context.add_cookies([cookie])  # who has copied it has nothing
+        # Who has copied it has nothing.
+        await page.context.add_cookies(
+            [{"name": cookie["name"], "value": cookie["value"], "url": stage.console.url}]
+        )
         await page.goto("/keys")
         await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 

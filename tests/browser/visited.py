@@ -20,7 +20,9 @@ def paths() -> list[str]:
     """The paths of all pages, as the router has them."""
     found = routes(StaticFiles())
     assert all(isinstance(each, Route) for each in found), "a mount hides routes"
-    every = {each.path for each in found if isinstance(each, Route) and "GET" in each.methods}
+    every = {
+        each.path for each in found if isinstance(each, Route) and "GET" in (each.methods or ())
+    }
     return sorted(every - NO_PAGES - OF_THE_PROVIDER)
 
 

@@ -27,11 +27,13 @@ def create_templates(static: StaticFiles) -> Environment:
     templates.filters.update(
         {
             "exactly": times.exactly,
+            "on_day": times.on_day,
             "machine": times.machine,
             "in_words": times.length,
             "remaining": times.remaining,
             "last_part": names.last_part,
             "spelled": names.spelled,
+            "browser": names.browser,
         }
     )
     templates.tests.update({"near": times.is_near, "older_than": times.is_older})

@@ -22,6 +22,11 @@ def exactly(moment: datetime) -> str:
     return f"{moment:%-d %b %Y, %H:%M} UTC"
 
 
+def on_day(moment: datetime) -> str:
+    """`29 Nov 2026`."""
+    return f"{moment:%-d %b %Y}"
+
+
 def machine(moment: datetime) -> str:
     """As the attribute `datetime` has it (RFC 3339)."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -3,12 +3,13 @@
 
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 const brief = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
 // Times in the viewer's zone; the exact one shows where the pointer rests.
 function tellTimes(within) {
   for (const time of within.querySelectorAll("time[datetime]")) {
     const moment = new Date(time.dateTime);
-    time.textContent = brief.format(moment);
+    time.textContent = (time.dataset.brief ? day : brief).format(moment);
     time.title = `${exact.format(moment)} (${time.dateTime})`;
   }
 }
