@@ -53,6 +53,11 @@ addEventListener("pageshow", () => {
   }
 });
 
+// A browser may keep a page that was left, whole and in its memory, for Back: not with a token.
+addEventListener("pagehide", () => {
+  document.getElementById("token")?.replaceChildren();
+});
+
 // The account menu closes when something else is wanted.
 const account = document.querySelector("details.account");
 if (account) {
