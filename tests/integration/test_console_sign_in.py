@@ -274,3 +274,9 @@ async def test_the_record_of_a_session_says_from_where_and_with_what(pages: Cons
         (session,) = sessions.sessions
         assert session.client_address == "127.0.0.1"
         assert session.method == session_pb2.SIGN_IN_METHOD_KEY
+
+
+async def test_who_asks_for_a_part_of_a_page_is_led_to_the_whole_sign_in(pages: Console) -> None:
+    async with pages.browser() as browser:
+        page = await browser.get("/keys?search=x", **{"hx-request": "true"})
+        assert page.response.headers["hx-redirect"] == "/sign-in?next=%2Fkeys%3Fsearch%3Dx"

@@ -30,11 +30,14 @@ def create_templates(static: StaticFiles) -> Environment:
             "on_day": times.on_day,
             "machine": times.machine,
             "in_words": times.length,
+            "with_times": times.within,
             "remaining": times.remaining,
             "last_part": names.last_part,
             "spelled": names.spelled,
             "browser": names.browser,
         }
     )
-    templates.tests.update({"near": times.is_near, "older_than": times.is_older})
+    templates.tests.update(
+        {"near": times.is_near, "older_than": times.is_older, "telling": names.is_telling}
+    )
     return templates
