@@ -153,6 +153,18 @@ async def test_a_sign_in_gives_a_new_session_and_ends_the_one_before(pages: Cons
     await a_session_of_before(pages)
 
 
+async def keys_in_place_of_sessions(pages: Console) -> None:
+    async with pages.browser() as browser:
+        token = await pages.person("keyed")
+        browser.client.cookies.set(SESSION, token, domain="127.0.0.1", path="/")
+        assert (await browser.get("/keys")).path.startswith("/sign-in")
+        assert not browser.session
+
+
+async def test_a_cookie_with_a_key_in_it_is_no_session(pages: Console) -> None:
+    await keys_in_place_of_sessions(pages)
+
+
 async def test_signing_out_ends_the_session_everywhere(pages: Console) -> None:
     async with pages.browser(await pages.person("leaver")) as browser:
         session = browser.session

@@ -19,7 +19,10 @@ _FIELDS_MAX_COUNT = 1_000
 _BODY_SECONDS = 15.0
 _INDEX = re.compile(r"\[[^\]]*\]")
 _REQUEST_ID = re.compile(r"[0-9a-f-]{36}")
-_NOT_CARRIED = frozenset({csrf.FIELD, REQUEST_ID})
+TOKEN = "token"  # noqa: S105  a name
+"""The field of every secret that is typed in."""
+# What is in no address: it would be kept by the browser, and told to whoever looks at the screen.
+_NOT_CARRIED = frozenset({csrf.FIELD, REQUEST_ID, TOKEN})
 
 
 class Form:
