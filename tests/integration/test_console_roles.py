@@ -197,8 +197,8 @@ async def test_a_hostile_description_is_shown_as_text(pages: Console, admin: Bro
 async def test_the_catalogue_helps_and_a_typing_error_is_told(
     pages: Console, admin: Browser
 ) -> None:
-    catalog = {"catalog": {"permissions": {"datasets.read": "Look at datasets"}}}
-    workspace = {"name": PARENT, "permission_catalog": catalog["catalog"]}
+    entries = [{"permission": "datasets.read", "description": "Look at datasets"}]
+    workspace = {"name": PARENT, "permission_catalog": {"entries": entries}}
     await pages.service.admin.do(
         "UpdateWorkspace", workspace=workspace, update_mask={"paths": ["permission_catalog"]}
     )

@@ -43,6 +43,24 @@ BUGS = {
         "if False:",
         CLIENTS + "test_a_key_whose_token_went_with_the_reply_is_named_and_can_be_rotated",
     ),
+    "everybody acts as the first": SdkBug(
+        "connection/transport.py",
+        "other._metadata = _metadata(api_key)",
+        "pass",
+        CLIENTS + "test_one_connection_is_lent_to_many_people_and_each_acts_as_themselves",
+    ),
+    "a connection for each": SdkBug(
+        "connection/transport.py",
+        "other = copy(self)",
+        "other = type(self)(self._way, api_key, self._timeout)",
+        CLIENTS + "test_one_connection_is_lent_to_many_people_and_each_acts_as_themselves",
+    ),
+    "the first page again and again": SdkBug(
+        "connection/flow.py",
+        "        found.request.page_token = page_token\n",
+        "",
+        CLIENTS + "test_a_list_gives_single_pages_and_each_leads_to_the_next",
+    ),
     "reads that are asked once": SdkBug(
         "connection/tries.py",
         "_COUNT = 5",

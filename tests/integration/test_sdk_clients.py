@@ -17,7 +17,9 @@ from keywright.sdk import (
     Cancelled,
     Client,
     CredentialKind,
+    InvalidArgument,
     KeywrightError,
+    NotFound,
     SessionState,
     SignInMethod,
     TimeUnit,
@@ -143,6 +145,45 @@ async def test_a_person_signs_in_without_a_key_and_signs_out_everywhere(service:
         assert revoked.state is SessionState.REVOKED
         with pytest.raises(TokenLost):
             await nobody.sessions.sign_in_by_key(key, request_id="once")
+
+
+async def test_one_connection_is_lent_to_many_people_and_each_acts_as_themselves(
+    service: Service,
+) -> None:
+    people = [str((await service.person(each)).token) for each in ("lender", "borrower")]
+    with Client(service.uri, anonymous=True) as nobody:
+        told = [nobody.acting_with(each).whoami().user.id for each in people]
+        assert told == ["lender", "borrower"]
+        with pytest.raises(KeywrightError, match="CALLER_CREDENTIAL_MISSING"):
+            nobody.keys.get("k")
+    async with AsyncClient(service.uri, anonymous=True) as awaiting:
+        views = [awaiting.acting_with(each) for each in people * 20]
+        own = await asyncio.gather(*(each.whoami() for each in views))
+        assert [each.user.id for each in own] == ["lender", "borrower"] * 20
+        elsewhere = views[0].acting_with(people[1], workspace="another")
+        with pytest.raises(NotFound):
+            await elsewhere.keys.get("k")
+    with pytest.raises(RuntimeError, match="closed"):
+        await views[0].whoami()
+
+
+async def test_a_list_gives_single_pages_and_each_leads_to_the_next(furnished: Service) -> None:
+    async with AsyncClient(furnished.uri, furnished.admin_token) as client:
+        everything = [each.name async for each in client.keys.list()]
+        token = ""
+        paged: list[str] = []
+        while token or not paged:
+            page = await client.keys.list(page_size=2).page(token)
+            assert 0 < len(page.items) <= 2
+            paged += [each.name for each in page.items]
+            token = page.next_page_token
+            assert paged == everything[: len(paged)]
+        assert paged == everything
+        first = await client.keys.list(page_size=2).page()
+        with pytest.raises(InvalidArgument):
+            await client.keys.list(page_size=2, search="other").page(first.next_page_token)
+    with Client(furnished.uri, furnished.admin_token) as blocking:
+        assert [each.name for each in blocking.keys.list(page_size=2).page().items] == paged[:2]
 
 
 async def test_a_key_is_made_for_somebody_with_a_role_and_a_lifetime(service: Service) -> None:

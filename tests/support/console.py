@@ -9,11 +9,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Self
 from urllib.parse import urljoin, urlsplit
+from uuid import uuid4
 
 import httpx2
 
-from keywright.console.csrf import FIELD as CSRF
-from tests.support.service import ADMIN, Process, Service, running
+from tests.support.service import ADMIN, Process, RefusedError, Service, running
+
+
+MANY_SIGN_INS = "[limits]\nsign_ins_per_minute = 1000\n"
+"""Settings of a console that many people sign in to from one address: tests."""
 
 
 @dataclass
@@ -140,6 +144,16 @@ class Console:
     process: Process
     url: str
     service: Service
+    directory: Path
+    environ: Mapping[str, str]
+
+    @asynccontextmanager
+    async def another(self, settings: str) -> AsyncIterator["Console"]:
+        """One more console of the same build, with other settings."""
+        directory = self.directory / uuid4().hex
+        directory.mkdir()
+        async with console(self.service, directory, settings, **self.environ) as running:
+            yield running
 
     @asynccontextmanager
     async def browser(self, token: str = "") -> AsyncIterator[Browser]:
@@ -151,8 +165,11 @@ class Console:
             yield await browser.sign_in(token) if token else browser
 
     async def person(self, user_id: str, role: str = "member") -> str:
-        """A new user; returns the token of a key that signs in. Not for roles without keys."""
-        await self.service.admin.create_user(user_id, role)
+        """A user, new or not; returns the token of a key that signs in."""
+        try:
+            await self.service.admin.create_user(user_id, role)
+        except RefusedError as error:
+            assert error.reason == "RESOURCE_ALREADY_EXISTS"  # noqa: PT017  by an earlier test
         made = await self.service.admin.create_key(user=f"{ADMIN.rpartition('/')[0]}/{user_id}")
         return str(made.token)
 
@@ -179,19 +196,4 @@ async def console(
     argv = [sys.executable, "-m", "keywright", "console", "--config", str(file)]
     async with running(argv, {**environment(service.uri), **environ}) as process:
         line = await process.logged("listening")
-        yield Console(process, f"http://{line['http']}", service)
-
-
-MANY_SIGN_INS = "[limits]\nsign_ins_per_minute = 1000\n"
-"""Settings of a console that many people sign in to from one address: tests."""
-
-__all__ = [
-    "CSRF",
-    "MANY_SIGN_INS",
-    "Browser",
-    "Console",
-    "FilledForm",
-    "Page",
-    "console",
-    "environment",
-]
+        yield Console(process, f"http://{line['http']}", service, directory, environ)

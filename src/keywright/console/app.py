@@ -15,7 +15,8 @@ from keywright.console.attempts import Attempts
 from keywright.console.config import Config
 from keywright.console.forms import Form
 from keywright.console.guards import App, Guards
-from keywright.console.pages import PAGES
+from keywright.console.pages import PAGES, openid_connect
+from keywright.console.provider import Provider
 from keywright.console.rendering import create_templates
 from keywright.console.static_files import StaticFiles
 from keywright.console.visit import HOME, Console, stranger
@@ -38,10 +39,15 @@ def create_app(config: Config, anonymous: AsyncClient, log: Log) -> App:
         routes=routes(static),
         exception_handlers={HTTPException: _refused, Exception: _broken},
     )
+    provider = None
+    if config.openid_connect is not None:
+        back = f"{config.public_url}{openid_connect.CALLBACK}"
+        provider = Provider(config.openid_connect, back)
     app.state.console = Console(
         config,
         anonymous,
         create_templates(static),
+        provider,
         Attempts(config.limits.sign_ins_per_minute),
         log,
     )

@@ -41,6 +41,10 @@ class Form:
         """A field with one value, without spaces around it."""
         return self._values.get(name, [default])[0].strip()
 
+    def lines(self, name: str) -> str:
+        """A field with several values, as it was filled in."""
+        return "\n".join(self._values.get(name, ()))
+
     def texts(self, name: str) -> list[str]:
         """A field with several values: chosen ones, or a word or line each."""
         return [word for value in self._values.get(name, ()) for word in value.split()]
@@ -69,6 +73,10 @@ class Form:
         """Marks what this form does, so that it is done once; a new form has a new one."""
         given = self.text(REQUEST_ID)
         return given if _REQUEST_ID.fullmatch(given) else str(uuid4())
+
+    def renew(self) -> None:
+        """What it does when it is sent again is something else."""
+        self._values.pop(REQUEST_ID, None)
 
     def query(self) -> str:
         """The fields as a query: what shows the form again, as it was filled in."""

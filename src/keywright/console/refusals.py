@@ -47,6 +47,10 @@ def note(form: Form, error: KeywrightError, fields: Mapping[str, str] | None = N
             raise error
         form.fail(field, f"There is no {field} “{what}”, or it is not yours to see.")
         return HTTPStatus.CONFLICT
+    if error.reason == "REQUEST_ID_REUSED":
+        form.renew()
+        form.fail("", "This form did something else before. Send it again to do this, too.")
+        return HTTPStatus.CONFLICT
     form.take(error, fields)
     if isinstance(error, InvalidArgument):
         return HTTPStatus.BAD_REQUEST

@@ -17,6 +17,7 @@ from keywright.console.attempts import Attempts
 from keywright.console.config import Config
 from keywright.console.cookies import BEFORE_SIGN_IN, SESSION
 from keywright.console.forms import Form
+from keywright.console.provider import Provider
 from keywright.programs.log import Log
 from keywright.sdk import Principal, Secret
 from keywright.sdk.client import AsyncClient
@@ -35,6 +36,7 @@ class Console:
     config: Config
     anonymous: AsyncClient
     templates: Environment
+    provider: Provider | None
     attempts: Attempts
     log: Log
 

@@ -6,6 +6,7 @@ from keywright.console.pages import (
     key_details,
     key_list,
     key_tokens,
+    openid_connect,
     role_edit,
     role_list,
     sessions,
@@ -20,6 +21,7 @@ from keywright.console.pages import (
 
 PAGES = (
     *sign_in.PAGES,
+    *openid_connect.PAGES,
     *key_list.PAGES,
     *key_tokens.PAGES,
     *key_changes.PAGES,

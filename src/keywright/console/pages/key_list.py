@@ -12,7 +12,7 @@ from starlette.responses import Response
 from keywright.console.forms import Form
 from keywright.console.routing import page
 from keywright.console.visit import PersonVisit
-from keywright.sdk import InvalidArgument, KeyFilter, KeyState, NotFound
+from keywright.sdk import InvalidArgument, KeyFilter, KeyState, NotFound, PermissionDenied
 
 PAGE_SIZE = 50
 _STANDING = (KeyState.ACTIVE, KeyState.DISABLED, KeyState.EXPIRED)
@@ -112,7 +112,7 @@ async def _found(
     )
     try:
         page = await listed.page(form.text("page"))
-    except NotFound:  # a role that there is not
+    except (NotFound, PermissionDenied):  # there is no such role; or none of the keys is to be seen
         return (), ""
     except InvalidArgument as error:
         form.take(error)

@@ -91,6 +91,10 @@ async def _create(visit: PersonVisit) -> Response:
 
 
 async def _refused(visit: PersonVisit, error: KeywrightError) -> Response:
+    if error.reason == "REQUEST_ID_REUSED":
+        visit.form.renew()
+        visit.form.fail("", "This form has made a key before. Send it again to make another one.")
+        return await _form_shown(visit, HTTPStatus.CONFLICT)
     about = dict(_ABOUT)
     if isinstance(error, NotFound):
         about[error.reason] = "user" if visit.form.text("user") else "role"

@@ -50,9 +50,10 @@ def _wanted(visit: PersonVisit, role: Role | None) -> Wanted:
 
 
 async def _show(visit: PersonVisit) -> Response:
+    role = await _role(visit)
     if not visit.me.may("roles.manage"):
         return lacking(visit, "roles.manage")
-    return await _shown(visit, await _role(visit))
+    return await _shown(visit, role)
 
 
 async def _role(visit: PersonVisit) -> Role | None:

@@ -135,7 +135,9 @@ def refused_for_now(visit: Visit, again: Callable[[Visit, int], Response]) -> Re
     return response
 
 
-async def begin(visit: Visit, signed_in: SignedIn, target: str) -> Response:
+async def begin(
+    visit: Visit, signed_in: SignedIn, target: str, *, by_page: bool = False
+) -> Response:
     """Go on as who has signed in: with the new session, and no other.
 
     A session that the browser had is ended: whoever knows it, who may have planted it there,
@@ -146,7 +148,7 @@ async def begin(visit: Visit, signed_in: SignedIn, target: str) -> Response:
         await _end(visit, before)
     visit.cookies.clear()
     visit.cookies.append((SESSION, signed_in.token))
-    response = visit.redirect(target)
+    response = visit.page("continue.html", target=target) if by_page else visit.redirect(target)
     BEFORE_SIGN_IN.drop(response, is_secure=visit.console.config.is_secure)
     return response
 

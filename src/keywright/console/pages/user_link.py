@@ -14,13 +14,13 @@ from keywright.sdk import SignInLink, TokenLost
 
 
 async def _show(visit: PersonVisit) -> Response:
-    if not visit.me.may("users.manage"):
-        return lacking(visit, "users.manage")
     return await _asked(visit)
 
 
 async def _asked(visit: PersonVisit, status: int = HTTPStatus.OK) -> Response:
     user = await visit.client.users.get(visit.id())
+    if not visit.me.may("users.manage"):
+        return lacking(visit, "users.manage")
     visit.section = section_of(user)
     return visit.page("users/link.html", status, user=user)
 
