@@ -15,7 +15,6 @@ import httpx2
 
 from tests.support.service import ADMIN, Process, RefusedError, Service, running
 
-
 MANY_SIGN_INS = "[limits]\nsign_ins_per_minute = 1000\n"
 """Settings of a console that many people sign in to from one address: tests."""
 
