@@ -60,7 +60,9 @@ async def _program_shown(visit: PersonVisit, status: int = HTTPStatus.OK) -> Res
     return visit.page(
         "users/new_program.html",
         status,
-        roles={"": "None: it is of a resource", **await _roles(visit)} if of_workspace else {},
+        roles={"": "None: only grants on one resource", **await _roles(visit)}
+        if of_workspace
+        else {},
         of_workspace=of_workspace,
     )
 
