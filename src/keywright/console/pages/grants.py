@@ -35,7 +35,9 @@ async def _show(visit: PersonVisit) -> Response:
         asked=Asked(form, _FILTERS),
         roles={"": "All"} | {each.id: each.id for each in roles},
         sees_all=me.may("grants.read") or me.may("grants.manage"),
-        may_give=me.may("grants.manage") or here.may("grants.manage") or here.may("keys.bound"),
+        # With `keys.bound` alone one gives to service users only, and takes away on their pages.
+        may_give=here.may("grants.manage") or here.may("keys.bound"),
+        may_take=here.may("grants.manage"),
         manages_programs=bool(form.text("resource")) and here.may("keys.bound"),
         done=_DONE.get(form.text("done"), ""),
     )

@@ -153,6 +153,9 @@ async def _delete(visit: PersonVisit) -> Response:
     try:
         await visit.client.roles.delete(visit.id(), request_id=visit.form.request_id)
     except REFUSALS as error:
+        if users := error.metadata.get("used_by", "").replace(",", ", "):
+            visit.form.fail("", f"It is still had by {users}.")
+            return await _delete_asked(visit, HTTPStatus.CONFLICT)
         return await _delete_asked(visit, note(visit.form, error))
     return visit.redirect("/roles?done=deleted")
 

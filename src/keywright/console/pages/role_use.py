@@ -38,13 +38,13 @@ class Use:
 
     @property
     def told(self) -> list[str]:
-        """Each in words, but for what is not seen."""
+        """Those that there are in words, as far as they are seen."""
         counts = (
             (self.users, "user", "users"),
             (self.grants, "grant", "grants"),
             (self.keys, "key", "keys"),
         )
-        return [count.told(one, many) for count, one, many in counts if count is not None]
+        return [count.told(one, many) for count, one, many in counts if count and count.number]
 
 
 class _Pages(Protocol):

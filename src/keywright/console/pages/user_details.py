@@ -41,7 +41,7 @@ async def _show(visit: PersonVisit) -> Response:
         _some(
             client.sessions.list(user=user.name, page_size=_SHOWN), rights.everything and is_person
         ),
-        _some(client.grants.list(user=user.name, page_size=_SHOWN), True),
+        _some(client.grants.list(user=user.name, page_size=_SHOWN), rights.grants),
         _role(visit, user),
     )
     return visit.page(

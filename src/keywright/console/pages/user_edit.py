@@ -40,7 +40,9 @@ async def _shown(
         rights=rights,
         roles=roles,
         now=now,
-        differs=[name for name in _FIELDS if is_stale and visit.form.text(name) != now[name]],
+        differs=[
+            name for name in _FIELDS if is_stale and visit.form.text(name, now[name]) != now[name]
+        ],
         winner=winner,
     )
 

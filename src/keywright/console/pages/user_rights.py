@@ -18,6 +18,7 @@ class Rights:
         everything: also what signs a person in: e-mail address, external id, sessions, role.
         generate: a key for the user.
         keys: see those there are.
+        grants: see those there are.
         give: roles on resources.
     """
 
@@ -25,6 +26,7 @@ class Rights:
     everything: bool
     generate: bool
     keys: bool
+    grants: bool
     give: bool
 
 
@@ -39,6 +41,7 @@ async def rights_over(visit: PersonVisit, user: User) -> Rights:
         everything=everything,
         generate=me.may("keys.any") or bound or (own and me.may("keys.own")),
         keys=me.may("keys.any") or bound or own,
+        grants=own or bound or any(me.may(each) for each in ("grants.read", "grants.manage")),
         give=me.may("grants.manage") or bound,
     )
 
