@@ -20,6 +20,13 @@ async def test_an_admin_makes_a_link_and_ends_what_came_of_it(
     await keywright("users", "create", "gus@example.com", "--user-id", "gus")
     link = await keywright("users", "link", "gus@example.com")
     assert link.err.startswith("It signs in once, until ")
+    known = await keywright(
+        "users", "link", "gus", "--console", "https://keys.acme.example/", "-o", "json"
+    )
+    url = f"https://keys.acme.example/sign-in/link?token={known.json['token']}"
+    assert known.json["url"] == url
+    nowhere = await keywright("users", "link", "gus", "--console", "keys")
+    assert (nowhere.code, nowhere.out) == (2, "")
     with Client(service.uri, anonymous=True) as nobody:
         first = nobody.sessions.sign_in_by_link(link.out.strip())
         again = (await keywright("users", "link", "gus", "-o", "json")).json["token"]

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+import httpx2
+import psutil
 import pytest
 
+from tests.support.console import Browser
 from tests.support.service import Caller, Process, running
 from tests.support.unprivileged import CHECKOUT, command_as, directory_others_may_enter
 
@@ -47,6 +50,7 @@ def _environ(**more: str) -> dict[str, str]:
         **clean,
         "KEYWRIGHT_LISTEN": "127.0.0.1:0",
         "KEYWRIGHT_METRICS_LISTEN": "",
+        "KEYWRIGHT_CONSOLE_LISTEN": "",
         "KEYWRIGHT_LOG_FORMAT": "json",
         **more,
     }
@@ -196,3 +200,30 @@ async def test_a_first_run_on_a_busy_port_loses_no_token(place: Path) -> None:
         assert address in said
     async with dev([*KEYWRIGHT, "dev"], place) as run:
         assert await whoami(run, run.token) == "admin@localhost"
+
+
+async def test_the_console_is_beside_it_and_the_link_signs_the_admin_in(place: Path) -> None:
+    async with dev([*KEYWRIGHT, "dev"], place, KEYWRIGHT_CONSOLE_LISTEN="127.0.0.1:0") as run:
+        link = (await run.process.told("/sign-in/link?token=")).strip()
+        url = link.partition("/sign-in")[0]
+        assert f"The console, where people manage keys: {url}" in run.told
+        async with httpx2.AsyncClient(base_url=url, follow_redirects=True) as client:
+            browser = Browser(client, url)
+            page = await browser.send(await browser.get(link), "/sign-in/link")
+            assert "admin@localhost" in page.text
+        program = next(
+            each
+            for each in psutil.Process(run.process.process.pid).children(recursive=True)
+            if "console" in each.cmdline()
+        )
+        await run.process.stop(signal.SIGKILL)
+        await asyncio.to_thread(program.wait, 30)
+
+
+async def test_a_console_that_cannot_listen_is_told_and_the_server_serves(place: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        address = f"127.0.0.1:{busy.getsockname()[1]}"
+        async with dev([*KEYWRIGHT, "dev"], place, KEYWRIGHT_CONSOLE_LISTEN=address) as run:
+            assert await whoami(run, run.token) == "admin@localhost"
+            assert f"console: LISTEN_FAILED: listen: {address} cannot" in run.told
+            assert "where people manage keys" not in run.told

@@ -79,6 +79,7 @@ async def make_run(place: Path) -> AsyncIterator[tuple[Process, dict[str, str]]]
         **{key: value for key, value in os.environ.items() if not key.startswith("KEYWRIGHT_")},
         "KEYWRIGHT_LISTEN": address,
         "KEYWRIGHT_METRICS_LISTEN": "",
+        "KEYWRIGHT_CONSOLE_LISTEN": "127.0.0.1:0",
         "DATA_DIR": str(place / "postgres"),
         "VENV": str(VENV),
         "COLUMNS": "100",

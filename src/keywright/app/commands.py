@@ -18,6 +18,7 @@ from keywright.app.exits import EXIT_FAILED, fail, run_async, told
 
 if TYPE_CHECKING:
     from keywright.app.config import Config
+    from keywright.app.dev import Started
     from keywright.domain.secret import Secret
 
 _NOTHING: Mapping[str, str] = {}
@@ -84,6 +85,15 @@ def serve(
 def dev(
     config: ConfigFile = None,
     data_dir: DataDir = _DEFAULT_DATA_DIR,
+    console: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Where `keywright console` listens beside it; empty for none.",
+            envvar="KEYWRIGHT_CONSOLE_LISTEN",
+            show_envvar=False,
+        ),
+    ] = "127.0.0.1:7701",
     new_admin_token: Annotated[  # noqa: FBT002  typer's way to say: off unless given
         bool,
         typer.Option(
@@ -91,7 +101,7 @@ def dev(
         ),
     ] = False,
 ) -> None:
-    """Try keywright: an embedded PostgreSQL, a first workspace and admin, and the server.
+    """Try keywright: an embedded PostgreSQL, a first workspace and admin, server and console.
 
     The admin's token is printed once, at the first run. Lost it? A second terminal makes another:
     keywright dev --new-admin-token
@@ -109,7 +119,7 @@ def dev(
             token = run_async(development.new_admin_token(settings, data_dir, admin))
             typer.echo(token.reveal())
         else:
-            run_async(development.dev(settings, data_dir, _announce))
+            run_async(development.dev(settings, data_dir, console, _announce))
 
 
 @db.command()
@@ -238,9 +248,17 @@ def _with_database(config_file: Path | None) -> "tuple[Config, str]":
     return settings, settings.database_url.reveal()
 
 
-def _announce(target: str, token: "Secret[str] | None") -> None:
+def _announce(started: "Started") -> None:
     """What a newcomer sees: on stderr, but for the token itself."""
-    typer.echo(f"\nkeywright listens on {target}, workspace `default`.\n", err=True)
+    token = started.token
+    typer.echo(f"\nkeywright listens on {started.target}, workspace `default`.\n", err=True)
+    if started.console is not None:
+        typer.echo(f"The console, where people manage keys: {started.console}\n", err=True)
+    if started.console is not None and started.sign_in is not None:
+        link = f"{started.console}/sign-in/link?token={started.sign_in.reveal()}"
+        typer.echo(
+            f"To sign in there as the admin, once, within 5 minutes:\n\n  {link}\n", err=True
+        )
     if token is None:
         typer.echo(
             "The admin's token was printed at the first run. For a new one: make admin-token, or\n"

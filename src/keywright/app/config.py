@@ -57,6 +57,8 @@ _NOT_SETTINGS = frozenset(
         "KEYWRIGHT_URI",
         "KEYWRIGHT_API_KEY",
         "KEYWRIGHT_CLIENT_CONFIG",
+        "KEYWRIGHT_CONSOLE_LISTEN",
+        "KEYWRIGHT_CONSOLE_URL",
     }
 )
 # Kubernetes tells every pod about each service of its namespace in variables of these names, and

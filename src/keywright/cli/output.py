@@ -116,14 +116,15 @@ class Output:
             self.note("The token, shown this once:")
             self.line(token)
 
-    def link(self, made: SignInLink) -> None:
-        """A sign-in link: to a person what it carries, alone on stdout."""
+    def link(self, made: SignInLink, console: str) -> None:
+        """A sign-in link: to a person alone on stdout; what it carries if no console is known."""
         token = made.token.reveal()
+        url = f"{console.rstrip('/')}/sign-in/link?token={token}" if console else ""
         if self.is_json:
-            self.document({"token": token, "expire_time": made.expire_time})
+            self.document({"token": token, "url": url, "expire_time": made.expire_time})
             return
         self.note(f"It signs in once, until {exactly(made.expire_time)}:")
-        self.line(token)
+        self.line(url or token)
 
     def records(
         self,

@@ -67,16 +67,32 @@ def update(
 
 @app.command()
 @command
-def link(session: Session, user: UserArgument) -> None:
-    """Make a link that signs a person in, once, within 5 minutes; also yourself.
+def link(
+    session: Session,
+    user: UserArgument,
+    console: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="The address of the console; without it only what the link carries is printed.",
+            envvar="KEYWRIGHT_CONSOLE_URL",
+            show_default=False,
+        ),
+    ] = "",
+) -> None:
+    """Make a link that signs a person in to the console, once, within 5 minutes; also yourself.
 
-    What it carries is printed: whoever has it signs in as that person.
+    Whoever has it signs in as that person.
 
-    Example: keywright users link ann@acme.example
+    Example: keywright users link ann@acme.example --console https://keys.acme.example
     """
+    if console and not console.startswith(("https://", "http://")):
+        raise typer.BadParameter(
+            "an address begins with https://, or on this machine http://", param_hint="--console"
+        )
     with session.client() as client:
         made = client.sessions.create_link(user)
-    session.out.link(made)
+    session.out.link(made, console)
 
 
 @app.command()

@@ -32,6 +32,17 @@ def run(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help=_FILE_HELP, show_default=False)
     ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Where to listen, in place of what the file says.",
+            show_default=False,
+        ),
+    ] = None,
+    stop_with_stdin: Annotated[  # noqa: FBT002  typer's way to say: off unless given
+        bool, typer.Option("--stop-with-stdin", hidden=True)
+    ] = False,
 ) -> None:
     """Serve the pages where people manage their keys.
 
@@ -46,12 +57,12 @@ def run(
         from keywright.console.serve import serve  # noqa: PLC0415
         from keywright.console.settings import read_config  # noqa: PLC0415
 
-        settings = read_config(config)
+        settings = read_config(config, listen)
 
         async def serving() -> None:
             provider = settings.openid_connect
             workspace = None if provider is None else provider.workspace
-            await serve(settings, _client(ctx, workspace))
+            await serve(settings, _client(ctx, workspace), stop_with_stdin=stop_with_stdin)
 
         _run_async(serving())
     except ModuleNotFoundError as error:

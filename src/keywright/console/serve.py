@@ -11,19 +11,23 @@ from keywright.console.config import Config
 from keywright.programs import limited_http
 from keywright.programs.addresses import TcpAddress, UnixAddress, listening_socket
 from keywright.programs.log import Log
-from keywright.programs.signals import stop_at_a_signal
+from keywright.programs.signals import stop_at_a_signal, stop_with_input
 from keywright.sdk.client import AsyncClient
 from keywright.sdk.errors import ConfigurationError
 
 
-async def serve(config: Config, client: AsyncClient) -> None:
+async def serve(config: Config, client: AsyncClient, *, stop_with_stdin: bool = False) -> None:
     """Serve until SIGTERM or SIGINT; a second one ends the process at once.
+
+    With `stop_with_stdin` also until stdin ends, as it does with whoever has started it.
 
     Raises:
         ConfigurationError: `LISTEN_FAILED`.
     """
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # it has nothing to say to an operator
     stopping = stop_at_a_signal()
+    if stop_with_stdin:
+        await stop_with_input(stopping)
     log = Log()
     try:
         listening = listening_socket(config.listen)

@@ -17,33 +17,38 @@ _WORKSPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PROVIDER = ("issuer", "client_id", "workspace", "client_secret_file", "label", "scopes")
 
 
-def read_config(file: Path | None) -> Config:
+def read_config(file: Path | None, listen: str | None = None) -> Config:
     """The configuration that a file says; without one everything is as it is by default.
+
+    Args:
+        file: the file.
+        listen: where to listen, whatever the file says.
 
     Raises:
         ConfigurationError: `CONFIG_FILE_INVALID`, with every mistake in it.
     """
     if file is None:
-        return Config()
+        return parse_config("", Path("--listen"), listen)
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise _invalid(file, f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise _invalid(file, "is not UTF-8 text") from error
-    return parse_config(text, file)
+    return parse_config(text, file, listen)
 
 
-def parse_config(text: str, file: Path) -> Config:
+def parse_config(text: str, file: Path, listen: str | None = None) -> Config:
     """The configuration that the text of a file says.
 
     Raises:
         ConfigurationError: as `read_config`.
     """
     try:
-        root = Table("", tomllib.loads(text))
+        values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _invalid(file, f"is not TOML: {error}") from error
+    root = Table("", values if listen is None else {**values, "listen": listen})
     config = _config(root, file)
     if root.mistakes:
         raise _invalid(file, *root.mistakes)

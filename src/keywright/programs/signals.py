@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 
 
 def stop_at_a_signal() -> asyncio.Event:
@@ -18,3 +19,13 @@ def stop_at_a_signal() -> asyncio.Event:
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stop)
     return stopping
+
+
+async def stop_with_input(stopping: asyncio.Event) -> None:
+    """Set it when stdin ends, too; nothing is read from it."""
+
+    class Input(asyncio.Protocol):
+        def connection_lost(self, _error: Exception | None) -> None:
+            stopping.set()
+
+    await asyncio.get_running_loop().connect_read_pipe(Input, sys.stdin)

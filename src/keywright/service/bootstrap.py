@@ -5,17 +5,20 @@ Not reachable over the network: whoever can run this has the database's own cred
 
 from dataclasses import dataclass
 
+from keywright.domain.audit import time_value
 from keywright.domain.creation import check_environment, check_owner
 from keywright.domain.errors import NotFound, invalid_field
 from keywright.domain.identity import mint_id
 from keywright.domain.keys import Narrowing
 from keywright.domain.names import UserName, is_email, is_id
 from keywright.domain.secret import Secret
-from keywright.domain.token import TokenFormat
+from keywright.domain.sessions import LINK_LIFETIME, LINK_WORD
+from keywright.domain.token import Token, TokenFormat, mint_parts
 from keywright.service import user_requests, workspace_requests
 from keywright.service.admins import insert_first_admin
 from keywright.service.key_records import described
 from keywright.service.minting import Mint, MintedSecret
+from keywright.service.sign_in import link_digest
 from keywright.storage.audit import AuditEvent
 from keywright.storage.database import Database, Writes
 from keywright.storage.key_changes import NewKey
@@ -76,6 +79,28 @@ class Bootstrap:
         """
         minted = await self.mint.secret()
         return await self.database.writing(lambda writes: self._insert_key(writes, name, minted))
+
+    async def sign_in_link(self, name: UserName) -> Secret[str]:
+        """Make a link that signs a person in, once, and return what it carries.
+
+        Raises:
+            NotFound: there is no such user.
+        """
+        prefix, secret = mint_parts(self.mint.entropy)
+
+        async def transaction(writes: Writes) -> None:
+            owner = await writes.read.users.owner(name.workspace, name.user)
+            if owner is None:
+                raise NotFound(str(name))
+            ends = await writes.sessions.insert_link(
+                owner.user.internal_id, prefix, link_digest(secret), lifetime=LINK_LIFETIME
+            )
+            after = {"expire_time": time_value(ends)}
+            event = _event(name.workspace, "CreateSignInLink", owner.user.name, after=after)
+            await writes.audit.insert(event)
+
+        await self.database.writing(transaction)
+        return self.token_format.render(Token(LINK_WORD, prefix, secret))
 
     async def _insert_key(
         self, writes: Writes, name: UserName, minted: MintedSecret

@@ -134,7 +134,7 @@ class SignIn:
                 raise NotFound(str(name))
             _check_person(owner.user)
             ends = await writes.sessions.insert_link(
-                owner.user.internal_id, prefix, _digest(secret), lifetime=LINK_LIFETIME
+                owner.user.internal_id, prefix, link_digest(secret), lifetime=LINK_LIFETIME
             )
             event = confirmed.event(
                 "CreateSignInLink",
@@ -301,7 +301,7 @@ class SignIn:
             link = await reads.sessions.link(token.prefix)
         if link is None or token.environment != LINK_WORD:
             return None
-        return link if compare_digest(link.digest, _digest(token.secret)) else None
+        return link if compare_digest(link.digest, link_digest(token.secret)) else None
 
     async def _insert(
         self,
@@ -416,6 +416,6 @@ def _user_unknown() -> Denied:
     )
 
 
-def _digest(secret: Secret[bytes]) -> bytes:
+def link_digest(secret: Secret[bytes]) -> bytes:
     """What is stored of a link's secret: 256 random bits need no slow hash."""
     return sha256(secret.reveal()).digest()
