@@ -101,6 +101,24 @@ async def test_the_second_of_two_admins_is_told_what_the_first_did_and_keeps_the
     assert (await admin.send(late)).path == "/roles/raced?done=saved"
 
 
+async def test_a_session_that_ends_in_mid_form_loses_no_input(pages: Console) -> None:
+    await _role(pages, "kept", "labels.read")
+    async with pages.browser(pages.service.admin_token) as browser:
+        form = await browser.get("/roles/kept/edit")
+        await pages.service.admin.do("RevokeSessions", parent=PARENT, user=f"{PARENT}/users/admin")
+        asked = await browser.send(
+            form, display_name="Kept", permissions="keys.own labels.*", may_hold_keys="yes"
+        )
+        assert asked.path.startswith("/sign-in")
+        back = await browser.send(asked, "/sign-in/key", token=pages.service.admin_token)
+        assert back.path.startswith("/roles/kept/edit")
+        filled = back.form().fields
+        assert filled["display_name"] == "Kept"
+        assert set(filled["permissions"].split()) == {"keys.own", "labels.*"}
+        assert (await browser.send(await browser.send(back))).path == "/roles/kept?done=saved"
+    assert await _permissions(pages, "kept") == {"keys.own", "labels.*"}
+
+
 async def test_a_role_that_somebody_has_stays_and_one_that_nobody_has_goes(
     pages: Console, admin: Browser
 ) -> None:
