@@ -431,6 +431,36 @@ def test_what_is_of_another_kind_is_refused_with_what_would_be_right(
     assert recorder.asked == []
 
 
+@pytest.mark.parametrize(
+    ("attributes", "told"),
+    [
+        ({"name": 5}, "display_name is a str, and not int"),
+        ({"scopes": "labels.read"}, "scopes is a collection, each a str, and not str"),
+        ({"scopes": ["labels.read", None]}, r"scopes\[1\] is a str, and not NoneType"),
+        ({"labels": {"team": 5}}, r"labels\['team'\] is a str, and not int"),
+        ({"labels": {5: "five"}}, "a key of labels is a str, and not int"),
+        ({"labels": ["team"]}, "labels is a mapping of str to str, and not list"),
+        ({"user": 5}, "a user is named by a str, and not int"),
+    ],
+)
+def test_an_argument_of_another_type_is_named(
+    keys: Keys[Blocking], recorder: Recorder, attributes: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(TypeError, match=told):
+        keys.create(**attributes)
+    assert recorder.asked == []
+
+
+def test_what_is_asked_for_by_none_is_said_to_need_a_name(
+    keys: Keys[Blocking], users: Users[Blocking]
+) -> None:
+    nothing: Any = None
+    with pytest.raises(TypeError, match="a key is named by a str, and not NoneType"):
+        keys.get(nothing)
+    with pytest.raises(TypeError, match="a user is named by a str, and not NoneType"):
+        users.disable(nothing)
+
+
 def test_no_time_is_taken_without_its_zone(keys: Keys[Blocking], recorder: Recorder) -> None:
     naive = datetime(2026, 1, 1)  # noqa: DTZ001
     for call in (

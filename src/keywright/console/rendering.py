@@ -29,10 +29,13 @@ def create_templates(static: StaticFiles) -> Environment:
             "exactly": times.exactly,
             "machine": times.machine,
             "in_words": times.length,
+            "with_times": times.within,
             "remaining": times.remaining,
             "last_part": names.last_part,
             "spelled": names.spelled,
         }
     )
-    templates.tests.update({"near": times.is_near, "older_than": times.is_older})
+    templates.tests.update(
+        {"near": times.is_near, "older_than": times.is_older, "telling": names.is_telling}
+    )
     return templates

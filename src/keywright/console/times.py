@@ -1,6 +1,9 @@
 """Times and lengths of time, as people say them."""
 
+import re
 from datetime import UTC, datetime, timedelta
+
+from markupsafe import Markup, escape
 
 _UNITS = (
     ("week", timedelta(weeks=1)),
@@ -9,6 +12,8 @@ _UNITS = (
     ("minute", timedelta(minutes=1)),
     ("second", timedelta(seconds=1)),
 )
+# As the server's messages tell them: `2027-02-27T08:31:00.957078+00:00`.
+_IN_TEXT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
 _SOON = timedelta(days=14)
 
 
@@ -25,6 +30,16 @@ def exactly(moment: datetime) -> str:
 def machine(moment: datetime) -> str:
     """As the attribute `datetime` has it (RFC 3339)."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def within(text: str) -> Markup:
+    """A text, in which the times are elements that show in the viewer's zone."""
+
+    def element(found: re.Match[str]) -> str:
+        moment = datetime.fromisoformat(found[0])
+        return f'<time datetime="{machine(moment)}">{exactly(moment)}</time>'
+
+    return Markup(_IN_TEXT.sub(element, str(escape(text))))  # noqa: S704  all else is escaped
 
 
 def length(span: timedelta) -> str:

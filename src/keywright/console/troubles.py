@@ -115,7 +115,10 @@ def sign_in_first(visit: Visit, *, ended: bool = False) -> Response:
     query = {} if target == HOME else {"next": target}
     if ended or visit.request.method == "POST":
         query["ended"] = "1"
-    response = visit.redirect(f"{SIGN_IN}?{urlencode(query)}" if query else SIGN_IN)
+    address = f"{SIGN_IN}?{urlencode(query)}" if query else SIGN_IN
+    response = visit.redirect(address)
+    if "hx-request" in visit.request.headers:  # only a part of the page was asked for
+        response = visit.answered(Response(headers={"hx-redirect": address}))
     if ended:
         SESSION.drop(response, is_secure=visit.console.config.is_secure)
     return response

@@ -25,7 +25,8 @@ _MAX_COUNT = 100_000
 _EARLY_COUNT = _MAX_COUNT // 2
 _HOUR_SECONDS = 3600
 # Keys that were used and are not collected yet: they stay in memory, whatever the cache forgets.
-_COLLECTED_COUNT = 512
+# As many as a busy server has at a time: who is used again before that costs nothing more.
+_COLLECTED_COUNT = 4096
 
 
 @dataclass(slots=True)

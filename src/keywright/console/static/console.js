@@ -28,6 +28,7 @@ async function copy(button) {
 }
 
 tellTimes(document);
+document.addEventListener("htmx:after:swap", () => tellTimes(document));
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = false;
   button.addEventListener("click", () => copy(button));

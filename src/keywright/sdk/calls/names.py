@@ -79,7 +79,10 @@ class Names:
                 full[name] = yield from self._within(collection, full[name])
         return full
 
-    def _within(self, collection: str, text: str) -> Flow[str]:
+    def _within(self, collection: str, text: Any) -> Flow[str]:
+        if not isinstance(text, str):
+            wanted = collection.removesuffix("s")
+            raise TypeError(f"a {wanted} is named by a str, and not {type(text).__name__}")
         if text.startswith(_WORKSPACES):
             return text
         workspace = yield from self.workspace()

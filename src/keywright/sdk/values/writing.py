@@ -1,6 +1,6 @@
 """From what callers give to messages."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -29,7 +29,7 @@ def write(kind: type[M], arguments: type, given: Mapping[str, Any], **more: str)
 
     Raises:
         TypeError: there is no such argument. Left out in silence it would be a filter that matches
-            more than was meant, or a limit that a key does not have.
+            more than was meant, or a limit that a key does not have. Or one is of another type.
         ValueError: a time has no zone.
     """
     for name in given:
@@ -95,24 +95,34 @@ def _value(field: FieldDescriptor, value: Any) -> Any:
     if isinstance(value, timedelta):
         return duration(value)
     if field.enum_type is not None:
-        prefix = field.enum_type.values[0].name.removesuffix("UNSPECIFIED")
-        known = [each.name.removeprefix(prefix) for each in field.enum_type.values[1:]]
-        for each in [value] if isinstance(value, str) else value:
-            if each not in known:
-                raise ValueError(f"{field.name}: {each!r} is none of {', '.join(known)}")
-        return (
-            f"{prefix}{value}" if isinstance(value, str) else [f"{prefix}{each}" for each in value]
-        )
+        return _choice(field, value)
+    if field.message_type is None:
+        return _plain(field, value)
+    return _message(field, value)
+
+
+def _choice(field: Any, value: Any) -> Any:
+    """One of an enum, or several."""
+    prefix = field.enum_type.values[0].name.removesuffix("UNSPECIFIED")
+    known = [each.name.removeprefix(prefix) for each in field.enum_type.values[1:]]
+    is_one = isinstance(value, str) or not isinstance(value, Iterable)
+    for each in [value] if is_one else value:
+        if each not in known:
+            raise ValueError(f"{field.name}: {each!r} is none of {', '.join(known)}")
+    return f"{prefix}{value}" if is_one else [f"{prefix}{each}" for each in value]
+
+
+def _message(field: Any, value: Any) -> Any:
     kind = field.message_type
-    if kind is None or kind.GetOptions().map_entry:
-        return value
+    if kind.GetOptions().map_entry:
+        return _texts(field.name, value)
     if kind is PermissionCatalog.DESCRIPTOR:
-        entries = [{"permission": each, "description": text} for each, text in value.items()]
-        return {"entries": entries}
+        described = _texts(field.name, value).items()
+        return {"entries": [{"permission": each, "description": text} for each, text in described]}
     if not (isinstance(value, Mapping) or is_dataclass(value)):
         kinds = {"Duration": "a timedelta", "Timestamp": "a datetime"}
         expected = kinds.get(kind.name, f"a {kind.name}")
-        raise TypeError(f"{field.name} is {expected}, and not {type(value).__name__}")
+        raise _other(field.name, expected, value)
     if not isinstance(value, Mapping):
         value = {each.name: getattr(value, each.name) for each in fields(value)}
     return _values(kind, value)
@@ -131,3 +141,45 @@ def timestamp(name: str, value: datetime | None) -> Timestamp | None:
     message = Timestamp()
     message.FromDatetime(value)
     return message
+
+
+_KINDS: dict[int, tuple[type, str]] = {
+    FieldDescriptor.CPPTYPE_STRING: (str, "a str"),
+    FieldDescriptor.CPPTYPE_BOOL: (bool, "a bool"),
+}
+_NUMBER = (int, "an int")
+
+
+def _plain(field: FieldDescriptor, value: Any) -> Any:
+    """A text, number or truth, or several.
+
+    Raises:
+        TypeError: it is none. protobuf names no field, and takes a text for a list of its letters.
+    """
+    kind, expected = _KINDS.get(field.cpp_type, _NUMBER)
+    if not field.is_repeated:
+        if not isinstance(value, kind):
+            raise _other(field.name, expected, value)
+        return value
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise _other(field.name, f"a collection, each {expected}", value)
+    several = list(value)
+    for index, each in enumerate(several):
+        if not isinstance(each, kind):
+            raise _other(f"{field.name}[{index}]", expected, each)
+    return several
+
+
+def _texts(name: str, value: Any) -> Mapping[str, str]:
+    if not isinstance(value, Mapping):
+        raise _other(name, "a mapping of str to str", value)
+    for key, text in value.items():
+        if not isinstance(key, str):
+            raise _other(f"a key of {name}", "a str", key)
+        if not isinstance(text, str):
+            raise _other(f"{name}[{key!r}]", "a str", text)
+    return value
+
+
+def _other(name: str, expected: str, value: object) -> TypeError:
+    return TypeError(f"{name} is {expected}, and not {type(value).__name__}")

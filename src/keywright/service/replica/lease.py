@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from keywright.domain.errors import Reason, Unavailable
 
@@ -19,9 +20,8 @@ Clock = Callable[[], float]
 """Seconds since some moment in the past."""
 
 
-def boot_time() -> float:
-    """Seconds since the machine was started, those asleep included."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+boot_time: Clock = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+"""Seconds since the machine was started, those asleep included."""
 
 
 def not_leased() -> Unavailable:
