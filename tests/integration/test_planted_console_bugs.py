@@ -103,6 +103,18 @@ BUGS = {
         "return target",
         partial(sign_in.only_pages_of_ours, target="//evil.example/"),
     ),
+    "keys in cookies": Bug(
+        "visit.py",
+        "if me.credential.kind is not CredentialKind.SESSION:",
+        "if False:",
+        sign_in.keys_in_place_of_sessions,
+    ),
+    "secrets in addresses": Bug(
+        "forms.py",
+        "frozenset({csrf.FIELD, REQUEST_ID, TOKEN})",
+        "frozenset({csrf.FIELD, REQUEST_ID})",
+        guards.forms_that_were_not_shown,
+    ),
     "attempts without end": Bug(
         "pages/sign_in.py", "    if not wait:\n", "    if True:\n", sign_in.too_many_attempts
     ),

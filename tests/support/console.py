@@ -15,10 +15,13 @@ import httpx2
 
 from tests.support.service import ADMIN, Process, RefusedError, Service, running
 
+MANY_SIGN_INS = "[limits]\nsign_ins_per_minute = 1000\n"
+"""Settings of a console that many people sign in to from one address: tests."""
+
 
 @dataclass
 class FilledForm:
-    """A form of a page, with what is in its fields."""
+    """A form of a page, with what is in its fields: several values of one are a line each."""
 
     method: str
     action: str
@@ -75,14 +78,14 @@ class Page(HTMLParser):
             self.links.append(given.get("href", ""))
         elif tag == "input" and name:
             if given.get("type") not in {"radio", "checkbox"} or "checked" in given:
-                fields[name] = value
+                fields[name] = f"{fields[name]}\n{value}" if name in fields else value
         elif tag == "select":
             self._select = name
         elif tag == "option" and ("selected" in given or self._select not in fields):
             fields[self._select] = value
         elif tag == "textarea":
             self._textarea = name
-            fields[name] = ""
+            fields[name] = f"{fields[name]}\n" if name in fields else ""
 
     def handle_endtag(self, tag: str) -> None:
         """Fields end."""

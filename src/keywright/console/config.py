@@ -40,7 +40,6 @@ class OpenIdConnect:
 class Limits(HttpLimits):
     """What is taken at most."""
 
-    header_bytes: int = 16_384
     connections: int = 500
     body_bytes: int = 65_536
     """A form."""

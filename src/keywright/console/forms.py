@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from keywright.console import csrf
-from keywright.sdk import InvalidArgument, KeywrightError
+from keywright.sdk import KeywrightError
 
 REQUEST_ID = "request_id"
 _URLENCODED = "application/x-www-form-urlencoded"
@@ -19,7 +19,10 @@ _FIELDS_MAX_COUNT = 1_000
 _BODY_SECONDS = 15.0
 _INDEX = re.compile(r"\[[^\]]*\]")
 _REQUEST_ID = re.compile(r"[0-9a-f-]{36}")
-_NOT_CARRIED = frozenset({csrf.FIELD, REQUEST_ID})
+TOKEN = "token"  # noqa: S105  a name
+"""The field of every secret that is typed in."""
+# What is in no address: it would be kept by the browser, and told to whoever looks at the screen.
+_NOT_CARRIED = frozenset({csrf.FIELD, REQUEST_ID, TOKEN})
 
 
 class Form:
@@ -61,12 +64,12 @@ class Form:
             fields: which field a reason is about: `{"POLICY_LIFETIME_TOO_LONG": "validity"}`.
         """
         fields = fields or {}
-        if isinstance(error, InvalidArgument) and error.violations:
-            for each in error.violations:
-                name = _INDEX.sub("", each.field).rpartition(".")[2]
-                self.fail(fields.get(name, name), _sentence(each.description))
-            return
-        self.fail(fields.get(error.reason, ""), _sentence(error.message))
+        for each in error.violations:
+            name = _field(each.field)
+            self.fail(fields.get(name, name), _sentence(each.description))
+        if not error.violations:
+            name = _field(error.metadata.get("field", ""))
+            self.fail(fields.get(error.reason, fields.get(name, name)), _sentence(error.message))
 
     @property
     def request_id(self) -> str:
@@ -126,6 +129,10 @@ async def read_form(request: Request, body_bytes: int) -> Form:
         )
     except ValueError:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "This is no form of ours.") from None
+
+
+def _field(path: str) -> str:
+    return _INDEX.sub("", path).rpartition(".")[2]
 
 
 def _sentence(message: str) -> str:

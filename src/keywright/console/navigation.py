@@ -24,7 +24,13 @@ class Section:
         return not self.permissions or any(me.may(each) for each in self.permissions)
 
 
-SECTIONS: tuple[Section, ...] = (Section("keys", "API keys", "/keys"),)
+SECTIONS: tuple[Section, ...] = (
+    Section("keys", "API keys", "/keys"),
+    Section("users", "Users", "/users", ("users.read",)),
+    Section("service-users", "Service users", "/service-users", ("users.read", "users.manage")),
+    Section("roles", "Roles", "/roles", ("roles.read",)),
+    Section("grants", "Grants", "/grants", ("grants.read", "grants.manage")),
+)
 """Those of the bar at the top, in their order."""
 
 

@@ -35,7 +35,7 @@ _ENDED = frozenset(
         *("USER_DISABLED", "WORKSPACE_DISABLED"),
     }
 )
-_NEXT_MAX_LENGTH = 12_000
+_ADDRESS_MAX_LENGTH = 32_000  # by half of what is taken of a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +111,23 @@ def sign_in_first(visit: Visit, *, ended: bool = False) -> Response:
         # A link on another site: the browser keeps the session's cookie to itself (SameSite), until
         # a page of ours leads on.
         return visit.page("continue.html", target=visit.here)
-    target = visit.here if len(visit.here) <= _NEXT_MAX_LENGTH else visit.path
-    query = {} if target == HOME else {"next": target}
-    if ended or visit.request.method == "POST":
-        query["ended"] = "1"
-    address = f"{SIGN_IN}?{urlencode(query)}" if query else SIGN_IN
+    is_over = ended or visit.request.method == "POST"
+    address = _address(visit.here, is_over=is_over)
+    if len(address) > _ADDRESS_MAX_LENGTH:
+        address = _address(visit.path, is_over=is_over)
     response = visit.redirect(address)
     if "hx-request" in visit.request.headers:  # only a part of the page was asked for
         response = visit.answered(Response(headers={"hx-redirect": address}))
     if ended:
         SESSION.drop(response, is_secure=visit.console.config.is_secure)
     return response
+
+
+def _address(target: str, *, is_over: bool) -> str:
+    query = {} if target == HOME else {"next": target}
+    if is_over:
+        query["ended"] = "1"
+    return f"{SIGN_IN}?{urlencode(query)}" if query else SIGN_IN
 
 
 def stale(visit: Visit) -> Response:

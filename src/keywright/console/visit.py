@@ -19,7 +19,7 @@ from keywright.console.cookies import BEFORE_SIGN_IN, SESSION
 from keywright.console.forms import Form
 from keywright.console.provider import Provider
 from keywright.programs.log import Log
-from keywright.sdk import Principal, Secret
+from keywright.sdk import CredentialKind, Principal, Secret, Unauthenticated
 from keywright.sdk.client import AsyncClient
 
 _RANDOM_BYTES = 32
@@ -147,6 +147,8 @@ async def person(console: Console, request: Request, form: Form, session: Secret
         KeywrightError: the session does not stand, or nobody can say.
     """
     me = await console.anonymous.acting_with(session).whoami()
+    if me.credential.kind is not CredentialKind.SESSION:  # a key never ends by a sign-out
+        raise Unauthenticated("this is no session", reason="TOKEN_UNKNOWN")
     client = console.anonymous.acting_with(session, workspace=me.workspace)
     return PersonVisit(console, request, session, form, client=client, me=me)
 

@@ -123,15 +123,12 @@ class Authenticate:
             return None
         if known.denied is not None:
             return self._denied(known, known.denied, time, asked.client_address)
-        permissions = known.anywhere if asked is NOTHING else None
-        if permissions is None:
-            try:
-                allowed = permitted(known.environment, known.authority, asked)
-            except Denied as denied:
-                return self._denied(known, denied, time, asked.client_address)
-            permissions = self.rendering.permissions(allowed)
+        try:
+            permissions = permitted(known.environment, known.authority, asked)
+        except Denied as denied:
+            return self._denied(known, denied, time, asked.client_address)
         self.usage.used(known, time, asked.client_address)
-        return known.head + permissions + self.revision
+        return known.head + self.rendering.permissions(permissions) + self.revision
 
     def _is_current(self, known: Known) -> bool:
         """Whether nothing has changed that `known` rests on."""

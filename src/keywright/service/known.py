@@ -57,8 +57,6 @@ class Known:
         last_end: the end of a session that no use puts off.
         denied: why the key does not stand; None if it does.
         head: the reply, but for permissions and revision; empty if the key does not stand.
-        anywhere: the permissions, as part of a reply, where nothing is asked but whether the token
-            stands; None if even that has conditions, such as an address.
         allowed: uses that `UsageCounters` has yet to collect, and the last of them.
     """
 
@@ -71,7 +69,6 @@ class Known:
     environment: str
     authority: Authority
     head: bytes
-    anywhere: bytes | None = None
     caller: Caller | None = None
     size: int = field(init=False)
     allowed: int = 0

@@ -3,7 +3,7 @@
 Nothing in it can be turned back into a token. Whether it is still true is seen by `authenticate`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from hmac import compare_digest
 
@@ -36,17 +36,12 @@ class Memory:
     cache: Cache[Known | Stranger]
     mark_key: bytes
     lease: Lease
-    _beginning: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._beginning = self.token_format.beginning
 
     def of(self, text: str, caller: Caller | None) -> Known | Denied | None:
         """What is known of a token; a denial, if it is certainly nobody's. None: nothing."""
         remembered = self.cache.get(self.place(text, caller))
         if isinstance(remembered, Known):
-            # Its parts by hand, as this is on the path of every answer.
-            if compare_digest(remembered.marks[:MARK_BYTES], self.mark(text)):
+            if compare_digest(remembered.proof, self.mark(text)):
                 return remembered
             return self._wrong(text, remembered.tag, _NEVER)
         if remembered is None:
@@ -67,13 +62,13 @@ class Memory:
 
     def place(self, text: str, caller: Caller | None) -> str | bytes:
         """Where what is known of a token is remembered."""
-        if text.startswith(self._beginning):
+        if self.is_ours(text):
             return text[_PREFIX]
         return self.mark(f"{text} {scope(caller)}")
 
     def is_ours(self, text: str) -> bool:
         """Whether a text begins as our tokens do."""
-        return text.startswith(self._beginning)
+        return text.startswith(self.token_format.beginning)
 
     def mark(self, text: str) -> bytes:
         """What stands for a token."""

@@ -193,13 +193,10 @@ class Proving:
             # another server write of a later use of the session than the database shows.
             ends.append(moment + _FALLEN)
         rests_on = credential.rests_on
-        head, anywhere = b"", None
+        head = b""
         if denied is None:
             principal = Principal(credential, PermissionSet(), moment)
             head = self.rendering.head(principal, rests_on)
-            narrowing = credential.authority.narrowing
-            if not (narrowing.resource or narrowing.allowed_networks):
-                anywhere = self.rendering.permissions(credential.authority.at(""))
         known = Known(
             marks=self.memory.mark(text) + _hash_mark(found) + (found.hashed.verifier_tag or b""),
             rests_on=pack(rests_on),
@@ -210,7 +207,6 @@ class Proving:
             environment=record.environment,
             authority=credential.authority,
             head=head,
-            anywhere=anywhere,
         )
         if isinstance(record, Session) and denied is None:
             known.idle = record.idle_timeout.total_seconds()

@@ -129,20 +129,16 @@ def result(answer: Answer) -> bytes:
 
     Put together from what is serialised: a message in a field is its tag, its length, its bytes.
     """
-    if isinstance(answer, bytes):
-        return _allowed(len(answer)) + answer
-    denied = _denied(answer)
-    return _field_1(len(denied)) + denied
+    outcome = _field_1(answer) if isinstance(answer, bytes) else _denied(answer)
+    return _field_1(outcome)
+
+
+def _field_1(message: bytes) -> bytes:
+    return _beginning(len(message)) + message
 
 
 @lru_cache(maxsize=4096)  # most replies are of a few lengths
-def _allowed(size: int) -> bytes:
-    """What goes before a reply of that size in a result."""
-    allowed = _field_1(size)
-    return _field_1(len(allowed) + size) + allowed
-
-
-def _field_1(size: int) -> bytes:
+def _beginning(size: int) -> bytes:
     """The tag of a field 1 that is a message, and its length, 7 bits a byte from the lowest on."""
     varint = bytearray()
     while size >= 1 << 7:

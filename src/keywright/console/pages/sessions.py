@@ -27,6 +27,8 @@ async def _revoke(visit: PersonVisit) -> Response:
     await visit.client.sessions.revoke(session.name, request_id=visit.form.request_id)
     if session.name == visit.me.credential.name:
         return _signed_out(visit)
+    if session.user != visit.me.user.name:
+        return visit.redirect(f"/users/{session.user.rpartition('/')[2]}?done=sign-out-there")
     return visit.redirect(f"{_HERE}?done=revoked")
 
 

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from keywright.console.config import SignIn
 from keywright.console.cookies import BEFORE_SIGN_IN, SESSION
+from keywright.console.forms import TOKEN
 from keywright.console.routing import page, public_page
 from keywright.console.troubles import SIGN_IN
 from keywright.console.visit import PersonVisit, Visit, local, session_of
@@ -60,7 +61,7 @@ def shown(visit: Visit, status: int = HTTPStatus.OK) -> Response:
 
 
 async def _by_key(visit: Visit) -> Response:
-    return await _sign_in(visit, SignIn.KEY, "token", _redeem_key, shown)
+    return await _sign_in(visit, SignIn.KEY, _redeem_key, shown)
 
 
 async def _show_link(visit: Visit) -> Response:
@@ -72,7 +73,7 @@ def _link_shown(visit: Visit, status: int = HTTPStatus.OK) -> Response:
 
 
 async def _by_link(visit: Visit) -> Response:
-    return await _sign_in(visit, SignIn.LINK, "token", _redeem_link, _link_shown)
+    return await _sign_in(visit, SignIn.LINK, _redeem_link, _link_shown)
 
 
 async def _redeem_key(visit: Visit, token: str) -> SignedIn:
@@ -90,16 +91,15 @@ async def _redeem_link(visit: Visit, token: str) -> SignedIn:
 async def _sign_in(
     visit: Visit,
     way: SignIn,
-    field: str,
     redeem: Redeem,
     again: Callable[[Visit, int], Response],
 ) -> Response:
-    token = visit.form.text(field)
+    token = visit.form.text(TOKEN)
     if way not in visit.console.config.sign_in:
         visit.form.fail("", "This way to sign in is switched off here.")
         return again(visit, HTTPStatus.FORBIDDEN)
     if not token:
-        visit.form.fail(field, "Nothing was entered.")
+        visit.form.fail(TOKEN, "Nothing was entered.")
         return again(visit, HTTPStatus.BAD_REQUEST)
     if too_often := refused_for_now(visit, again):
         return too_often
@@ -112,7 +112,7 @@ async def _sign_in(
         InvalidArgument,
         TokenLost,
     ) as error:
-        visit.form.fail(field, why(error))
+        visit.form.fail(TOKEN, why(error))
         return again(visit, HTTPStatus.FORBIDDEN)
     return await begin(visit, signed_in, local(visit.form.text("next")))
 

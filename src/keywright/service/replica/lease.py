@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 
 from keywright.domain.errors import Reason, Unavailable
 
@@ -20,8 +19,9 @@ Clock = Callable[[], float]
 """Seconds since some moment in the past."""
 
 
-boot_time: Clock = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
-"""Seconds since the machine was started, those asleep included."""
+def boot_time() -> float:
+    """Seconds since the machine was started, those asleep included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def not_leased() -> Unavailable:
