@@ -59,6 +59,10 @@ addEventListener("pagehide", () => {
   document.getElementById("token")?.replaceChildren();
 });
 
+// Where the sections are wider than the screen, the one that is shown is in sight.
+const section = document.querySelector(".sections [aria-current]");
+if (section) section.parentElement.scrollLeft = section.offsetLeft - section.parentElement.offsetLeft;
+
 // The account menu closes when something else is wanted. Back may bring another one (htmx).
 const account = () => document.querySelector("details.account");
 document.addEventListener("click", (event) => {
