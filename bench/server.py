@@ -24,7 +24,7 @@ from bench.program import Program
 from keywright.app.composition import Parts
 from keywright.app.config import Config
 from keywright.app.embedded import EmbeddedPostgres, locate_binaries
-from keywright.app.server import _options
+from keywright.app.grpc_server import connection_options
 from keywright.storage import migrate
 
 WORKSPACE = "default"
@@ -228,7 +228,7 @@ async def echo(reply_bytes: int, *, core: int | None = None) -> AsyncIterator[Se
     It runs as the server does: on uvloop, with the same channel options.
     """
     argv = [sys.executable, "-m", "bench.echo", "serve", "--reply-bytes", str(reply_bytes)]
-    argv += ["--options", json.dumps(_options(Config(), shares_port=False))]
+    argv += ["--options", json.dumps(connection_options(Config(), shares_port=False))]
     async with running(argv, os.environ, stdout=subprocess.PIPE, core=core) as process:
         address = (await process.line()).strip()
         async with grpc.aio.insecure_channel(address) as channel:
