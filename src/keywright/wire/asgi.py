@@ -33,7 +33,7 @@ from keywright.wire.interceptors.validation import too_large
 from keywright.wire.methods import UNKNOWN, methods
 from keywright.wire.peers import address_of
 from keywright.wire.rpc import Backend, Rpc
-from keywright.wire.unary import Outcome, Unary, refused
+from keywright.wire.unary import Outcome, Unary, of_hit, refused
 
 Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
@@ -43,6 +43,7 @@ Send = Callable[[Event], Awaitable[None]]
 # How long a call runs before it is asked whether its client is still there, and how often then.
 _PATIENCE = timedelta(milliseconds=50)
 _GRPC = b"application/grpc"
+_BODY = "http.response.body"
 _CONTENT_TYPE = (b"content-type", _GRPC)
 _OK = (b"grpc-status", b"0")
 # Made once: a server reads them, and keeps nothing.
@@ -59,10 +60,10 @@ _NOT_GRPC = {
     "headers": [(b"content-type", b"text/plain; charset=utf-8")],
 }
 _NOT_GRPC_TEXT = {
-    "type": "http.response.body",
+    "type": _BODY,
     "body": b"this is gRPC: POST with content-type application/grpc\n",
 }
-_NOTHING = {"type": "http.response.body"}
+_NOTHING = {"type": _BODY}
 # What a call may say that is answered from memory, and under which name that is known there.
 _REMEMBERED_BY = ((b"authorization", "authorization"), (METADATA_KEY.encode(), METADATA_KEY))
 
@@ -83,71 +84,54 @@ class Application:
         """Answer one call."""
         headers = scope["headers"]
         said = dict(headers)
-        if not said.get(b"content-type", b"").startswith(_GRPC) or scope["method"] != "POST":
+        if said.get(b"content-type", b"")[: len(_GRPC)] != _GRPC or scope["method"] != "POST":
             await send(_NOT_GRPC)
             await send(_NOT_GRPC_TEXT)
             return
-        try:
-            body = await self._body(said, receive)
-        except ServiceError as error:
-            await _send(refused(error), send)
-            return
-        if body is None:
-            return
-        unary = self._methods.get(scope["path"], self._unknown)
-        outcome = None
+        unary, event = self._methods.get(scope["path"], self._unknown), await receive()
         # A key that is there twice is the chain's to judge.
-        if unary.remembers and len(said) == len(headers):
-            outcome = unary.recall(self._arrived(body, said, scope))
-        if outcome is None:
-            outcome = await self._found(unary, body, scope, receive)
+        if unary.remembers and len(said) == len(headers) and said.get(b"te") == b"trailers":
+            message = framing.whole(event)
+            hit = message and unary.recall(self._arrived(message, said, scope))
+            if hit:
+                if not hit.call_id and isinstance(hit.answer, bytes):  # as most are
+                    await send(_BEGINNING)
+                    await send({"type": _BODY, "body": framing.framed(hit.answer)})
+                    await send(_END)
+                else:
+                    await _send(of_hit(hit), send)
+                return
+        outcome = await self._answer(unary, event, scope, receive)
         if outcome is not None:
             await _send(outcome, send)
 
-    def _arrived(self, body: bytes, said: dict[bytes, bytes], scope: Scope) -> Arrived:
+    def _arrived(self, message: bytes, said: dict[bytes, bytes], scope: Scope) -> Arrived:
         metadata = [
             (name, said[key].decode("latin-1")) for key, name in _REMEMBERED_BY if key in said
         ]
         certified = self._may_be_certified and _is_certified(scope)
-        return Arrived(body, metadata, _peer(scope), certified)
+        return Arrived(message, metadata, _peer(scope), certified)
 
-    async def _body(self, said: dict[bytes, bytes], receive: Receive) -> bytes | None:
-        """The request; None if the client has gone.
-
-        Raises:
-            ServiceError: it is none that a reply could be sent to.
-        """
-        if said.get(b"te") != b"trailers":
-            raise ServiceError(
-                Reason.REQUEST_MALFORMED,
-                "a call needs te: trailers, because its status is sent in them",
-                status=Status.INTERNAL,
-            )
-        event = await receive()
-        body: bytes = event.get("body", b"")
-        while event.get("more_body"):
-            if (size := framing.announced(body)) > self._limit or len(body) > self._limit:
-                raise too_large(max(size, len(body)), self._limit // 2)
-            event = await receive()
-            body += event.get("body", b"")
-        if event["type"] != "http.request":
-            return None
-        return framing.unframed(body, said.get(b"grpc-encoding"), self._limit)
-
-    async def _found(
-        self, unary: Unary, body: bytes, scope: Scope, receive: Receive
+    async def _answer(
+        self, unary: Unary, event: Event, scope: Scope, receive: Receive
     ) -> Outcome | None:
-        """What the chain answers; None if the client has gone meanwhile."""
-        headers = scope["headers"]
+        """What a call is answered that is not answered from memory; None if its client has gone."""
+        said = dict(scope["headers"])
         try:
+            if said.get(b"te") != b"trailers":
+                raise _no_trailers()
+            body = await self._body(event, receive)
+            if body is None:
+                return None
+            message = framing.unframed(body, said.get(b"grpc-encoding"), self._limit)
             rpc = Rpc(
                 backend=unary.backend,
                 method=unary.method,
-                metadata=framing.metadata(headers),
+                metadata=framing.metadata(scope["headers"]),
                 peer=_peer(scope),
                 certified=_is_certified(scope),
-                time_remaining=_remaining(dict(headers).get(b"grpc-timeout")),
-                body=body,
+                time_remaining=_remaining(said.get(b"grpc-timeout")),
+                body=message,
             )
         except ServiceError as error:
             return refused(error)
@@ -160,6 +144,28 @@ class Application:
             return None
         finally:
             client.look_away()
+
+    async def _body(self, event: Event, receive: Receive) -> bytes | None:
+        """The whole body, which begins in `event`; None if the client has gone.
+
+        Raises:
+            ServiceError: REQUEST_TOO_LARGE.
+        """
+        body = bytearray(event.get("body", b""))
+        while event.get("more_body"):
+            if (size := max(framing.announced(body), len(body))) > self._limit:
+                raise too_large(size, self._limit // 2)
+            event = await receive()
+            body += event.get("body", b"")
+        return bytes(body) if event["type"] == "http.request" else None
+
+
+def _no_trailers() -> ServiceError:
+    return ServiceError(
+        Reason.REQUEST_MALFORMED,
+        "a call needs te: trailers, because its status is sent in them",
+        status=Status.INTERNAL,
+    )
 
 
 def _peer(scope: Scope) -> Address | None:
@@ -215,7 +221,7 @@ async def _send(outcome: Outcome, send: Send) -> None:
         await send(_NOTHING)
         return
     await send(_BEGINNING)
-    await send({"type": "http.response.body", "body": framing.framed(outcome.reply)})
+    await send({"type": _BODY, "body": framing.framed(outcome.reply)})
     if outcome.metadata:
         headers = [_OK, *framing.headers_of(outcome.metadata)]
         await send({"type": "http.response.trailers", "headers": headers})

@@ -13,9 +13,10 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import structlog
 
@@ -35,19 +36,21 @@ _STDIN = 0
 class Front:
     """The ASGI application: its life, and the calls that Envoy sends it."""
 
+    # It is called with all three at once, though it is no coroutine itself: that would be one more.
+    _asgi_single_callable = True
+
     def __init__(self, places: Places, control: Control) -> None:
         self._places = places
         self._control = control
         self._application: Application | None = None
         self._is_over = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         """Answer a call; or live, for as long as Envoy does."""
         if scope["type"] == "http":
             assert self._application is not None, "Envoy listens after that"  # noqa: S101
-            await self._application(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._live(receive, send)
+            return self._application(scope, receive, send)
+        return self._live(receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup

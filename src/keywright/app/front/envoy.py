@@ -16,7 +16,6 @@ from keywright.app.listen import ListenAddress, TcpAddress
 from keywright.wire.peers import ADDRESS_KEY
 
 Message = Mapping[str, Any]
-APPLICATION = "keywright.app.front.application:app"
 IN_PYTHON = ("Authenticate", "BatchAuthenticate")
 """The methods of AuthService that are worth it: what is asked in masses, and answered from memory.
 """
@@ -61,14 +60,22 @@ def written(bootstrap: Message) -> str:
     return json.dumps(bootstrap, indent=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What runs inside Envoy: pyvoy's library, and the application that it is to find."""
+
+    module: Path
+    application: str
+
+
 def bootstrap(
-    config: Config, listen: Sequence[ListenAddress], module: Path, places: Places
+    config: Config, listen: Sequence[ListenAddress], inside: Inside, places: Places
 ) -> Message:
     """config.bootstrap.v3.Bootstrap: one listener, and one cluster behind it."""
     return {
         "admin": {"address": {"pipe": {"path": str(places.admin), "mode": 0o600}}},
         "static_resources": {
-            "listeners": [_listener(config, listen, module)],
+            "listeners": [_listener(config, listen, inside)],
             "clusters": [_cluster(places.grpc_aio)],
         },
         # Every other counter would be kept for nobody.
@@ -76,7 +83,7 @@ def bootstrap(
     }
 
 
-def _listener(config: Config, listen: Sequence[ListenAddress], module: Path) -> Message:
+def _listener(config: Config, listen: Sequence[ListenAddress], inside: Inside) -> Message:
     """config.listener.v3.Listener: of all addresses that the name to listen on has here.
 
     The port is shared with other workers, and with the supervisor, who keeps it for them.
@@ -89,7 +96,7 @@ def _listener(config: Config, listen: Sequence[ListenAddress], module: Path) -> 
         "enable_reuse_port": isinstance(listen[0], TcpAddress),
         # What is buffered of one request: else Envoy ends longer ones in words of its own.
         "per_connection_buffer_limit_bytes": 4 * config.max_request_bytes,
-        "filter_chains": [{"filters": [_http(config, module)]}],
+        "filter_chains": [{"filters": [_http(config, inside)]}],
     }
 
 
@@ -100,7 +107,7 @@ def _address(listen: ListenAddress) -> Message:
     return {"pipe": {"path": str(listen.path)}}
 
 
-def _http(config: Config, module: Path) -> Message:
+def _http(config: Config, inside: Inside) -> Message:
     """extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."""
     return _named(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -127,7 +134,7 @@ def _http(config: Config, module: Path) -> Message:
             "initial_connection_window_size": _CONNECTION_WINDOW_BYTES,
         },
         route_config=_routes(),
-        http_filters=[_to_python(module), _router()],
+        http_filters=[_to_python(inside), _router()],
     )
 
 
@@ -152,14 +159,14 @@ def _overwritten(key: str, value: str) -> Message:
     }
 
 
-def _to_python(module: Path) -> Message:
+def _to_python(inside: Inside) -> Message:
     """extensions.common.matching.v3.ExtensionWithMatcher: some paths end in Python.
 
     One action for all of them: each action would be an application of its own.
     """
     paths = [_is_path(f"{_AUTH_SERVICE}{name}") for name in IN_PYTHON]
     python = _named(
-        f"{_HTTP}composite.v3.ExecuteFilterAction", "python", typed_config=_python(module)
+        f"{_HTTP}composite.v3.ExecuteFilterAction", "python", typed_config=_python(inside)
     )
     matched = {"predicate": {"or_matcher": {"predicate": paths}}, "on_match": {"action": python}}
     composite = "envoy.filters.http.composite"
@@ -183,10 +190,10 @@ def _is_path(path: str) -> Message:
     }
 
 
-def _python(module: Path) -> Message:
+def _python(inside: Inside) -> Message:
     """extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter: the application."""
     settings = {
-        "app": APPLICATION,
+        "app": inside.application,
         "interface": "asgi",
         "root_path": "",
         "worker_threads": 1,
@@ -196,7 +203,7 @@ def _python(module: Path) -> Message:
     return _named(
         f"{_HTTP}dynamic_modules.v3.DynamicModuleFilter",
         "python",
-        dynamic_module_config={"module": {"local": {"filename": str(module)}}},
+        dynamic_module_config={"module": {"local": {"filename": str(inside.module)}}},
         filter_name="pyvoy",
         terminal_filter=True,
         filter_config={

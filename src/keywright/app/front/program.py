@@ -15,19 +15,23 @@ from keywright.app.listen import ListenAddress, TcpAddress
 from keywright.app.workers.port import resolved
 from keywright.app.workers.process import Program
 
+APPLICATION = "keywright.app.front.application:app"
 # Envoy would end at once, and its calls with it. So a thread of the application waits for these,
 # and has Envoy end when the calls have (`application`).
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
 @contextmanager
-def front(config: Config, listen: ListenAddress) -> Iterator[Program]:
+def front(
+    config: Config, listen: ListenAddress, application: str = APPLICATION
+) -> Iterator[Program]:
     """What is started, and its directory (0700) as long as the block runs."""
     found = installation.find()
     descriptors.connections(config)  # raises the limit, which Envoy inherits
     with tempfile.TemporaryDirectory(prefix="keywright-", ignore_cleanup_errors=True) as name:
         places = envoy.Places(Path(name))
-        bootstrap = envoy.bootstrap(config, _addresses(listen), found.module, places)
+        inside = envoy.Inside(found.module, application)
+        bootstrap = envoy.bootstrap(config, _addresses(listen), inside, places)
         places.bootstrap.write_text(envoy.written(bootstrap), encoding="utf-8")
         yield Program(
             envoy.command(found.envoy, places, json_lines=config.log_format == "json"),
