@@ -13,7 +13,7 @@ from typing import Any
 
 from keywright.app.config import Config
 from keywright.app.listen import ListenAddress, TcpAddress
-from keywright.wire.peers import ADDRESS_KEY
+from keywright.wire.peers import ADDRESS_KEY, CERTIFIED_KEY
 
 Message = Mapping[str, Any]
 IN_PYTHON = ("Authenticate", "BatchAuthenticate")
@@ -145,7 +145,10 @@ def _routes() -> Message:
         "name": "all",
         "domains": ["*"],
         "routes": [{"match": {"prefix": "/"}, "route": {"cluster": _REST, "timeout": _NO_LIMIT}}],
-        "request_headers_to_add": [_overwritten(ADDRESS_KEY, address)],
+        "request_headers_to_add": [
+            _overwritten(ADDRESS_KEY, address),
+            _overwritten(CERTIFIED_KEY, "false"),
+        ],
     }
     return {"name": "all", "virtual_hosts": [host]}
 
