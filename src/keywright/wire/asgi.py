@@ -7,7 +7,7 @@ UNIMPLEMENTED here: whoever routes sends them to the other transport.
 
 A call, in the terms of "gRPC over HTTP/2":
 
-1. It is a POST with `content-type: application/grpc...`, else HTTP 415, and with `te: trailers`: a
+1. It is a POST with `content-type: application/grpc` (or `+proto`), else HTTP 415, and with `te: trailers`: a
    server that may not send trailers has nowhere to put the status.
 2. "Request": the body is one length-prefixed message. One that says it is longer than twice
    `max_request_bytes` is refused before it is there, as by grpc.aio; one that is longer than that
@@ -43,6 +43,7 @@ Send = Callable[[Event], Awaitable[None]]
 # How long a call runs before it is asked whether its client is still there, and how often then.
 _PATIENCE = timedelta(milliseconds=50)
 _GRPC = b"application/grpc"
+_GRPC_OF = (b"application/grpc+", b"application/grpc;")
 _BODY = "http.response.body"
 _CONTENT_TYPE = (b"content-type", _GRPC)
 _OK = (b"grpc-status", b"0")
@@ -84,13 +85,14 @@ class Application:
         """Answer one call."""
         headers = scope["headers"]
         said = dict(headers)
-        if said.get(b"content-type", b"")[: len(_GRPC)] != _GRPC or scope["method"] != "POST":
+        kind = said.get(b"content-type", b"")
+        if (kind != _GRPC and not kind.startswith(_GRPC_OF)) or scope["method"] != "POST":
             await send(_NOT_GRPC)
             await send(_NOT_GRPC_TEXT)
             return
         unary, event = self._methods.get(scope["path"], self._unknown), await receive()
         # A key that is there twice is the chain's to judge.
-        if unary.remembers and len(said) == len(headers) and said.get(b"te") == b"trailers":
+        if unary.recall and len(said) == len(headers) and said.get(b"te") == b"trailers":
             message = framing.whole(event)
             hit = message and unary.recall(self._arrived(message, said, scope))
             if hit:
