@@ -7,8 +7,8 @@ UNIMPLEMENTED here: whoever routes sends them to the other transport.
 
 A call, in the terms of "gRPC over HTTP/2":
 
-1. It is a POST with `content-type: application/grpc` (or `+proto`), else HTTP 415, and with `te: trailers`: a
-   server that may not send trailers has nowhere to put the status.
+1. It is a POST with `content-type: application/grpc` (or `+proto`), else HTTP 415, and with
+   `te: trailers`: a server that may not send trailers has nowhere to put the status.
 2. "Request": the body is one length-prefixed message. One that says it is longer than twice
    `max_request_bytes` is refused before it is there, as by grpc.aio; one that is longer than that
    is refused by the chain. A call that is answered from memory awaits nothing but its body and its
