@@ -75,7 +75,7 @@ soak: $(READY) ## Answer ten million calls, and see that memory and open files d
 
 lock: $(READY) ## Renew the locks in deploy/requirements from pyproject.toml
 	cd $(LOCKS) && "$(abspath $(BIN)/uv)" $(COMPILE) --extra server -c constraints.txt -o server.lock
-	cd $(LOCKS) && "$(abspath $(BIN)/uv)" $(COMPILE) --extra server --extra sidecar --extra console --extra embedded --group ../../pyproject.toml:dev \
+	cd $(LOCKS) && "$(abspath $(BIN)/uv)" $(COMPILE) --extra server --extra front --extra sidecar --extra console --extra embedded --group ../../pyproject.toml:dev \
 		-c server.lock -o dev.lock
 
 audit: $(READY) ## Look for known vulnerabilities in what the server needs
