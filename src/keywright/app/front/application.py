@@ -20,13 +20,14 @@ from typing import NoReturn
 import structlog
 
 from keywright.app.exits import EXIT_FAILED, told
-from keywright.app.front.admin import Admin
-from keywright.app.front.envoy import Places
 from keywright.app.front.listener import EnvoyListener
-from keywright.app.front.program import STOP_SIGNALS
 from keywright.app.workers.control import Control
 from keywright.app.workers.worker import ordered, work
-from keywright.wire.asgi import Application, Receive, Scope, Send
+from keywright.front.admin import Admin
+from keywright.front.calls import Receive, Scope, Send
+from keywright.front.envoy import Places
+from keywright.front.program import STOP_SIGNALS
+from keywright.wire.asgi import Application
 
 _log = structlog.get_logger("keywright.server")
 _STDIN = 0

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from keywright.app.front.envoy import ACTIVE_CALLS
+from keywright.front.envoy import ACTIVE_CALLS
 
 # Envoy tells nobody when something has changed.
 _POLL = timedelta(milliseconds=10)

@@ -1,0 +1,9 @@
+"""Envoy in front, as whoever runs inside it needs it: the server, and the sidecar.
+
+It knows neither of them, and no protobuf.
+
+- `installation` finds Envoy, pyvoy and Python's shared library, or says what is missing.
+- `program` is how Envoy is started with Python inside, `envoy` what is alike in each configuration
+  of it, `admin` how the application speaks to the Envoy around it.
+- `framing` is gRPC as bytes, `calls` a call of it as an exchange over ASGI.
+"""
