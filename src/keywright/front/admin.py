@@ -1,6 +1,7 @@
 """How the application speaks to the Envoy around it: over a UNIX socket that is theirs alone."""
 
 import asyncio
+import json
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,6 +42,12 @@ class Admin:
                 if status == HTTPStatus.OK:
                     return
             await asyncio.sleep(_POLL.total_seconds())
+
+    async def port(self) -> int:
+        """The port that Envoy has taken, where it was told to take any."""
+        _, text = await self._ask("GET", "/listeners?format=json")
+        (listener,) = json.loads(text)["listener_statuses"]
+        return int(listener["local_address"]["socket_address"]["port_value"])
 
     async def drain(self, within: timedelta) -> None:
         """Take no more connections, send away who has one, and wait for the calls in flight."""

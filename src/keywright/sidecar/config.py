@@ -33,6 +33,14 @@ class AccessLog(Enum):
     OFF = "off"
 
 
+class Front(Enum):
+    """What Envoy's calls come in by."""
+
+    GRPC = "grpc"
+    ENVOY = "envoy"
+    """An Envoy of the sidecar's own, which Python runs in: the same answers, at a higher rate."""
+
+
 class Proxy(Enum):
     """Who asks over HTTP: it says where the original request is told, and what is understood."""
 
@@ -105,3 +113,4 @@ class Config:
     forward_auth: ForwardAuth | None = None
     limits: Limits = field(default_factory=Limits)
     access_log: AccessLog = AccessLog.ALL
+    front: Front = Front.GRPC

@@ -28,6 +28,7 @@ from keywright.sidecar.inspection import NameTable
 from keywright.sidecar.planning import HEADER_SIZE, Plan, Remembered, Request, settled
 
 _SERVICE = "envoy.service.auth.v3.Authorization"
+PATH = f"/{_SERVICE}/Check"
 _NONE: frozenset[tuple[str, str]] = frozenset()
 _EXTENSIONS = frozenset({"permissions", "resource", "environment"})
 _CODES: Mapping[int, grpc.StatusCode] = {
