@@ -18,29 +18,30 @@ _PATIENCE = timedelta(milliseconds=50)
 _GRPC = b"application/grpc"
 _CONTENT_TYPE = (b"content-type", _GRPC)
 _OK = (b"grpc-status", b"0")
+BODY = "http.response.body"
 # Made once: a server reads them, and keeps nothing.
-_BEGINNING = {
+BEGINNING = {
     "type": "http.response.start",
     "status": 200,
     "headers": [_CONTENT_TYPE],
     "trailers": True,
 }
-_END = {"type": "http.response.trailers", "headers": [_OK]}
+END = {"type": "http.response.trailers", "headers": [_OK]}
 _NOT_GRPC = {
     "type": "http.response.start",
     "status": 415,
     "headers": [(b"content-type", b"text/plain; charset=utf-8")],
 }
 _NOT_GRPC_TEXT = {
-    "type": "http.response.body",
+    "type": BODY,
     "body": b"this is gRPC: POST with content-type application/grpc\n",
 }
-_NOTHING = {"type": "http.response.body"}
+_NOTHING = {"type": BODY}
 
 
 def is_call(scope: Scope, said: Mapping[bytes, bytes]) -> bool:
     """Whether this is gRPC; `said` are the headers."""
-    return scope["method"] == "POST" and said.get(b"content-type", b"").startswith(_GRPC)
+    return scope["method"] == "POST" and said.get(b"content-type", b"")[: len(_GRPC)] == _GRPC
 
 
 async def refuse_other(send: Send) -> None:
@@ -49,35 +50,37 @@ async def refuse_other(send: Send) -> None:
     await send(_NOT_GRPC_TEXT)
 
 
-async def message_of(said: Mapping[bytes, bytes], receive: Receive, limit: int) -> bytes | None:
-    """The request; None if the client has gone.
+async def message_of(
+    event: Event, said: Mapping[bytes, bytes], receive: Receive, limit: int
+) -> bytes | None:
+    """The request, whose body begins in `event`; None if the client has gone.
 
     Raises:
         RefusedCall: it is none that a reply could be sent to, or longer than `limit`.
     """
     if said.get(b"te") != b"trailers":
         raise RefusedCall("a call needs te: trailers, because its status is sent in them")
-    event = await receive()
-    body: bytes = event.get("body", b"")
+    body = bytearray(event.get("body", b""))
     while event.get("more_body"):
-        if (size := framing.announced(body)) > limit or len(body) > limit + framing.PREFIX_BYTES:
-            raise TooLargeCall(max(size, len(body)))
+        size = max(framing.announced(body), len(body) - framing.PREFIX_BYTES)
+        if size > limit:
+            raise TooLargeCall(size)
         event = await receive()
         body += event.get("body", b"")
     if event["type"] != "http.request":
         return None
-    return framing.unframed(body, said.get(b"grpc-encoding"), limit)
+    return framing.unframed(bytes(body), said.get(b"grpc-encoding"), limit)
 
 
 async def reply(send: Send, message: bytes, metadata: framing.Metadata = ()) -> None:
     """Answer a call."""
-    await send(_BEGINNING)
-    await send({"type": "http.response.body", "body": framing.framed(message)})
+    await send(BEGINNING)
+    await send({"type": BODY, "body": framing.framed(message)})
     if metadata:
         headers = [_OK, *framing.headers_of(metadata)]
         await send({"type": "http.response.trailers", "headers": headers})
     else:
-        await send(_END)
+        await send(END)
 
 
 async def refuse(send: Send, code: int, message: str, metadata: framing.Metadata = ()) -> None:

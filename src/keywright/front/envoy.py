@@ -1,39 +1,16 @@
 """What every configuration of Envoy has that has Python inside (api-v3 of envoyproxy.io)."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-Message = Mapping[str, Any]
+from keywright.front.messages import Message, named, pipe
+from keywright.front.places import Places
+
 STAT_PREFIX = "front"
 ACTIVE_CALLS = f"http.{STAT_PREFIX}.downstream_rq_active"
 _KEPT = {"exact": ACTIVE_CALLS}
-TYPE = "type.googleapis.com/envoy."
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """What is in the private directory of one process."""
-
-    directory: Path
-
-    @property
-    def bootstrap(self) -> Path:
-        """Envoy's configuration."""
-        return self.directory / "envoy.json"
-
-    @property
-    def admin(self) -> Path:
-        """The UNIX socket of Envoy's administration."""
-        return self.directory / "admin.sock"
-
-    @property
-    def grpc_aio(self) -> Path:
-        """The UNIX socket of grpc.aio, where there is one beside Envoy."""
-        return self.directory / "grpc.sock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +31,7 @@ def bootstrapped(
 ) -> Message:
     """config.bootstrap.v3.Bootstrap."""
     return {
-        "admin": {"address": {"pipe": {"path": str(places.admin), "mode": 0o600}}},
+        "admin": {"address": pipe(places.admin, mode=0o600)},
         "static_resources": {"listeners": list(listeners), "clusters": list(clusters)},
         # Every other counter would be kept for nobody.
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": [_KEPT]}}},
@@ -82,23 +59,3 @@ def python(inside: Inside) -> Message:
             "value": json.dumps(settings),
         },
     )
-
-
-def at_port(host: str, port: int) -> Message:
-    """config.core.v3.Address."""
-    return {"socket_address": {"address": host, "port_value": port}}
-
-
-def at_path(path: Path) -> Message:
-    """config.core.v3.Address: of a UNIX socket."""
-    return {"pipe": {"path": str(path)}}
-
-
-def named(kind: str, name: str, **fields: Any) -> Message:
-    """config.core.v3.TypedExtensionConfig, and what is like it."""
-    return {"name": name, "typed_config": {"@type": f"{TYPE}{kind}", **fields}}
-
-
-def seconds(value: timedelta) -> str:
-    """protobuf.Duration."""
-    return f"{value.total_seconds():.3f}s"

@@ -18,8 +18,9 @@ import binascii
 import re
 import urllib.parse
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Any
 
 PREFIX_BYTES = 5
 ACCEPTED = "identity,gzip"
@@ -93,7 +94,17 @@ def unframed(body: bytes, encoding: bytes | None, limit: int) -> bytes:
     return _inflated(message, encoding, limit)
 
 
-def announced(beginning: bytes) -> int:
+def whole(event: Mapping[str, Any]) -> bytes | None:
+    """The message of a request that came in one piece, and is not compressed; None otherwise."""
+    body: bytes = event.get("body", b"")
+    if event.get("more_body") or len(body) < PREFIX_BYTES or body[0]:
+        return None
+    if int.from_bytes(body[1:PREFIX_BYTES]) != len(body) - PREFIX_BYTES:
+        return None
+    return body[PREFIX_BYTES:]
+
+
+def announced(beginning: bytes | bytearray) -> int:
     """How many bytes the message has that begins so; 0 as long as that has not arrived."""
     return int.from_bytes(beginning[1:PREFIX_BYTES]) if len(beginning) >= PREFIX_BYTES else 0
 

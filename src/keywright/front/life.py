@@ -12,16 +12,16 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from keywright.front.admin import Admin
 from keywright.front.calls import Receive, Scope, Send
-from keywright.front.envoy import Places
+from keywright.front.places import Places
 from keywright.front.program import STOP_SIGNALS
 
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 Serve = Callable[[Application], Awaitable[None]]
 """Says that there is an application; Envoy takes its ports then, and asks it."""
 
@@ -37,6 +37,9 @@ class Life:
         complain: told of what nobody has foreseen; inside of `except` where there is an error.
     """
 
+    # It is called with all three at once, though it is no coroutine itself: that would be one more.
+    _asgi_single_callable = True
+
     def __init__(
         self,
         places: Places,
@@ -49,13 +52,12 @@ class Life:
         self._application: Application | None = None
         self._is_over = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         """Answer a call; or live."""
         if scope["type"] == "http":
             assert self._application is not None, "Envoy listens after that"  # noqa: S101
-            await self._application(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._live(receive, send)
+            return self._application(scope, receive, send)
+        return self._live(receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from keywright.front.envoy import Places
+from keywright.front.places import Places
 
 # Envoy would end at once, and its calls with it. So it is started with these blocked; a thread of
 # the application waits for them, and has Envoy end when the calls have.

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from keywright.domain.errors import Reason, ServiceError, Status
 from keywright.domain.keys import Address
 from keywright.front import calls, framing
-from keywright.front.calls import Receive, Scope, Send
+from keywright.front.calls import Event, Receive, Scope, Send
 from keywright.front.framing import RefusedCall, TooLargeCall, UnknownEncoding
 from keywright.wire.hot_path import Arrived
 from keywright.wire.interceptors.call_id import METADATA_KEY
@@ -33,7 +33,7 @@ from keywright.wire.interceptors.validation import too_large
 from keywright.wire.methods import UNKNOWN, methods
 from keywright.wire.peers import address_of
 from keywright.wire.rpc import Backend, Rpc
-from keywright.wire.unary import Outcome, Unary, refused
+from keywright.wire.unary import Outcome, Unary, of_hit, refused
 
 # What a call may say that is answered from memory, and under which name that is known there.
 _REMEMBERED_BY = ((b"authorization", "authorization"), (METADATA_KEY.encode(), METADATA_KEY))
@@ -59,44 +59,47 @@ class Application:
         if not calls.is_call(scope, said):
             await calls.refuse_other(send)
             return
-        try:
-            body = await calls.message_of(said, receive, self._most)
-        except RefusedCall as error:
-            await _send(refused(_told(error, self._limit)), send)
-            return
-        if body is None:
-            return
-        unary = self._methods.get(scope["path"], self._unknown)
-        outcome = None
+        unary, event = self._methods.get(scope["path"], self._unknown), await receive()
         # A key that is there twice is the chain's to judge.
-        if unary.remembers and len(said) == len(headers):
-            outcome = unary.recall(self._arrived(body, said, scope))
-        if outcome is None:
-            outcome = await self._found(unary, body, scope, receive)
+        if unary.remembers and len(said) == len(headers) and said.get(b"te") == b"trailers":
+            message = framing.whole(event)
+            hit = message and unary.recall(self._arrived(message, said, scope))
+            if hit:
+                if not hit.call_id and isinstance(hit.answer, bytes):  # as most are
+                    await send(calls.BEGINNING)
+                    await send({"type": calls.BODY, "body": framing.framed(hit.answer)})
+                    await send(calls.END)
+                else:
+                    await _send(of_hit(hit), send)
+                return
+        outcome = await self._answer(unary, event, scope, receive)
         if outcome is not None:
             await _send(outcome, send)
 
-    def _arrived(self, body: bytes, said: dict[bytes, bytes], scope: Scope) -> Arrived:
+    def _arrived(self, message: bytes, said: dict[bytes, bytes], scope: Scope) -> Arrived:
         metadata = [
             (name, said[key].decode("latin-1")) for key, name in _REMEMBERED_BY if key in said
         ]
         certified = self._may_be_certified and _is_certified(scope)
-        return Arrived(body, metadata, _peer(scope), certified)
+        return Arrived(message, metadata, _peer(scope), certified)
 
-    async def _found(
-        self, unary: Unary, body: bytes, scope: Scope, receive: Receive
+    async def _answer(
+        self, unary: Unary, event: Event, scope: Scope, receive: Receive
     ) -> Outcome | None:
-        """What the chain answers; None if the client has gone meanwhile."""
-        headers = scope["headers"]
+        """What a call is answered that is not answered from memory; None if its client has gone."""
+        said = dict(scope["headers"])
         try:
+            message = await calls.message_of(event, said, receive, self._most)
+            if message is None:
+                return None
             rpc = Rpc(
                 backend=unary.backend,
                 method=unary.method,
-                metadata=framing.metadata(headers),
+                metadata=framing.metadata(scope["headers"]),
                 peer=_peer(scope),
                 certified=_is_certified(scope),
-                time_remaining=_remaining(dict(headers).get(b"grpc-timeout")),
-                body=body,
+                time_remaining=_remaining(said.get(b"grpc-timeout")),
+                body=message,
             )
         except RefusedCall as error:
             return refused(_told(error, self._limit))

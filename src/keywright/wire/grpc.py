@@ -23,7 +23,7 @@ from keywright.wire.interceptors import Proceed, chain
 from keywright.wire.methods import UNKNOWN, methods
 from keywright.wire.peers import address_of, told_address, told_certified
 from keywright.wire.rpc import Backend, Method, Rpc, Stream
-from keywright.wire.unary import Outcome, Unary, of_failure
+from keywright.wire.unary import Outcome, Unary, of_failure, of_hit
 
 Context = ServicerContext[bytes, bytes]
 _Asked = TypeVar("_Asked")
@@ -101,7 +101,8 @@ def _serve(unary: Unary, peers: Peers) -> Serve:
         if unary.remembers:
             metadata = tuple(context.invocation_metadata() or ())
             certified = may_be_certified and peers.is_certified(context)
-            outcome = unary.recall(Arrived(body, metadata, peers.address(context), certified))
+            hit = unary.recall(Arrived(body, metadata, peers.address(context), certified))
+            outcome = None if hit is None else of_hit(hit)
         if outcome is None:
             rpc = _rpc(unary.backend, unary.method, context, peers)
             rpc.body = body

@@ -4,6 +4,7 @@ It is answered from memory if that can be (`hot_path`), and by the chain of inte
 How it ended is told in the terms of gRPC, so that a transport only has to write it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from keywright.domain.errors import ServiceError
@@ -35,19 +36,19 @@ class Outcome:
 
 
 class Unary:
-    """One method. `remembers`: there are calls of it that are answered from memory."""
+    """One method.
+
+    Attributes:
+        remembers: whether there are calls of it that are answered from memory.
+        recall: the answer of such a call; None: `answer` has to find it.
+    """
 
     def __init__(self, backend: Backend, method: Method) -> None:
         self.backend = backend
         self.method = method
         self._proceed = chain(method)
         self.remembers = method.name == "Authenticate"
-        self._hot_path = HotPath.of(backend, method)
-
-    def recall(self, arrived: Arrived) -> Outcome | None:
-        """What is answered from memory; None: `answer` has to find it."""
-        hit = self._hot_path.answer(arrived)
-        return None if hit is None else _of_hit(hit)
+        self.recall: Callable[[Arrived], Hit | None] = HotPath.of(backend, method).answer
 
     async def answer(self, rpc: Rpc) -> Outcome:
         """What the chain answers."""
@@ -65,7 +66,8 @@ def refused(error: ServiceError) -> Outcome:
     return of_failure(failure(error, call_id), ((METADATA_KEY, call_id),))
 
 
-def _of_hit(hit: Hit) -> Outcome:
+def of_hit(hit: Hit) -> Outcome:
+    """An answer from memory."""
     # Metadata in a reply costs a twentieth of the call: only who asks for its id is sent it.
     metadata: Metadata = ((METADATA_KEY, hit.call_id),) if hit.call_id else ()
     answer = hit.answer

@@ -10,20 +10,10 @@ from pathlib import Path
 
 from keywright.app.config import Config
 from keywright.app.listen import ListenAddress, TcpAddress
-from keywright.front.envoy import (
-    STAT_PREFIX,
-    TYPE,
-    Inside,
-    Message,
-    Places,
-    at_path,
-    at_port,
-    bootstrapped,
-    named,
-    python,
-    seconds,
-)
-from keywright.wire.peers import ADDRESS_KEY
+from keywright.front.envoy import STAT_PREFIX, Inside, bootstrapped, python
+from keywright.front.messages import NO_LIMIT, Message, named, pipe, port, seconds, typed
+from keywright.front.places import Places
+from keywright.wire.peers import ADDRESS_KEY, CERTIFIED_KEY
 
 IN_PYTHON = ("Authenticate", "BatchAuthenticate")
 """The methods of AuthService that are worth it: what is asked in masses, and answered from memory.
@@ -31,7 +21,6 @@ IN_PYTHON = ("Authenticate", "BatchAuthenticate")
 _AUTH_SERVICE = "/keywright.v1.AuthService/"
 _REST = "grpc_aio"
 _HTTP = "extensions.filters.http."
-_NO_LIMIT = "0s"
 _CONNECT_TIMEOUT = timedelta(seconds=5)
 _PLENTY = 1_000_000
 _STREAM_WINDOW_BYTES = 2**16
@@ -65,8 +54,8 @@ def _listener(config: Config, listen: Sequence[ListenAddress], inside: Inside) -
 def _address(listen: ListenAddress) -> Message:
     """config.core.v3.Address."""
     if isinstance(listen, TcpAddress):
-        return at_port(listen.host, listen.port)
-    return at_path(listen.path)
+        return port(listen.host, listen.port)
+    return pipe(listen.path)
 
 
 def _http(config: Config, inside: Inside) -> Message:
@@ -84,7 +73,7 @@ def _http(config: Config, inside: Inside) -> Message:
         generate_request_id=False,
         server_header_transformation="PASS_THROUGH",
         # Streams may be silent for as long as they like.
-        stream_idle_timeout=_NO_LIMIT,
+        stream_idle_timeout=NO_LIMIT,
         max_request_headers_kb=config.max_metadata_bytes // 1024,
         common_http_protocol_options={
             "idle_timeout": seconds(config.max_connection_idle),
@@ -106,8 +95,11 @@ def _routes() -> Message:
     host = {
         "name": "all",
         "domains": ["*"],
-        "routes": [{"match": {"prefix": "/"}, "route": {"cluster": _REST, "timeout": _NO_LIMIT}}],
-        "request_headers_to_add": [_overwritten(ADDRESS_KEY, address)],
+        "routes": [{"match": {"prefix": "/"}, "route": {"cluster": _REST, "timeout": NO_LIMIT}}],
+        "request_headers_to_add": [
+            _overwritten(ADDRESS_KEY, address),
+            _overwritten(CERTIFIED_KEY, "false"),
+        ],
     }
     return {"name": "all", "virtual_hosts": [host]}
 
@@ -171,9 +163,6 @@ def _cluster(socket: Path) -> Message:
         "load_assignment": {"cluster_name": _REST, "endpoints": [{"lb_endpoints": [endpoint]}]},
         "circuit_breakers": {"thresholds": [dict.fromkeys(limits, _PLENTY)]},
         "typed_extension_protocol_options": {
-            f"envoy.{http2}": {
-                "@type": f"{TYPE}{http2}",
-                "explicit_http_config": {"http2_protocol_options": {}},
-            }
+            f"envoy.{http2}": typed(http2, explicit_http_config={"http2_protocol_options": {}})
         },
     }

@@ -12,7 +12,8 @@ from keywright.app.listen import ListenAddress, TcpAddress
 from keywright.app.workers.port import resolved
 from keywright.app.workers.process import Program
 from keywright.front import installation
-from keywright.front.envoy import Inside, Places, written
+from keywright.front.envoy import Inside, written
+from keywright.front.places import Places
 from keywright.front.program import STOP_SIGNALS, command, environ
 
 APPLICATION = "keywright.app.front.application:app"

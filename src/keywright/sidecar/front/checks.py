@@ -29,7 +29,7 @@ class Checks:
             await calls.refuse(send, framing.UNIMPLEMENTED, f"there is nothing here but {PATH}")
             return
         try:
-            body = await calls.message_of(said, receive, self._limit)
+            body = await calls.message_of(await receive(), said, receive, self._limit)
             if body is None:
                 return
             message = CheckRequest.FromString(body)

@@ -10,18 +10,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from keywright.front import installation
-from keywright.front.envoy import (
-    STAT_PREFIX,
-    Inside,
-    Message,
-    Places,
-    at_path,
-    at_port,
-    bootstrapped,
-    named,
-    python,
-    written,
-)
+from keywright.front.envoy import STAT_PREFIX, Inside, bootstrapped, python, written
+from keywright.front.messages import Message, named, pipe, port
+from keywright.front.places import Places
 from keywright.front.program import STOP_SIGNALS, command, environ
 from keywright.sidecar.addresses import Address, TcpAddress, listening_socket
 from keywright.sidecar.caller import Caller
@@ -106,8 +97,8 @@ def _listener(listen: Address, limits: Limits, inside: Inside) -> Message:
 def _address(listen: Address) -> Message:
     """config.core.v3.Address."""
     if isinstance(listen, TcpAddress):
-        return at_port(listen.host, listen.port)
-    return at_path(listen.path)
+        return port(listen.host, listen.port)
+    return pipe(listen.path)
 
 
 def _http(limits: Limits, inside: Inside) -> Message:
