@@ -31,7 +31,10 @@ def bootstrapped(
 ) -> Message:
     """config.bootstrap.v3.Bootstrap."""
     return {
-        "admin": {"address": pipe(places.admin, mode=0o600)},
+        "admin": {
+            "address": pipe(places.admin, mode=0o600),
+            "ignore_global_conn_limit": True,
+        },
         "static_resources": {"listeners": list(listeners), "clusters": list(clusters)},
         # Every other counter would be kept for nobody.
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": [_KEPT]}}},

@@ -93,7 +93,7 @@ def check_config(
 
 def _described(config: "Config") -> list[str]:
     routes = config.routes
-    lines = [f"Envoy is answered by: {config.front.value}"] if config.envoy else []
+    lines = [f"Front, which answers Check: {config.front.value}"]
     lines += [f"Routes, the first that matches a path decides ({len(routes.ordered)}):"]
     lines += [f"  {route}: {_needs(route.rule)}" for route in routes.ordered]
     other = "denied" if routes.default is None else _needs(routes.default)

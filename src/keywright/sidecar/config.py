@@ -90,7 +90,7 @@ class Limits:
     concurrent_requests: int = 1_000
     """Requests that wait for the server at a time."""
     connections: int = 1_000
-    """Over HTTP."""
+    """Over HTTP; of Envoys, where one of the sidecar's own takes them."""
     stop_seconds: int = 20
     """How long requests may take that are under way when the sidecar is to stop."""
 

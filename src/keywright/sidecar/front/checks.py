@@ -39,13 +39,15 @@ class Checks:
         except DecodeError:
             await calls.refuse(send, framing.INTERNAL, "the message is no CheckRequest")
             return
-        client = calls.Client(receive)
-        try:
-            answer = await self._check.answer(message, None)
-        except asyncio.CancelledError:
-            if not client.is_gone:
-                raise
-            return
-        finally:
-            client.look_away()
+        answer = self._check.at_once(message)
+        if answer is None:
+            client = calls.Client(receive)
+            try:
+                answer = await self._check.answer(message, None)
+            except asyncio.CancelledError:
+                if not client.is_gone:
+                    raise
+                return
+            finally:
+                client.look_away()
         await calls.reply(send, answer)

@@ -77,8 +77,21 @@ def become_envoy(config: Config, order: Order) -> NoReturn:
 
 
 def bootstrap(listen: Address, limits: Limits, inside: Inside, places: Places) -> Message:
-    """One listener, and nothing behind it."""
-    return bootstrapped(places, [_listener(listen, limits, inside)])
+    """config.bootstrap.v3.Bootstrap: one listener, and nothing behind it."""
+    return {
+        **bootstrapped(places, [_listener(listen, limits, inside)]),
+        "overload_manager": _overload(limits),
+    }
+
+
+def _overload(limits: Limits) -> Message:
+    """config.overload.v3.OverloadManager: one connection more is closed at once."""
+    monitor = named(
+        "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+        "envoy.resource_monitors.global_downstream_max_connections",
+        max_active_downstream_connections=limits.connections,
+    )
+    return {"resource_monitors": [monitor]}
 
 
 def _listener(listen: Address, limits: Limits, inside: Inside) -> Message:
