@@ -231,9 +231,9 @@ async def test_a_connection_more_than_the_limit_is_closed(config: Path) -> None:
         for reader, writer in open_ones:
             writer.write(h2_preface())
             assert await asyncio.wait_for(reader.read(1), 20)
-        reader, _ = await asyncio.open_connection(host, int(port))
+        reader, refused = await asyncio.open_connection(host, int(port))
         assert await asyncio.wait_for(reader.read(), 20) == b""
-        for _, writer in open_ones:
+        for writer in (refused, *(writer for _, writer in open_ones)):
             writer.close()
 
 
