@@ -69,7 +69,7 @@ class Memory:
 
     def place(self, text: str, caller: Caller | None) -> str | bytes:
         """Where what is known of a token is remembered."""
-        if self.is_ours(text):
+        if text.startswith(self._beginning):
             return text[_PREFIX]
         return self.mark(f"{text} {scope(caller)}")
 
