@@ -60,6 +60,16 @@ async def message_of(
     """
     if said.get(b"te") != b"trailers":
         raise RefusedCall("a call needs te: trailers, because its status is sent in them")
+    body: bytes = event.get("body", b"")
+    if event.get("more_body"):
+        event, body = await _gathered(event, receive, limit)
+    if event["type"] != "http.request":
+        return None
+    return framing.unframed(body, said.get(b"grpc-encoding"), limit)
+
+
+async def _gathered(event: Event, receive: Receive, limit: int) -> tuple[Event, bytes]:
+    """The last part of a request that comes in several, and all of them joined."""
     body = bytearray(event.get("body", b""))
     while event.get("more_body"):
         size = max(framing.announced(body), len(body) - framing.PREFIX_BYTES)
@@ -67,9 +77,7 @@ async def message_of(
             raise TooLargeCall(size)
         event = await receive()
         body += event.get("body", b"")
-    if event["type"] != "http.request":
-        return None
-    return framing.unframed(bytes(body), said.get(b"grpc-encoding"), limit)
+    return event, bytes(body)
 
 
 async def reply(send: Send, message: bytes, metadata: framing.Metadata = ()) -> None:
