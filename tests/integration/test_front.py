@@ -29,7 +29,7 @@ from tests.support.service import (
     serve,
     service,
 )
-from tests.support.waiting import held_key
+from tests.support.waiting import held_key, lock_waited_for
 
 ENVOY = {"front": "envoy", "shutdown_grace": "2s"}
 AUTHENTICATE = METHODS["Authenticate"][0]
@@ -208,6 +208,58 @@ async def test_the_other_methods_streams_health_and_reflection_are_at_the_same_p
     await envoy.admin.revoke_key(created.key.name)
     refused = await refusal(envoy.admin.authenticate(created.token))
     assert refused.reason == Reason.KEY_REVOKED
+
+
+async def test_a_compressed_request_is_taken_where_it_can_be_inflated_within_a_bound(
+    fronts: Fronts,
+) -> None:
+    bearer = (("authorization", f"Bearer {fronts.envoy.admin_token}"),)
+    request = pb.AuthenticateRequest(
+        token=fronts.envoy.admin_token, required_permissions=["keys.own"] * 50
+    )
+    for path, code in (
+        (AUTHENTICATE, grpc.StatusCode.OK),
+        (METHODS["ExplainAccess"][0], grpc.StatusCode.UNIMPLEMENTED),
+    ):
+        method: Any = fronts.envoy.channel.unary_unary(path)
+        call = method(
+            request.SerializeToString(),
+            metadata=bearer,
+            compression=grpc.Compression.Gzip,
+            timeout=20,
+        )
+        assert await call.code() is code
+
+
+async def test_a_call_that_is_cancelled_ends_in_the_server_too(cluster: Cluster) -> None:
+    async with service(await cluster.migrated(), **ENVOY) as running:
+        created = await running.admin.create_key()
+        await running.admin.authenticate(running.admin_token)
+        seen = len(running.process.log)
+        async with running.connection() as connection, connection.transaction():
+            await connection.execute("LOCK TABLE keywright.key_secret IN ACCESS EXCLUSIVE MODE")
+            bearer = (("authorization", f"Bearer {running.admin_token}"),)
+            method: Any = running.channel.unary_unary(AUTHENTICATE)
+            body = pb.AuthenticateRequest(token=created.token).SerializeToString()
+            call = method(body, metadata=bearer, timeout=20)
+            await lock_waited_for(connection)
+            call.cancel()
+            line = await running.process.logged("call", seen)
+        assert (line["code"], line["method"]) == ("CANCELLED", AUTHENTICATE)
+        await running.admin.authenticate(created.token)
+
+
+async def test_a_unix_socket_is_listened_on_and_has_no_address(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    listen = f"unix:{tmp_path}/kw.sock"
+    async with service(await cluster.migrated(), **ENVOY, listen=listen) as running:
+        assert running.uri == listen
+        created = await running.admin.create_key(allowed_networks=["127.0.0.0/8"])
+        own = running.as_caller(created.token, ("x-keywright-peer", "127.0.0.1"))
+        assert (await refusal(own.authenticate(created.token))).code is not grpc.StatusCode.OK
+        assert (await refusal(own.get_key(created.key.name))).code is not grpc.StatusCode.OK
+        assert await running.process.stop() == 0
 
 
 SPOOFS = (

@@ -102,6 +102,12 @@ async def test_a_reply_is_a_message_between_headers_and_trailers() -> None:
     assert dict(end["headers"]) == {b"grpc-status": b"0", b"x-request-id": b"an-id"}
 
 
+@pytest.mark.parametrize("kind", [b"application/grpc+proto", b"application/grpc;charset=utf-8"])
+async def test_the_format_of_messages_may_be_named(kind: bytes) -> None:
+    call = await Call(headers=((b"te", b"trailers"), (b"content-type", kind))).answered(echo)
+    assert call.code == 0
+
+
 async def test_a_request_may_come_in_parts_and_compressed() -> None:
     import gzip
 
@@ -181,7 +187,13 @@ async def test_other_compressions_are_refused_with_those_that_would_do() -> None
 
 @pytest.mark.parametrize(
     "call",
-    [Call(method="GET"), Call(headers=((b"te", b"trailers"),)), Call(headers=())],
+    [
+        Call(method="GET"),
+        Call(headers=()),
+        Call(headers=((b"te", b"trailers"),)),
+        Call(headers=((b"te", b"trailers"), (b"content-type", b"application/grpc-web"))),
+        Call(headers=((b"te", b"trailers"), (b"content-type", b"application/json"))),
+    ],
 )
 async def test_what_is_no_grpc_is_told_so_in_http(call: Call) -> None:
     await call.answered()

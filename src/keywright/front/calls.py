@@ -16,6 +16,7 @@ Send = Callable[[Event], Awaitable[None]]
 # How long a call runs before it is asked whether its client is still there, and how often then.
 _PATIENCE = timedelta(milliseconds=50)
 _GRPC = b"application/grpc"
+_GRPC_OF = (b"application/grpc+", b"application/grpc;")
 _CONTENT_TYPE = (b"content-type", _GRPC)
 _OK = (b"grpc-status", b"0")
 BODY = "http.response.body"
@@ -41,7 +42,8 @@ _NOTHING = {"type": BODY}
 
 def is_call(scope: Scope, said: Mapping[bytes, bytes]) -> bool:
     """Whether this is gRPC; `said` are the headers."""
-    return scope["method"] == "POST" and said.get(b"content-type", b"")[: len(_GRPC)] == _GRPC
+    kind = said.get(b"content-type", b"")
+    return (kind == _GRPC or kind.startswith(_GRPC_OF)) and scope["method"] == "POST"
 
 
 async def refuse_other(send: Send) -> None:

@@ -7,8 +7,8 @@ unknown methods are UNIMPLEMENTED here: whoever routes sends them to the other t
 
 A call, in the terms of "gRPC over HTTP/2":
 
-1. It is a POST with `content-type: application/grpc...`, else HTTP 415, and with `te: trailers`: a
-   server that may not send trailers has nowhere to put the status.
+1. It is a POST with `content-type: application/grpc` (or `+proto`), else HTTP 415, and with
+   `te: trailers`: a server that may not send trailers has nowhere to put the status.
 2. "Request": the body is one length-prefixed message. One that says it is longer than twice
    `max_request_bytes` is refused before it is there, as by grpc.aio; one that is longer than that
    is refused by the chain. A call that is answered from memory awaits nothing but its body and its
@@ -61,7 +61,7 @@ class Application:
             return
         unary, event = self._methods.get(scope["path"], self._unknown), await receive()
         # A key that is there twice is the chain's to judge.
-        if unary.remembers and len(said) == len(headers) and said.get(b"te") == b"trailers":
+        if unary.recall and len(said) == len(headers) and said.get(b"te") == b"trailers":
             message = framing.whole(event)
             hit = message and unary.recall(self._arrived(message, said, scope))
             if hit:

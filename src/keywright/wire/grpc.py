@@ -98,7 +98,7 @@ def _serve(unary: Unary, peers: Peers) -> Serve:
 
     async def serve(body: bytes, context: Context) -> bytes:
         outcome = None
-        if unary.remembers:
+        if unary.recall is not None:
             metadata = tuple(context.invocation_metadata() or ())
             certified = may_be_certified and peers.is_certified(context)
             hit = unary.recall(Arrived(body, metadata, peers.address(context), certified))

@@ -39,16 +39,17 @@ class Unary:
     """One method.
 
     Attributes:
-        remembers: whether there are calls of it that are answered from memory.
-        recall: the answer of such a call; None: `answer` has to find it.
+        recall: the answer of a call that is answered from memory; None where `answer` has to find
+            it. None itself where there are no such calls.
     """
 
     def __init__(self, backend: Backend, method: Method) -> None:
         self.backend = backend
         self.method = method
         self._proceed = chain(method)
-        self.remembers = method.name == "Authenticate"
-        self.recall: Callable[[Arrived], Hit | None] = HotPath.of(backend, method).answer
+        self.recall: Callable[[Arrived], Hit | None] | None = None
+        if method.name == "Authenticate":
+            self.recall = HotPath.of(backend, method).answer
 
     async def answer(self, rpc: Rpc) -> Outcome:
         """What the chain answers."""
