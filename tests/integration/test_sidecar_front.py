@@ -19,7 +19,8 @@ import pytest
 from keywright.front.admin import Admin
 from keywright.front.places import Places
 from keywright.sidecar.envoy_api.envoy.service.auth.v3.external_auth_pb2 import CheckResponse
-from tests.support.service import running
+from tests.support.planted import Bug, build
+from tests.support.service import Service, running
 from tests.support.sidecar import CHECK, Sidecar, argv, check_of, environment, sidecar
 
 CONFIG = """
@@ -114,8 +115,7 @@ async def test_the_front_is_private_and_gone_when_it_has_ended(config: Path) -> 
         assert not directory.exists()
 
 
-@FRONTS
-async def test_a_check_under_way_is_answered_before_it_ends(config: Path, front: str) -> None:
+async def the_check_under_way_is_answered(config: Path, front: str) -> None:
     async with waiting(config, front) as (started, asked):
         started.process.process.send_signal(signal.SIGTERM)
         answer = await asked
@@ -123,6 +123,27 @@ async def test_a_check_under_way_is_answered_before_it_ends(config: Path, front:
         await started.process.ended()
         assert started.process.process.returncode == 0
         assert [line["event"] for line in started.process.log][-1] == "stopped"
+
+
+@FRONTS
+async def test_a_check_under_way_is_answered_before_it_ends(config: Path, front: str) -> None:
+    await the_check_under_way_is_answered(config, front)
+
+
+@pytest.mark.slow
+async def test_a_planted_end_by_the_signal_itself_is_noticed(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard = "    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)\n"
+    bug = Bug("sidecar/front/program.py", guard, "", nobody_asks_a_server)
+    build(bug, tmp_path / "built")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "built"))
+    with pytest.raises(grpc.aio.AioRpcError):
+        await the_check_under_way_is_answered(config, "envoy")
+
+
+async def nobody_asks_a_server(_running: Service) -> None:
+    """For a build whose sidecar is tried."""
 
 
 @FRONTS
