@@ -6,11 +6,10 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from keywright.front.envoy import ACTIVE_CALLS
+from keywright.front.envoy import ACTIVE_CALLS, WORKERS_STARTED
 
 # Envoy tells nobody when something has changed.
 _POLL = timedelta(milliseconds=10)
@@ -35,11 +34,10 @@ class Admin:
     path: Path
 
     async def is_live(self) -> None:
-        """Wait until Envoy answers calls."""
+        """Wait until Envoy answers calls; it says that it is ready before it listens."""
         while True:
             with suppress(OSError, HTTPException):
-                status, _ = await self._ask("GET", "/ready")
-                if status == HTTPStatus.OK:
+                if await self._count(WORKERS_STARTED):
                     return
             await asyncio.sleep(_POLL.total_seconds())
 
@@ -56,7 +54,7 @@ class Admin:
                 # With the first, every reply says that the connection is about to end.
                 await self._ask("POST", "/healthcheck/fail")
                 await self._ask("POST", "/drain_listeners")
-                while await self._active_calls():  # noqa: ASYNC110  nobody tells
+                while await self._count(ACTIVE_CALLS):  # noqa: ASYNC110  nobody tells
                     await asyncio.sleep(_POLL.total_seconds())
 
     async def quit(self) -> None:
@@ -64,9 +62,9 @@ class Admin:
         with suppress(OSError, HTTPException):
             await self._ask("POST", "/quitquitquit")
 
-    async def _active_calls(self) -> int:
-        _, text = await self._ask("GET", f"/stats?filter={ACTIVE_CALLS}")
-        return int(text.rpartition(":")[2])
+    async def _count(self, name: str) -> int:
+        _, text = await self._ask("GET", f"/stats?filter={name}")
+        return int(text.rpartition(":")[2] or 0)  # it is not there from the beginning
 
     async def _ask(self, method: str, target: str) -> tuple[int, str]:
         return await asyncio.to_thread(self._asked, method, target)

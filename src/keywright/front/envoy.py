@@ -10,7 +10,8 @@ from keywright.front.places import Places
 
 STAT_PREFIX = "front"
 ACTIVE_CALLS = f"http.{STAT_PREFIX}.downstream_rq_active"
-_KEPT = {"exact": ACTIVE_CALLS}
+WORKERS_STARTED = "listener_manager.workers_started"
+_KEPT = [{"exact": name} for name in (ACTIVE_CALLS, WORKERS_STARTED)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def bootstrapped(
         },
         "static_resources": {"listeners": list(listeners), "clusters": list(clusters)},
         # Every other counter would be kept for nobody.
-        "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": [_KEPT]}}},
+        "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": _KEPT}}},
     }
 
 
