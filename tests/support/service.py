@@ -54,7 +54,7 @@ def _methods() -> dict[str, tuple[str, Any, Any]]:
 
 
 METHODS = _methods()
-FRONT = os.environ.get("TESTED_FRONT", "grpc")
+FRONT = os.environ.get("TESTED_FRONT", "grpc")  # of servers whose test does not say
 STREAMS = frozenset(METHODS[name][0] for name in ("AuthenticateStream", "Watch"))
 WORKSPACE = "default"
 PARENT = f"workspaces/{WORKSPACE}"
