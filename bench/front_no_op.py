@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from keywright.wire.framing import framed
+from keywright.front.framing import framed
 
 REPLY_BYTES = "BENCH_REPLY_BYTES"
 _BEGINNING = {

@@ -25,12 +25,12 @@ from bench.program import Program
 from keywright.app.composition import Parts
 from keywright.app.config import Config
 from keywright.app.embedded import EmbeddedPostgres, locate_binaries
-from keywright.app.front.admin import Admin
-from keywright.app.front.envoy import Places
 from keywright.app.front.program import front
 from keywright.app.grpc_server import connection_options
 from keywright.app.listen import TcpAddress
 from keywright.app.workers.port import claimed
+from keywright.front.admin import Admin
+from keywright.front.places import Places
 from keywright.storage import migrate
 
 WORKSPACE = "default"

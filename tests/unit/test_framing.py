@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keywright.domain.errors import Reason, ServiceError, Status
-from keywright.wire import framing
+from keywright.front import framing
+from keywright.front.framing import INTERNAL, RESOURCE_EXHAUSTED, UNIMPLEMENTED, RefusedCall
 
 LIMIT = 1000
 MESSAGE = b"a message"
@@ -29,48 +29,44 @@ def test_what_is_framed_is_taken_as_it_was(message: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "encoding", "status"),
+    ("body", "encoding", "code"),
     [
-        (b"", None, Status.INTERNAL),
-        (b"\0\0\0\0", None, Status.INTERNAL),
-        (framing.framed(MESSAGE)[:-1], None, Status.INTERNAL),
-        (framing.framed(MESSAGE) + b"x", None, Status.INTERNAL),
-        (framing.framed(MESSAGE) * 2, None, Status.INTERNAL),
-        (b"\2" + framing.framed(MESSAGE)[1:], None, Status.INTERNAL),
-        (b"\0\xff\xff\xff\xff", None, Status.RESOURCE_EXHAUSTED),
-        (framing.framed(bytes(LIMIT + 1)), None, Status.RESOURCE_EXHAUSTED),
-        (compressed(MESSAGE), None, Status.INTERNAL),
-        (compressed(MESSAGE), b"identity", Status.INTERNAL),
-        (compressed(MESSAGE), b"gzip", Status.INTERNAL),
-        (compressed(gzip.compress(MESSAGE)[:-1]), b"gzip", Status.INTERNAL),
-        (compressed(gzip.compress(MESSAGE) + b"x"), b"gzip", Status.INTERNAL),
-        (compressed(zlib.compress(MESSAGE)), b"gzip", Status.INTERNAL),
-        (compressed(zlib.compress(MESSAGE)), b"deflate", Status.UNIMPLEMENTED),
-        (compressed(MESSAGE), b"snappy", Status.UNIMPLEMENTED),
-        (compressed(gzip.compress(bytes(LIMIT + 1))), b"gzip", Status.RESOURCE_EXHAUSTED),
+        (b"", None, INTERNAL),
+        (b"\0\0\0\0", None, INTERNAL),
+        (framing.framed(MESSAGE)[:-1], None, INTERNAL),
+        (framing.framed(MESSAGE) + b"x", None, INTERNAL),
+        (framing.framed(MESSAGE) * 2, None, INTERNAL),
+        (b"\2" + framing.framed(MESSAGE)[1:], None, INTERNAL),
+        (b"\0\xff\xff\xff\xff", None, RESOURCE_EXHAUSTED),
+        (framing.framed(bytes(LIMIT + 1)), None, RESOURCE_EXHAUSTED),
+        (compressed(MESSAGE), None, INTERNAL),
+        (compressed(MESSAGE), b"identity", INTERNAL),
+        (compressed(MESSAGE), b"gzip", INTERNAL),
+        (compressed(gzip.compress(MESSAGE)[:-1]), b"gzip", INTERNAL),
+        (compressed(gzip.compress(MESSAGE) + b"x"), b"gzip", INTERNAL),
+        (compressed(zlib.compress(MESSAGE)), b"gzip", INTERNAL),
+        (compressed(zlib.compress(MESSAGE)), b"deflate", UNIMPLEMENTED),
+        (compressed(MESSAGE), b"snappy", UNIMPLEMENTED),
+        (compressed(gzip.compress(bytes(LIMIT + 1))), b"gzip", RESOURCE_EXHAUSTED),
     ],
 )
-def test_what_is_not_one_message_is_refused(
-    body: bytes, encoding: bytes | None, status: Status
-) -> None:
-    with pytest.raises(ServiceError) as refused:
+def test_what_is_not_one_message_is_refused(body: bytes, encoding: bytes | None, code: int) -> None:
+    with pytest.raises(RefusedCall) as refused:
         framing.unframed(body, encoding, LIMIT)
-    assert refused.value.status is status
-    assert framing.whole({"body": body, "more_body": False}) is None or status is not (
-        Status.INTERNAL
-    )
+    assert refused.value.code == code
+    assert framing.whole({"body": body, "more_body": False}) is None or code != INTERNAL
 
 
 def test_a_compressed_message_is_inflated_to_the_limit_and_not_further() -> None:
     bomb = compressed(gzip.compress(bytes(64 * 2**20)))
     tracemalloc.start()
     try:
-        with pytest.raises(ServiceError) as refused:
+        with pytest.raises(RefusedCall) as refused:
             framing.unframed(bomb, b"gzip", 2**20)
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert refused.value.reason is Reason.REQUEST_TOO_LARGE
+    assert refused.value.code == RESOURCE_EXHAUSTED
     assert most < 4 * 2**20
 
 
@@ -92,9 +88,9 @@ def test_a_timeout_is_a_number_and_a_unit(value: bytes, seconds: float) -> None:
 
 @pytest.mark.parametrize("value", [b"", b"1", b"S", b"1s", b"123456789m", b"-1S", b"1.5S", b"1S "])
 def test_a_timeout_that_is_none_is_refused(value: bytes) -> None:
-    with pytest.raises(ServiceError) as refused:
+    with pytest.raises(RefusedCall) as refused:
         framing.timeout(value)
-    assert refused.value.reason is Reason.REQUEST_MALFORMED
+    assert refused.value.code == INTERNAL
 
 
 def test_metadata_that_is_binary_is_decoded_and_what_is_the_protocol_s_left_out() -> None:
@@ -118,7 +114,7 @@ def test_metadata_that_is_binary_is_decoded_and_what_is_the_protocol_s_left_out(
         ("joined-bin", b""),
         ("latin", "\xe9"),
     )
-    with pytest.raises(ServiceError):
+    with pytest.raises(RefusedCall):
         framing.metadata([(b"broken-bin", b"a")])
 
 

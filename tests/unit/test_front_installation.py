@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from keywright.app.config import Config
-from keywright.app.front import installation
 from keywright.app.mistakes import ConfigurationError
+from keywright.front import installation
 
 
 @pytest.fixture(autouse=True)

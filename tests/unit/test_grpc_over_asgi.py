@@ -9,7 +9,8 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 
 from keywright.domain.errors import Reason, ServiceError
-from keywright.wire import asgi, framing, unary
+from keywright.front import framing
+from keywright.wire import asgi, unary
 from keywright.wire.errors import failure
 from keywright.wire.rpc import Backend, Reply, Rpc, Settings
 

@@ -26,7 +26,6 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from keywright.app.front import installation
 from keywright.app.listen import (
     ListenAddress,
     TcpAddress,
@@ -47,6 +46,7 @@ from keywright.app.setting_types import (
 from keywright.app.tls import TlsFiles, TlsFilesError
 from keywright.domain.secret import Secret
 from keywright.domain.token import DEFAULT_BRAND, TokenFormat
+from keywright.front import installation
 from keywright.security.audit_signing import AuditKeyError, AuditSigner, TrustedKeys
 from keywright.security.hash_pool import DEFAULT_MAX_WAITING
 from keywright.security.pepper import PepperRing

@@ -4,9 +4,9 @@ One process is Envoy and Python both, and so one replica. Envoy has the port. Wh
 from Envoy to an ASGI application on a thread beside it (`wire.asgi`), everything else to a server
 of grpc.aio on the same thread, over a UNIX socket in a directory that nobody else may enter.
 
-- `installation` finds Envoy, pyvoy and Python's shared library, or says what is missing.
 - `envoy` makes Envoy's configuration of ours, `program` the process out of that; both are the
   supervisor's (`app.workers`), which starts such a process in place of a worker.
-- `application` is what pyvoy runs inside, `listener` the part of it that calls come in by, `admin`
-  how it speaks to the Envoy around it.
+- `application` is what pyvoy runs inside, `listener` the part of it that calls come in by.
+
+What a sidecar inside Envoy needs as well is in `keywright.front`.
 """

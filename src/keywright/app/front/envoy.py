@@ -4,83 +4,34 @@ Each function makes one message, which is named in its first line. Nothing here 
 named, and not read.
 """
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from keywright.app.config import Config
 from keywright.app.listen import ListenAddress, TcpAddress
+from keywright.front.envoy import STAT_PREFIX, Inside, bootstrapped, python
+from keywright.front.messages import NO_LIMIT, Message, named, pipe, port, seconds, typed
+from keywright.front.places import Places
 from keywright.wire.peers import ADDRESS_KEY, CERTIFIED_KEY
 
-Message = Mapping[str, Any]
 IN_PYTHON = ("Authenticate", "BatchAuthenticate")
 """The methods of AuthService that are worth it: what is asked in masses, and answered from memory.
 """
 _AUTH_SERVICE = "/keywright.v1.AuthService/"
-_STAT_PREFIX = "front"
-ACTIVE_CALLS = f"http.{_STAT_PREFIX}.downstream_rq_active"
-_KEPT = {"exact": ACTIVE_CALLS}
 _REST = "grpc_aio"
-_TYPE = "type.googleapis.com/envoy."
 _HTTP = "extensions.filters.http."
-_NO_LIMIT = "0s"
 _CONNECT_TIMEOUT = timedelta(seconds=5)
 _PLENTY = 1_000_000
 _STREAM_WINDOW_BYTES = 2**16
 _CONNECTION_WINDOW_BYTES = 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """What is in the private directory of one process."""
-
-    directory: Path
-
-    @property
-    def bootstrap(self) -> Path:
-        """Envoy's configuration."""
-        return self.directory / "envoy.json"
-
-    @property
-    def admin(self) -> Path:
-        """The UNIX socket of Envoy's administration."""
-        return self.directory / "admin.sock"
-
-    @property
-    def grpc_aio(self) -> Path:
-        """The UNIX socket of grpc.aio."""
-        return self.directory / "grpc.sock"
-
-
-def written(bootstrap: Message) -> str:
-    """A configuration as Envoy reads it."""
-    return json.dumps(bootstrap, indent=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Inside:
-    """What runs inside Envoy: pyvoy's library, and the application that it is to find."""
-
-    module: Path
-    application: str
-
-
 def bootstrap(
     config: Config, listen: Sequence[ListenAddress], inside: Inside, places: Places
 ) -> Message:
-    """config.bootstrap.v3.Bootstrap: one listener, and one cluster behind it."""
-    return {
-        "admin": {"address": {"pipe": {"path": str(places.admin), "mode": 0o600}}},
-        "static_resources": {
-            "listeners": [_listener(config, listen, inside)],
-            "clusters": [_cluster(places.grpc_aio)],
-        },
-        # Every other counter would be kept for nobody.
-        "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": [_KEPT]}}},
-    }
+    """One listener, and one cluster behind it."""
+    return bootstrapped(places, [_listener(config, listen, inside)], [_cluster(places.grpc_aio)])
 
 
 def _listener(config: Config, listen: Sequence[ListenAddress], inside: Inside) -> Message:
@@ -103,16 +54,16 @@ def _listener(config: Config, listen: Sequence[ListenAddress], inside: Inside) -
 def _address(listen: ListenAddress) -> Message:
     """config.core.v3.Address."""
     if isinstance(listen, TcpAddress):
-        return {"socket_address": {"address": listen.host, "port_value": listen.port}}
-    return {"pipe": {"path": str(listen.path)}}
+        return port(listen.host, listen.port)
+    return pipe(listen.path)
 
 
 def _http(config: Config, inside: Inside) -> Message:
     """extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."""
-    return _named(
+    return named(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "envoy.filters.network.http_connection_manager",
-        stat_prefix=_STAT_PREFIX,
+        stat_prefix=STAT_PREFIX,
         codec_type="AUTO",
         # The address of a call is that of its connection, whatever its headers say.
         use_remote_address=True,
@@ -122,11 +73,11 @@ def _http(config: Config, inside: Inside) -> Message:
         generate_request_id=False,
         server_header_transformation="PASS_THROUGH",
         # Streams may be silent for as long as they like.
-        stream_idle_timeout=_NO_LIMIT,
+        stream_idle_timeout=NO_LIMIT,
         max_request_headers_kb=config.max_metadata_bytes // 1024,
         common_http_protocol_options={
-            "idle_timeout": _seconds(config.max_connection_idle),
-            "max_connection_duration": _seconds(config.max_connection_age),
+            "idle_timeout": seconds(config.max_connection_idle),
+            "max_connection_duration": seconds(config.max_connection_age),
         },
         http2_protocol_options={
             "max_concurrent_streams": config.max_concurrent_streams,
@@ -144,7 +95,7 @@ def _routes() -> Message:
     host = {
         "name": "all",
         "domains": ["*"],
-        "routes": [{"match": {"prefix": "/"}, "route": {"cluster": _REST, "timeout": _NO_LIMIT}}],
+        "routes": [{"match": {"prefix": "/"}, "route": {"cluster": _REST, "timeout": NO_LIMIT}}],
         "request_headers_to_add": [
             _overwritten(ADDRESS_KEY, address),
             _overwritten(CERTIFIED_KEY, "false"),
@@ -168,16 +119,16 @@ def _to_python(inside: Inside) -> Message:
     One action for all of them: each action would be an application of its own.
     """
     paths = [_is_path(f"{_AUTH_SERVICE}{name}") for name in IN_PYTHON]
-    python = _named(
-        f"{_HTTP}composite.v3.ExecuteFilterAction", "python", typed_config=_python(inside)
+    action = named(
+        f"{_HTTP}composite.v3.ExecuteFilterAction", "python", typed_config=python(inside)
     )
-    matched = {"predicate": {"or_matcher": {"predicate": paths}}, "on_match": {"action": python}}
+    matched = {"predicate": {"or_matcher": {"predicate": paths}}, "on_match": {"action": action}}
     composite = "envoy.filters.http.composite"
-    return _named(
+    return named(
         "extensions.common.matching.v3.ExtensionWithMatcher",
         composite,
         xds_matcher={"matcher_list": {"matchers": [matched]}},
-        extension_config=_named(f"{_HTTP}composite.v3.Composite", composite),
+        extension_config=named(f"{_HTTP}composite.v3.Composite", composite),
     )
 
 
@@ -185,7 +136,7 @@ def _is_path(path: str) -> Message:
     """xds.type.matcher.v3.Matcher.MatcherList.Predicate."""
     return {
         "single_predicate": {
-            "input": _named(
+            "input": named(
                 "type.matcher.v3.HttpRequestHeaderMatchInput", "path", header_name=":path"
             ),
             "value_match": {"exact": path},
@@ -193,32 +144,9 @@ def _is_path(path: str) -> Message:
     }
 
 
-def _python(inside: Inside) -> Message:
-    """extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter: the application."""
-    settings = {
-        "app": inside.application,
-        "interface": "asgi",
-        "root_path": "",
-        "worker_threads": 1,
-        "lifespan": True,
-        "loop": "uvloop",
-    }
-    return _named(
-        f"{_HTTP}dynamic_modules.v3.DynamicModuleFilter",
-        "python",
-        dynamic_module_config={"module": {"local": {"filename": str(inside.module)}}},
-        filter_name="pyvoy",
-        terminal_filter=True,
-        filter_config={
-            "@type": "type.googleapis.com/google.protobuf.StringValue",
-            "value": json.dumps(settings),
-        },
-    )
-
-
 def _router() -> Message:
     """extensions.filters.http.router.v3.Router."""
-    return _named(
+    return named(
         f"{_HTTP}router.v3.Router", "envoy.filters.http.router", suppress_envoy_headers=True
     )
 
@@ -231,41 +159,10 @@ def _cluster(socket: Path) -> Message:
     return {
         "name": _REST,
         "type": "STATIC",
-        "connect_timeout": _seconds(_CONNECT_TIMEOUT),
+        "connect_timeout": seconds(_CONNECT_TIMEOUT),
         "load_assignment": {"cluster_name": _REST, "endpoints": [{"lb_endpoints": [endpoint]}]},
         "circuit_breakers": {"thresholds": [dict.fromkeys(limits, _PLENTY)]},
         "typed_extension_protocol_options": {
-            f"envoy.{http2}": {
-                "@type": f"{_TYPE}{http2}",
-                "explicit_http_config": {"http2_protocol_options": {}},
-            }
+            f"envoy.{http2}": typed(http2, explicit_http_config={"http2_protocol_options": {}})
         },
     }
-
-
-def _named(kind: str, name: str, **fields: Any) -> Message:
-    """config.core.v3.TypedExtensionConfig, and what is like it."""
-    return {"name": name, "typed_config": {"@type": f"{_TYPE}{kind}", **fields}}
-
-
-def _seconds(value: timedelta) -> str:
-    """protobuf.Duration."""
-    return f"{value.total_seconds():.3f}s"
-
-
-def command(envoy: Path, places: Places, *, json_lines: bool) -> Sequence[str]:
-    """How Envoy is started."""
-    return (
-        str(envoy),
-        *("--config-path", str(places.bootstrap)),
-        *("--concurrency", "1"),
-        "--disable-hot-restart",
-        *("--log-level", "warning"),
-        *(("--log-format", _JSON_LINE) if json_lines else ()),
-    )
-
-
-# As our own lines are; %_ and %j are as JSON has them in a string.
-_JSON_LINE = (
-    '{"event": "%j", "logger": "envoy", "level": "%l", "timestamp": "%Y-%m-%dT%H:%M:%S.%fZ"}'
-)

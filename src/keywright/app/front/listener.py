@@ -10,10 +10,10 @@ import structlog
 
 from keywright import __version__
 from keywright.app.config import Config
-from keywright.app.front.admin import Admin
-from keywright.app.front.envoy import Places
 from keywright.app.grpc_server import grpc_server, message_options
 from keywright.app.health import Health
+from keywright.front.admin import Admin
+from keywright.front.places import Places
 from keywright.wire.asgi import Application
 from keywright.wire.grpc import BY_THE_PROXY
 from keywright.wire.rpc import Backend

@@ -22,12 +22,12 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from keywright.domain.errors import Reason, ServiceError, Status
-from keywright.wire.interceptors.validation import too_large
-
 PREFIX_BYTES = 5
 ACCEPTED = "identity,gzip"
+# Of google.rpc.Code.
+RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL = 8, 12, 13
 Headers = list[tuple[bytes, bytes]]
+Metadata = tuple[tuple[str, str | bytes], ...]
 _BINARY = "-bin"
 _IDENTITY, _GZIP = b"identity", b"gzip"
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS  # with the header and trailer of gzip (zlib.h)
@@ -40,6 +40,31 @@ _RESERVED = frozenset({"host", "te", "content-type", "user-agent"})
 _RESERVED_BEGINNING = "grpc-"
 
 
+class RefusedCall(Exception):
+    """It is no gRPC, or none that is taken here; the message says why.
+
+    `code` is what is answered: INTERNAL for what is malformed, as by every server of gRPC.
+    """
+
+    code = INTERNAL
+
+
+class UnknownEncoding(RefusedCall):
+    """It is compressed in another way than is known here."""
+
+    code = UNIMPLEMENTED
+
+
+class TooLargeCall(RefusedCall):
+    """Its message has, or says that it has, `size` bytes, and may not."""
+
+    code = RESOURCE_EXHAUSTED
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the message has {size} bytes, which is too much")
+        self.size = size
+
+
 def framed(message: bytes) -> bytes:
     """A message as it is sent, not compressed."""
     return b"\0" + len(message).to_bytes(4) + message
@@ -49,23 +74,23 @@ def unframed(body: bytes, encoding: bytes | None, limit: int) -> bytes:
     """The one message that `body` is.
 
     Raises:
-        ServiceError: REQUEST_MALFORMED, INTERNAL: it is none, or more than one, or broken off;
-            UNIMPLEMENTED: it is compressed in another way; REQUEST_TOO_LARGE.
+        RefusedCall: it is none, or more than one, or broken off; it is compressed in another way;
+            it is longer than `limit`.
     """
     if len(body) < PREFIX_BYTES:
-        raise _malformed("a call needs one message, and here is none, or the beginning of one")
+        raise RefusedCall("a call needs one message, and here is none, or the beginning of one")
     length = int.from_bytes(body[1:PREFIX_BYTES])
     if length > limit:
-        raise too_large(length, limit)
+        raise TooLargeCall(length)
     message = body[PREFIX_BYTES:]
     if length > len(message):
-        raise _malformed(f"the message has {len(message)} bytes, and says that it has {length}")
+        raise RefusedCall(f"the message has {len(message)} bytes, and says that it has {length}")
     if length < len(message):
-        raise _malformed("a call of this method has one message, and here is more")
+        raise RefusedCall("a call of this method has one message, and here is more")
     if not body[0]:
         return message
     if body[0] != 1:
-        raise _malformed("the first byte of a message must be 0, or 1 if it is compressed")
+        raise RefusedCall("the first byte of a message must be 0, or 1 if it is compressed")
     return _inflated(message, encoding, limit)
 
 
@@ -86,22 +111,18 @@ def announced(beginning: bytes | bytearray) -> int:
 
 def _inflated(message: bytes, encoding: bytes | None, limit: int) -> bytes:
     if encoding is None or encoding == _IDENTITY:
-        raise _malformed("the message is compressed, and grpc-encoding does not say how")
+        raise RefusedCall("the message is compressed, and grpc-encoding does not say how")
     if encoding != _GZIP:
-        raise ServiceError(
-            Reason.REQUEST_MALFORMED,
-            f"messages may be compressed by gzip, or not at all ({ACCEPTED})",
-            status=Status.UNIMPLEMENTED,
-        )
+        raise UnknownEncoding(f"messages may be compressed by gzip, or not at all ({ACCEPTED})")
     inflating = zlib.decompressobj(wbits=_GZIP_WINDOW)
     try:
         inflated = inflating.decompress(message, limit + 1)
     except zlib.error:
-        raise _malformed("the message is not gzip") from None
+        raise RefusedCall("the message is not gzip") from None
     if len(inflated) > limit:
-        raise too_large(len(inflated), limit)
+        raise TooLargeCall(len(inflated))
     if not inflating.eof or inflating.unused_data:
-        raise _malformed("the message is gzip that is broken off, or followed by something else")
+        raise RefusedCall("the message is gzip that is broken off, or followed by something else")
     return inflated
 
 
@@ -109,19 +130,19 @@ def timeout(value: bytes) -> float:
     """A deadline, in seconds from now.
 
     Raises:
-        ServiceError: REQUEST_MALFORMED, INTERNAL.
+        RefusedCall: it is none.
     """
     match = _TIMEOUT.fullmatch(value)
     if match is None:
-        raise _malformed("grpc-timeout must be up to eight digits and a unit, such as 500m")
+        raise RefusedCall("grpc-timeout must be up to eight digits and a unit, such as 500m")
     return int(match[1]) * _UNIT_SECONDS[match[2]]
 
 
-def metadata(headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str | bytes], ...]:
+def metadata(headers: Iterable[tuple[bytes, bytes]]) -> Metadata:
     """What the caller has sent beside the request.
 
     Raises:
-        ServiceError: REQUEST_MALFORMED, INTERNAL: a key that ends in -bin has no Base64.
+        RefusedCall: a key that ends in -bin has no Base64.
     """
     found: list[tuple[str, str | bytes]] = []
     for raw_key, value in headers:
@@ -140,7 +161,7 @@ def _binary(key: str, value: bytes) -> bytes:
     try:
         return base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
     except binascii.Error:
-        raise _malformed(f"the metadata {key} is not Base64") from None
+        raise RefusedCall(f"the metadata {key} is not Base64") from None
 
 
 def headers_of(metadata: Iterable[tuple[str, str | bytes]]) -> Headers:
@@ -159,8 +180,3 @@ def _unpadded(value: bytes) -> bytes:
 def percent_encoded(message: str) -> bytes:
     """A status message, as it is sent."""
     return urllib.parse.quote(message, safe=_UNRESERVED).encode()
-
-
-def _malformed(what: str) -> ServiceError:
-    """What is told of something that is not gRPC; INTERNAL, as by every server of it."""
-    return ServiceError(Reason.REQUEST_MALFORMED, what, status=Status.INTERNAL)

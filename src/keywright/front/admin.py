@@ -1,15 +1,15 @@
 """How the application speaks to the Envoy around it: over a UNIX socket that is theirs alone."""
 
 import asyncio
+import json
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from keywright.app.front.envoy import ACTIVE_CALLS
+from keywright.front.envoy import ACTIVE_CALLS, WORKERS_STARTED
 
 # Envoy tells nobody when something has changed.
 _POLL = timedelta(milliseconds=10)
@@ -34,13 +34,18 @@ class Admin:
     path: Path
 
     async def is_live(self) -> None:
-        """Wait until Envoy answers calls."""
+        """Wait until Envoy answers calls; it says that it is ready before it listens."""
         while True:
             with suppress(OSError, HTTPException):
-                status, _ = await self._ask("GET", "/ready")
-                if status == HTTPStatus.OK:
+                if await self._count(WORKERS_STARTED):
                     return
             await asyncio.sleep(_POLL.total_seconds())
+
+    async def port(self) -> int:
+        """The port that Envoy has taken, where it was told to take any."""
+        _, text = await self._ask("GET", "/listeners?format=json")
+        (listener,) = json.loads(text)["listener_statuses"]
+        return int(listener["local_address"]["socket_address"]["port_value"])
 
     async def drain(self, within: timedelta) -> None:
         """Take no more connections, send away who has one, and wait for the calls in flight."""
@@ -49,7 +54,7 @@ class Admin:
                 # With the first, every reply says that the connection is about to end.
                 await self._ask("POST", "/healthcheck/fail")
                 await self._ask("POST", "/drain_listeners")
-                while await self._active_calls():  # noqa: ASYNC110  nobody tells
+                while await self._count(ACTIVE_CALLS):  # noqa: ASYNC110  nobody tells
                     await asyncio.sleep(_POLL.total_seconds())
 
     async def quit(self) -> None:
@@ -57,9 +62,9 @@ class Admin:
         with suppress(OSError, HTTPException):
             await self._ask("POST", "/quitquitquit")
 
-    async def _active_calls(self) -> int:
-        _, text = await self._ask("GET", f"/stats?filter={ACTIVE_CALLS}")
-        return int(text.rpartition(":")[2])
+    async def _count(self, name: str) -> int:
+        _, text = await self._ask("GET", f"/stats?filter={name}")
+        return int(text.rpartition(":")[2] or 0)  # it is not there from the beginning
 
     async def _ask(self, method: str, target: str) -> tuple[int, str]:
         return await asyncio.to_thread(self._asked, method, target)
