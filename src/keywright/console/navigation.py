@@ -30,6 +30,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("service-users", "Service users", "/service-users", ("users.read", "users.manage")),
     Section("roles", "Roles", "/roles", ("roles.read",)),
     Section("grants", "Grants", "/grants", ("grants.read", "grants.manage")),
+    Section("policy", "Policy", "/policy", ("workspace.manage",)),
 )
 """Those of the bar at the top, in their order."""
 
