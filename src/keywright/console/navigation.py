@@ -31,6 +31,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("roles", "Roles", "/roles", ("roles.read",)),
     Section("grants", "Grants", "/grants", ("grants.read", "grants.manage")),
     Section("policy", "Policy", "/policy", ("workspace.manage",)),
+    Section("audit", "Audit", "/audit", ("audit.read",)),
 )
 """Those of the bar at the top, in their order."""
 

@@ -1,6 +1,7 @@
 """The pages, one module a family; each has its routes in `PAGES`."""
 
 from keywright.console.pages import (
+    audit,
     grants,
     key_changes,
     key_details,
@@ -31,6 +32,7 @@ PAGES = (
     *mass_revoke.PAGES,
     *sessions.PAGES,
     *policy.PAGES,
+    *audit.PAGES,
     *user_list.PAGES,
     *user_new.PAGES,
     *user_edit.PAGES,
