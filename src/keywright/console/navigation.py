@@ -25,6 +25,7 @@ class Section:
 
 
 SECTIONS: tuple[Section, ...] = (
+    Section("overview", "Overview", "/overview", ("keys.any", "usage.read")),
     Section("keys", "API keys", "/keys"),
     Section("users", "Users", "/users", ("users.read",)),
     Section("service-users", "Service users", "/service-users", ("users.read", "users.manage")),
