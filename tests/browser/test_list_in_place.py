@@ -16,14 +16,18 @@ async def test_the_list_follows_the_search_and_back_leads_to_what_it_was(stage: 
         await page.goto("/keys")
         names = page.locator("tbody .main-link")
         await page.evaluate("window.mark = 1")
-        await page.get_by_label("Search").press_sequentially("ber")
+        await page.get_by_label("Search").press_sequentially("berl")
         await expect(names).to_have_text(["Berlin"])
         assert await page.evaluate("window.mark") == 1, "it is the same page"
-        assert page.url.endswith("search=ber&state=&environment=")
+        assert page.url.endswith("search=berl&state=&environment=")
         told = page.locator("tbody time").first
         await expect(told).not_to_contain_text("UTC")  # in the viewer's zone, here too
 
         await page.go_back()
+        await expect(names).to_have_text(["Amsterdam", "Berlin"])
+        await page.go_forward()
+        await expect(names).to_have_text(["Berlin"])
+        await page.get_by_role("link", name="Clear").click()
         await expect(names).to_have_text(["Amsterdam", "Berlin"])
 
 
