@@ -272,6 +272,9 @@ async def test_pages_of_the_list_follow_one_another_without_a_gap(pages: Console
         assert len(key_ids(first)) == 50
         assert len(key_ids(second)) == 10
         assert not set(key_ids(first)) & set(key_ids(second))
+        files = re.findall(r'(?:src|href)="(/static/[^"]+)"', first.response.text)
+        sizes = [(await browser.get(each)).response.num_bytes_downloaded for each in set(files)]
+        assert first.response.num_bytes_downloaded + sum(sizes) <= 150 * 1024, "of a first visit"
 
 
 async def test_everybodys_keys_are_for_who_may_see_them(pages: Console) -> None:
