@@ -218,6 +218,18 @@ async def sidecar(
 
 
 @asynccontextmanager
+async def console(uri: str) -> AsyncIterator[Process]:
+    """`keywright console` as it ships, for a server. Its log goes to a file, as a server's does."""
+    with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryFile() as log:
+        config = Path(directory) / "console.toml"
+        config.write_text('listen = "127.0.0.1:0"\n')
+        argv = [sys.executable, "-m", "keywright", "console", "--config", str(config)]
+        async with running(argv, _environ({"uri": uri}), stderr=log) as process:
+            (listening,) = await _Said(process, log).lines("listening")
+            yield Process(process.pid, str(listening["http"]))
+
+
+@asynccontextmanager
 async def http_no_op(
     headers: Sequence[tuple[str, str]], *, core: int | None = None
 ) -> AsyncIterator[Process]:

@@ -128,7 +128,11 @@ class Process:
 
     async def shown(self) -> str:
         """Wait until a token is on stdout; returns it."""
-        return (await self._line(self.printed, "kw_")).strip()
+        return (await self.printed_line("kw_")).strip()
+
+    async def printed_line(self, text: str) -> str:
+        """Wait until a line with `text` has been written to stdout; returns it."""
+        return await self._line(self.printed, text)
 
     async def _line(self, lines: list[str], text: str) -> str:
         def found() -> str | None:

@@ -27,12 +27,15 @@ def create_templates(static: StaticFiles) -> Environment:
     templates.filters.update(
         {
             "exactly": times.exactly,
+            "on_day": times.on_day,
             "machine": times.machine,
             "in_words": times.length,
             "with_times": times.within,
             "remaining": times.remaining,
             "last_part": names.last_part,
+            "within": names.within,
             "spelled": names.spelled,
+            "browser": names.browser,
         }
     )
     templates.tests.update(

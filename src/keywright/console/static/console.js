@@ -3,12 +3,13 @@
 
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 const brief = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
 // Times in the viewer's zone; the exact one shows where the pointer rests.
 function tellTimes(within) {
   for (const time of within.querySelectorAll("time[datetime]")) {
     const moment = new Date(time.dateTime);
-    time.textContent = brief.format(moment);
+    time.textContent = (time.dataset.brief ? day : brief).format(moment);
     time.title = `${exact.format(moment)} (${time.dateTime})`;
   }
 }
@@ -51,6 +52,11 @@ addEventListener("pageshow", () => {
     delete form.dataset.sent;
     for (const button of form.querySelectorAll("button")) button.removeAttribute("aria-busy");
   }
+});
+
+// A browser may keep a page that was left, whole and in its memory, for Back: not with a token.
+addEventListener("pagehide", () => {
+  document.getElementById("token")?.replaceChildren();
 });
 
 // The account menu closes when something else is wanted.
