@@ -83,9 +83,23 @@ async def hang(service: Service) -> datetime:
         ("mira", "collaborator", "Mira Santos"),
     ):
         await admin.create_user(user_id, role, display_name=display_name)
+    await _arrange(service)
     for each in reversed(EXHIBITS):
         await _hang(service, each, now)
     return now
+
+
+async def _arrange(service: Service) -> None:
+    """A role of the company's own, who has it where, and a program."""
+    admin = service.admin
+    role = {"display_name": "Reviews labels", "permissions": ["labels.read", "projects.read"]}
+    made = await admin.do("CreateRole", parent=PARENT, role_id="reviewer", role=role)
+    for user, resource in (("mira", "projects/street-signs"), ("ben", "projects/harbour")):
+        grant = {"user": f"{PARENT}/users/{user}", "role": made.role.name, "resource": resource}
+        await admin.do("CreateGrant", parent=PARENT, grant=grant)
+    await admin.create_user(
+        "importer", "labeler", email="", kind="USER_KIND_SERVICE", display_name="Importer"
+    )
 
 
 async def _hang(service: Service, exhibit: Exhibit, now: datetime) -> None:

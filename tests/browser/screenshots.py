@@ -28,6 +28,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 GUIDE, OTHERS = _ROOT / "docs" / "guides" / "console", _ROOT / ".data" / "screenshots"
 """Where pictures go that the guide shows, or may, and those that are for our eyes only."""
 _FOR_EYES = {"sign-in-link", "menu", "mistake", "rotate", "nothing-here", "no-match"}
+_FOR_EYES |= {"new-user", "revoke-keys", "new-role", "new-grant", "role", "service-users"}
 
 _COLORS = 64
 _TOKEN = "kw_live_3fK9aZ01bQxYp8VdN2sLr7TqXw4mGzHcJ6uE0yKoBi5vRaDfSnPtWlZk1CjQ"
@@ -109,6 +110,16 @@ MEMBERS: dict[str, Steps] = {
     "no-match": _at("/keys?search=nothing"),
 }
 ADMINS: dict[str, Steps] = {
+    "users": _at("/users"),
+    "user": _at("/users/ann"),
+    "new-user": _at("/new-user"),
+    "revoke-keys": _at("/users/ann/revoke-keys"),
+    "service-users": _at("/service-users"),
+    "roles": _at("/roles"),
+    "role": _at("/roles/reviewer"),
+    "new-role": _at("/new-role"),
+    "grants": _at("/grants"),
+    "new-grant": _at("/new-grant"),
     "everybodys-keys": _at("/keys?owner=all&search=example.com"),
     "key": _at("/keys/notebook?permission=datasets.write&resource=projects%2Fstreet-signs"),
 }

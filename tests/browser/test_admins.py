@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.generating import generate, shown_token
-from tests.browser.stage import Stage
+from tests.browser.stage import Stage, account
 from tests.support.service import refusal
 
 pytestmark = pytest.mark.slow  # a browser
@@ -40,6 +40,50 @@ async def test_an_admin_finds_and_revokes_somebody_elses_key(stage: Stage) -> No
         await page.get_by_role("button", name="Revoke key").click()
         await expect(page.get_by_role("status")).to_contain_text("revoked")
     assert (await refusal(stage.service.admin.authenticate(token))).reason == "KEY_REVOKED"
+
+
+async def test_an_admin_adds_a_person_whom_the_link_signs_in_once(stage: Stage) -> None:
+    async with stage.person("admin") as page:
+        await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await page.goto("/users")
+        await page.get_by_role("link", name="Add a user").click()
+        await page.get_by_label("E-mail address").fill("new@example.com")
+        await page.locator("[name=display_name]").fill("Nadia New")
+        await page.get_by_role("button", name="Add user").click()
+        await expect(page.get_by_role("status")).to_contain_text("can sign in now")
+        await page.get_by_role("link", name="Sign-in link").click()
+        await page.get_by_role("button", name="Make link").click()
+        await page.get_by_role("button", name="Copy").click()
+        await expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        link = await page.evaluate("navigator.clipboard.readText()")
+        assert link.startswith(stage.console.url)
+    async with stage.stranger() as page, stage.stranger() as another:
+        await page.goto(link)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(account(page)).to_contain_text("Nadia New")
+        await expect(page.get_by_text("No keys yet")).to_be_visible()
+        await another.goto(link)
+        await another.get_by_role("button", name="Sign in").click()
+        await expect(another.get_by_role("alert")).to_contain_text("used already")
+
+
+async def test_a_role_that_is_given_on_a_resource_and_taken_away_shows_at_the_user(
+    stage: Stage,
+) -> None:
+    user = await stage.user()
+    async with stage.person("admin") as page:
+        await page.goto(f"/users/{user}")
+        await page.get_by_role("link", name="Give a role").click()
+        await page.get_by_label("Resource").fill("projects/street-signs")
+        await page.get_by_label("Role", exact=True).select_option("editor")
+        await page.get_by_role("button", name="Give role").click()
+        await page.goto(f"/users/{user}")
+        given = page.get_by_role("row").filter(has_text="projects/street-signs")
+        await expect(given).to_contain_text("ditor")
+        await given.get_by_role("link", name="Take away").click()
+        await page.get_by_role("main").get_by_role("button").last.click()
+        await page.goto(f"/users/{user}")
+        await expect(given).to_have_count(0)
 
 
 async def test_an_owner_that_there_is_not_is_told_next_to_the_field(stage: Stage) -> None:

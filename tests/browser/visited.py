@@ -65,6 +65,22 @@ async def examples(service: Service) -> Examples:
         )
         if state:
             await admin.do(f"{state}Key", name=made.key.name)
+    role = await admin.do(
+        "CreateRole",
+        parent=PARENT,
+        role_id="reviewer",
+        role={"display_name": "Reviews labels", "permissions": ["labels.read", "projects.read"]},
+    )
+    grant = await admin.do(
+        "CreateGrant",
+        parent=PARENT,
+        grant={
+            "user": f"{PARENT}/users/ann",
+            "role": role.role.name,
+            "resource": "projects/abc",
+        },
+    )
+    await admin.create_user("robot", email="", kind="USER_KIND_SERVICE")
     link = (await admin.do("CreateSignInLink", user=ADMIN)).link_token
     session = (await service.as_caller(None).do("CreateSession", link_token=link)).session
     events = await admin.do("ListAuditEvents", parent=PARENT, page_size=1)
@@ -74,5 +90,7 @@ async def examples(service: Service) -> Examples:
             "keys": key.key.name.rpartition("/")[2],
             "sessions": session.name.rpartition("/")[2],
             "users": "ann",
+            "roles": "reviewer",
+            "grants": grant.grant.name.rpartition("/")[2],
         }
     )

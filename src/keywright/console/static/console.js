@@ -59,16 +59,19 @@ addEventListener("pagehide", () => {
   document.getElementById("token")?.replaceChildren();
 });
 
-// The account menu closes when something else is wanted.
-const account = document.querySelector("details.account");
-if (account) {
-  document.addEventListener("click", (event) => {
-    if (!account.contains(event.target)) account.open = false;
-  });
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && account.open) {
-      account.open = false;
-      account.querySelector("summary").focus();
-    }
-  });
-}
+// Where the sections are wider than the screen, the one that is shown is in sight.
+const section = document.querySelector(".sections [aria-current]");
+if (section) section.parentElement.scrollLeft = section.offsetLeft - section.parentElement.offsetLeft;
+
+// The account menu closes when something else is wanted. Back may bring another one (htmx).
+const account = () => document.querySelector("details.account");
+document.addEventListener("click", (event) => {
+  const menu = account();
+  if (menu && !menu.contains(event.target)) menu.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  const menu = account();
+  if (event.key !== "Escape" || !menu?.open) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
