@@ -29,6 +29,10 @@ _HTTP = "extensions.filters.http."
 _NO_LIMIT = "0s"
 _CONNECT_TIMEOUT = timedelta(seconds=5)
 _PLENTY = 1_000_000
+# gRPC keeps a header that it could not parse ("grpc-timeout: soon") in the table of its connection,
+# and fails every later call that refers to its name there; that connection is everybody's. So none
+# of them are kept, which costs little on a socket.
+_UNREMEMBERED = {"hpack_table_size": 0}
 _STREAM_WINDOW_BYTES = 2**16
 _CONNECTION_WINDOW_BYTES = 2**20
 
@@ -237,7 +241,7 @@ def _cluster(socket: Path) -> Message:
         "typed_extension_protocol_options": {
             f"envoy.{http2}": {
                 "@type": f"{_TYPE}{http2}",
-                "explicit_http_config": {"http2_protocol_options": {}},
+                "explicit_http_config": {"http2_protocol_options": _UNREMEMBERED},
             }
         },
     }
