@@ -28,6 +28,7 @@ _TYPE = "type.googleapis.com/envoy."
 _HTTP = "extensions.filters.http."
 _NO_LIMIT = "0s"
 _CONNECT_TIMEOUT = timedelta(seconds=5)
+_LAST_WORD = timedelta(seconds=1)  # Python's comes first, which says more
 _PLENTY = 1_000_000
 # gRPC keeps a header that it could not parse ("grpc-timeout: soon") in the table of its connection,
 # and fails every later call that refers to its name there; that connection is everybody's. So none
@@ -137,24 +138,41 @@ def _http(config: Config, inside: Inside) -> Message:
             "initial_stream_window_size": _STREAM_WINDOW_BYTES,
             "initial_connection_window_size": _CONNECTION_WINDOW_BYTES,
         },
-        route_config=_routes(),
+        route_config=_routes(config),
         http_filters=[_to_python(inside), _router()],
     )
 
 
-def _routes() -> Message:
+def _routes(config: Config) -> Message:
     """config.route.v3.RouteConfiguration: what does not go to Python at once goes to grpc.aio."""
     address = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"
     host = {
         "name": "all",
         "domains": ["*"],
-        "routes": [{"match": {"prefix": "/"}, "route": {"cluster": _REST, "timeout": _NO_LIMIT}}],
+        "routes": [
+            *(_route({"path": f"{_AUTH_SERVICE}{name}"}, _in_time(config)) for name in IN_PYTHON),
+            _route({"prefix": "/"}, {}),
+        ],
         "request_headers_to_add": [
             _overwritten(ADDRESS_KEY, address),
             _overwritten(CERTIFIED_KEY, "false"),
         ],
     }
     return {"name": "all", "virtual_hosts": [host]}
+
+
+def _route(match: Message, bounds: Message) -> Message:
+    """config.route.v3.Route."""
+    return {"match": match, "route": {"cluster": _REST, "timeout": _NO_LIMIT, **bounds}}
+
+
+def _in_time(config: Config) -> Message:
+    """The deadline of a call that goes to Python, which knows it once the whole body is there."""
+    times = {
+        "grpc_timeout_header_max": _seconds(config.max_deadline + _LAST_WORD),
+        "max_stream_duration": _seconds(config.default_deadline + _LAST_WORD),
+    }
+    return {"max_stream_duration": times}
 
 
 def _overwritten(key: str, value: str) -> Message:
