@@ -12,7 +12,7 @@ COMPILE := pip compile ../../pyproject.toml --quiet --universal --python-version
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run admin-token test test-slow test-load test-model model-traces test-consistency test-proxies test-clients test-all lint format proto bench soak lock system-deps audit clean
+.PHONY: help run admin-token test test-slow test-load test-model model-traces test-consistency test-proxies test-clients test-front test-all lint format proto bench soak lock system-deps audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,7 +52,18 @@ test-proxies: $(READY) ## Have real proxies ask a sidecar, with the configuratio
 test-clients: $(READY) ## Have clients of other languages call, generated from protos/, and malformed ones (4 minutes at most)
 	"$(BIN)/pytest" -n 2 --dist loadfile -m slow tests/clients
 
-test-all: system-deps test test-slow test-load test-model test-consistency test-proxies test-clients ## Run the slow suites too; Debian and root only
+# The tests of what comes over gRPC, as they are. Those of processes, storage, settings, the log and
+# the sidecar begin no call that the front could tell apart; `tests/integration/test_front.py` has
+# the front's own life.
+FRONT_TESTS := tests/security tests/seeds $(patsubst %,tests/integration/test_%.py, \
+	audit_events authenticate authenticate_stream authenticator batch explain finding_keys grants \
+	grpc_interceptors health interceptors key_changes keys leaks limits listing reflection \
+	request_ids roles sdk_clients service_users sessions user_changes users watch whoami workspaces)
+
+test-front: $(READY) ## Run the tests of calls once more, with Envoy in front (8 minutes at most)
+	TESTED_FRONT=envoy "$(BIN)/pytest" -n 3 --dist loadfile -m "not slow and not grpc_front" $(FRONT_TESTS)
+
+test-all: system-deps test test-slow test-load test-model test-consistency test-proxies test-clients test-front ## Run the slow suites too; Debian and root only
 
 lint: $(READY) ## Check style, types, imports, the wire contract and the generated code
 	"$(BIN)/ruff" check
