@@ -22,7 +22,12 @@ _AUTH_SERVICE = "/keywright.v1.AuthService/"
 _REST = "grpc_aio"
 _HTTP = "extensions.filters.http."
 _CONNECT_TIMEOUT = timedelta(seconds=5)
+_LAST_WORD = timedelta(seconds=1)  # Python's comes first, which says more
 _PLENTY = 1_000_000
+# gRPC keeps a header that it could not parse ("grpc-timeout: soon") in the table of its connection,
+# and fails every later call that refers to its name there; that connection is everybody's. So none
+# of them are kept, which costs little on a socket.
+_UNREMEMBERED = {"hpack_table_size": 0}
 _STREAM_WINDOW_BYTES = 2**16
 _CONNECTION_WINDOW_BYTES = 2**20
 
@@ -84,24 +89,41 @@ def _http(config: Config, inside: Inside) -> Message:
             "initial_stream_window_size": _STREAM_WINDOW_BYTES,
             "initial_connection_window_size": _CONNECTION_WINDOW_BYTES,
         },
-        route_config=_routes(),
+        route_config=_routes(config),
         http_filters=[_to_python(inside), _router()],
     )
 
 
-def _routes() -> Message:
+def _routes(config: Config) -> Message:
     """config.route.v3.RouteConfiguration: what does not go to Python at once goes to grpc.aio."""
     address = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"
     host = {
         "name": "all",
         "domains": ["*"],
-        "routes": [{"match": {"prefix": "/"}, "route": {"cluster": _REST, "timeout": NO_LIMIT}}],
+        "routes": [
+            *(_route({"path": f"{_AUTH_SERVICE}{name}"}, _in_time(config)) for name in IN_PYTHON),
+            _route({"prefix": "/"}, {}),
+        ],
         "request_headers_to_add": [
             _overwritten(ADDRESS_KEY, address),
             _overwritten(CERTIFIED_KEY, "false"),
         ],
     }
     return {"name": "all", "virtual_hosts": [host]}
+
+
+def _route(match: Message, bounds: Message) -> Message:
+    """config.route.v3.Route."""
+    return {"match": match, "route": {"cluster": _REST, "timeout": NO_LIMIT, **bounds}}
+
+
+def _in_time(config: Config) -> Message:
+    """The deadline of a call that goes to Python, which knows it once the whole body is there."""
+    times = {
+        "grpc_timeout_header_max": seconds(config.max_deadline + _LAST_WORD),
+        "max_stream_duration": seconds(config.default_deadline + _LAST_WORD),
+    }
+    return {"max_stream_duration": times}
 
 
 def _overwritten(key: str, value: str) -> Message:
@@ -163,6 +185,8 @@ def _cluster(socket: Path) -> Message:
         "load_assignment": {"cluster_name": _REST, "endpoints": [{"lb_endpoints": [endpoint]}]},
         "circuit_breakers": {"thresholds": [dict.fromkeys(limits, _PLENTY)]},
         "typed_extension_protocol_options": {
-            f"envoy.{http2}": typed(http2, explicit_http_config={"http2_protocol_options": {}})
+            f"envoy.{http2}": typed(
+                http2, explicit_http_config={"http2_protocol_options": _UNREMEMBERED}
+            )
         },
     }
