@@ -150,5 +150,5 @@ async def dress_sessions(service: Service, now: datetime) -> None:
             WHERE id = $1
             """,
             *(row["id"], phone if number % 2 else chrome, _ADDRESS),
-            *(now - timedelta(minutes=10 + 70 * number), now - timedelta(minutes=3 + 20 * number)),
+            *(now - timedelta(minutes=10 + 70 * number), now),
         )

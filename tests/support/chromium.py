@@ -14,6 +14,7 @@ _ARGUMENTS = [
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
     "--font-render-hinting=none",
     "--disable-lcd-text",
+    "--disable-partial-raster",  # edges would depend on what was there before
 ]
 
 
