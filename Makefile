@@ -12,7 +12,7 @@ COMPILE := pip compile ../../pyproject.toml --quiet --universal --python-version
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run admin-token test test-slow test-load test-model model-traces test-consistency test-proxies test-browser screenshots test-all lint format proto bench soak lock system-deps audit clean
+.PHONY: help run admin-token test test-slow test-load test-model model-traces test-consistency test-proxies test-clients test-front test-browser screenshots test-all lint format proto bench soak lock system-deps audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ test: $(READY) ## Run the tests (10 minutes at most)
 
 test-slow: $(READY) ## Run what takes long: every command, builds without guards, caches explored at length
 	"$(BIN)/pytest" -n 2 --dist loadfile -m slow tests --ignore=tests/model --ignore=tests/consistency \
-		--ignore=tests/adversity --ignore=tests/proxies --ignore=tests/browser
+		--ignore=tests/adversity --ignore=tests/proxies --ignore=tests/browser --ignore=tests/clients
 
 # One after the other: each wants the machine, or its descriptors, for itself.
 test-load: $(READY) ## Attack a server, and see that others do not notice
@@ -55,7 +55,22 @@ test-browser: $(READY) ## Have Chromium use the console, with a real identity pr
 screenshots: $(READY) ## Write the pictures of the console in docs/guides/console, and others in .data/screenshots; needs `make system-deps`
 	"$(BIN)/python" -m tests.browser.screenshots
 
-test-all: system-deps test test-slow test-load test-model test-consistency test-proxies test-browser ## Run the slow suites too; Debian and root only
+# The first run makes the clients of the contract, by each language's own generator.
+test-clients: $(READY) ## Have clients of other languages call, generated from protos/, and malformed ones (4 minutes at most)
+	"$(BIN)/pytest" -n 2 --dist loadfile -m slow tests/clients
+
+# The tests of what comes over gRPC, as they are. Those of processes, storage, settings, the log and
+# the sidecar begin no call that the front could tell apart; `tests/integration/test_front.py` has
+# the front's own life.
+FRONT_TESTS := tests/security tests/seeds $(patsubst %,tests/integration/test_%.py, \
+	audit_events authenticate authenticate_stream authenticator batch explain finding_keys grants \
+	grpc_interceptors health interceptors key_changes keys leaks limits listing reflection \
+	request_ids roles sdk_clients service_users sessions user_changes users watch whoami workspaces)
+
+test-front: $(READY) ## Run the tests of calls once more, with Envoy in front (8 minutes at most)
+	TESTED_FRONT=envoy "$(BIN)/pytest" -n 3 --dist loadfile -m "not slow and not grpc_front" $(FRONT_TESTS)
+
+test-all: system-deps test test-slow test-load test-model test-consistency test-proxies test-clients test-front test-browser ## Run the slow suites too; Debian and root only
 
 lint: $(READY) ## Check style, types, imports, the wire contract and the generated code
 	"$(BIN)/ruff" check
@@ -82,7 +97,7 @@ soak: $(READY) ## Answer ten million calls, and see that memory and open files d
 
 lock: $(READY) ## Renew the locks in deploy/requirements from pyproject.toml
 	cd $(LOCKS) && "$(abspath $(BIN)/uv)" $(COMPILE) --extra server -c constraints.txt -o server.lock
-	cd $(LOCKS) && "$(abspath $(BIN)/uv)" $(COMPILE) --extra server --extra sidecar --extra console --extra embedded --group ../../pyproject.toml:dev \
+	cd $(LOCKS) && "$(abspath $(BIN)/uv)" $(COMPILE) --extra server --extra front --extra sidecar --extra console --extra embedded --group ../../pyproject.toml:dev \
 		-c server.lock -o dev.lock
 
 audit: $(READY) ## Look for known vulnerabilities in what the server needs
@@ -91,7 +106,9 @@ audit: $(READY) ## Look for known vulnerabilities in what the server needs
 system-deps: ## Install the Debian packages that the slow suites need
 	apt-get update --quiet
 	apt-get install --yes --quiet --no-install-recommends gcc libc6-dev nghttp2-client nginx-light spin \
-		chromium fonts-noto-color-emoji $$(command -v npm > /dev/null || echo nodejs npm)
+		chromium fonts-noto-color-emoji
+	command -v go >/dev/null || apt-get install --yes --quiet --no-install-recommends golang-go
+	command -v npm >/dev/null || apt-get install --yes --quiet --no-install-recommends nodejs npm
 
 clean: ## Remove the virtual environment, caches and the embedded database's data
 	rm -rf $(VENV) .data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist

@@ -36,6 +36,7 @@ class HotCall:
         code: how it has to be answered; checked before and after each load.
         connections: over how many it is loaded; None: one for 32 in flight each.
         core: the only one that h2load uses; None: whichever is free.
+        per_second: how many are begun at most, over all connections; None: as many as end.
     """
 
     name: str
@@ -46,6 +47,7 @@ class HotCall:
     code: grpc.StatusCode = grpc.StatusCode.OK
     connections: int | None = None
     core: int | None = cores.LOAD
+    per_second: int | None = None
 
     async def answer(self) -> Answer:
         """Call once, as gRPC."""
@@ -88,6 +90,7 @@ class HotCall:
                 seconds=seconds,
                 connections=self.connections,
                 core=self.core,
+                per_second=self.per_second,
             )
         finally:
             await self.check()

@@ -53,10 +53,21 @@ def start(
     stderr: IO[bytes] | int | None = None,
     cwd: Path | None = None,
 ) -> Program:
-    """Start a program on the cores that this thread may use; it reads nothing."""
-    stdin = subprocess.DEVNULL
+    """Start a program on the cores that this thread may use; it reads nothing.
+
+    It is in a session of its own, as workers are: while others use the machine, Linux gives each
+    session the same share of a core (sched(7), "The autogroup feature").
+    """
     return Program(
-        subprocess.Popen(argv, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
+        subprocess.Popen(
+            argv,
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
     )
 
 

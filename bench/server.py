@@ -20,11 +20,17 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bench import cores, program
+from bench.front_no_op import REPLY_BYTES
 from bench.program import Program
 from keywright.app.composition import Parts
 from keywright.app.config import Config
 from keywright.app.embedded import EmbeddedPostgres, locate_binaries
-from keywright.app.server import _options
+from keywright.app.front.program import front
+from keywright.app.grpc_server import connection_options
+from keywright.app.listen import TcpAddress
+from keywright.app.workers.port import claimed
+from keywright.front.admin import Admin
+from keywright.front.places import Places
 from keywright.storage import migrate
 
 WORKSPACE = "default"
@@ -240,11 +246,29 @@ async def echo(reply_bytes: int, *, core: int | None = None) -> AsyncIterator[Se
     It runs as the server does: on uvloop, with the same channel options.
     """
     argv = [sys.executable, "-m", "bench.echo", "serve", "--reply-bytes", str(reply_bytes)]
-    argv += ["--options", json.dumps(_options(Config(), shares_port=False))]
+    argv += ["--options", json.dumps(connection_options(Config(), shares_port=False))]
     async with running(argv, os.environ, stdout=subprocess.PIPE, core=core) as process:
         address = (await process.line()).strip()
         async with grpc.aio.insecure_channel(address) as channel:
             yield Server(process.pid, address, channel)
+
+
+@asynccontextmanager
+async def front_no_op(reply_bytes: int, *, core: int | None = None) -> AsyncIterator[Server]:
+    """The no-op of `bench.front_no_op`, in an Envoy that is configured as the server's is."""
+    with (
+        claimed(TcpAddress("127.0.0.1", 0)) as address,
+        front(Config(), address, "bench.front_no_op:app") as program,
+    ):
+        directory = program.directory
+        assert directory is not None, "a front has one"
+        environ = {**(program.environ or {}), REPLY_BYTES: str(reply_bytes)}
+        async with (
+            running(program.argv, environ, core=core, directory=directory) as process,
+            grpc.aio.insecure_channel(str(address)) as channel,
+        ):
+            await Admin(Places(directory).admin).is_live()
+            yield Server(process.pid, str(address), channel)
 
 
 def _environ(settings: Mapping[str, str]) -> Mapping[str, str]:

@@ -17,6 +17,7 @@ from typing import Any
 import grpc.aio
 
 from bench import cores, server
+from bench.authenticate import AUTHENTICATE
 from bench.echo import PATH as ECHO
 from bench.effort import Effort
 from bench.envoy import envoy
@@ -58,39 +59,51 @@ async def run(postgres: Postgres, effort: Effort) -> None:
         sidecars = [
             await running.enter_async_context(_sidecar(at.address, own)) for _ in range(_SIDECARS)
         ]
+        by_envoy = await running.enter_async_context(_sidecar(at.address, own, "envoy"))
         # Others use the machine by fits and starts: more turns, of less time.
         shorter = replace(effort, slice_seconds=effort.slice_seconds / 2)
         often = replace(shorter, rounds=2 * effort.rounds)
-        await _check(sidecars[0], token, often)
-        await _forward_authentication(sidecars[0], token, often)
-        await _through_envoy(sidecars[0], token, shorter)
+        await _check(sidecars[0], by_envoy, token, often)
+        await _forward_authentication(sidecars[0], by_envoy, token, often)
+        await _through_envoy(sidecars[0], by_envoy, token, shorter)
         await _revocations(sidecars, admin, effort)
 
 
 @asynccontextmanager
-async def _sidecar(uri: str, api_key: str) -> AsyncIterator[Sidecar]:
+async def _sidecar(uri: str, api_key: str, front: str = "grpc") -> AsyncIterator[Sidecar]:
     """One for Envoy and for nginx, on any free ports."""
     listen = '\n[listen]\nhttp = "127.0.0.1:0"\nenvoy = "127.0.0.1:0"\n'
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as config:
-        config.write((DEPLOY / "nginx" / "sidecar.toml").read_text() + listen)
+        shipped = (DEPLOY / "nginx" / "sidecar.toml").read_text()
+        config.write(f'front = "{front}"\n{shipped}{listen}')
         config.flush()
         async with server.sidecar(Path(config.name), uri, api_key, core=cores.SERVER) as started:
             yield started
 
 
-async def _check(sidecar: Sidecar, token: str, effort: Effort) -> None:
+async def _check(sidecar: Sidecar, by_envoy: Sidecar, token: str, effort: Effort) -> None:
     asked = await _check_of_envoy(token)
-    call = HotCall("Check", sidecar.envoy, _CHECK, [asked])
+    call = HotCall("Check, grpc", sidecar.envoy, _CHECK, [asked])
+    the_same = HotCall("Check, envoy", by_envoy.envoy, _CHECK, [asked])
     (reply,) = (await call.answer()).replies
-    async with server.echo(len(reply), core=cores.SERVER) as no_op:
+    async with (
+        server.echo(len(reply), core=cores.SERVER) as no_op,
+        server.front_no_op(len(reply), core=cores.SERVER) as envoy_no_op,
+    ):
         await compare(
-            "Check, beside a no-op",
+            "Check by each front, beside no-ops",
             f"A key that the sidecar remembers. Requests of {len(asked)} bytes, replies of "
             f"{len(reply)}; the access log has every one, as by default. The aim is {_AIM} of the "
-            "no-op's calls/s.",
-            [(HotCall("no-op", no_op, ECHO, [asked]), [call])],
+            "no-op's calls/s. `no-op, grpc` is a method of grpc.aio that does nothing, `no-op, "
+            "envoy` an ASGI application that does nothing inside an Envoy.",
+            [
+                (
+                    HotCall("no-op, grpc", no_op, ECHO, [asked]),
+                    [call, HotCall("no-op, envoy", envoy_no_op, AUTHENTICATE, [asked]), the_same],
+                )
+            ],
             effort,
-            [_IN_FLIGHT],
+            [1, _IN_FLIGHT],
         )
 
 
@@ -119,7 +132,9 @@ async def _check_of_envoy(token: str) -> bytes:
     return asked[-1]
 
 
-async def _forward_authentication(sidecar: Sidecar, token: str, effort: Effort) -> None:
+async def _forward_authentication(
+    sidecar: Sidecar, by_envoy: Sidecar, token: str, effort: Effort
+) -> None:
     # As nginx does with `deploy/nginx`.
     headers: Metadata = (
         *(("x-original-method", "GET"), ("x-original-uri", _TARGET), ("x-forwarded-for", _CLIENT)),
@@ -131,6 +146,7 @@ async def _forward_authentication(sidecar: Sidecar, token: str, effort: Effort) 
             return running.enter_context(closing(HotGet(name, of, "/authorize", headers)))
 
         call = get("forward authentication", sidecar.http)
+        beside = get("the same, beside --front envoy", by_envoy.http)
         _, told = await call.answer()
         identity = [each for each in told if each[0].startswith("x-keywright-")]
         no_ops = {
@@ -143,22 +159,31 @@ async def _forward_authentication(sidecar: Sidecar, token: str, effort: Effort) 
             f"The same requests, as of nginx, over {_IN_FLIGHT} connections. The no-op answers "
             f"with the same {len(identity)} headers; the other one with none but those of every "
             f"answer. The access log has every request, as by default. The aim is {_AIM}.",
-            [(same, [call, without])],
+            [(same, [call, beside, without])],
             effort,
             [_IN_FLIGHT],
         )
 
 
-async def _through_envoy(sidecar: Sidecar, token: str, effort: Effort) -> None:
-    async with envoy() as alone, envoy(sidecar.envoy.address) as asking:
+async def _through_envoy(sidecar: Sidecar, by_envoy: Sidecar, token: str, effort: Effort) -> None:
+    async with (
+        envoy() as alone,
+        envoy(sidecar.envoy.address) as asking,
+        envoy(by_envoy.envoy.address) as asking_envoy,
+    ):
+        kinds = (
+            ("Envoy", alone),
+            ("Envoy and sidecar", asking),
+            ("Envoy and sidecar by envoy", asking_envoy),
+        )
         rows = []
         for in_flight in _THROUGH_ENVOY:
-            for name, at in (("Envoy", alone), ("Envoy and sidecar", asking)):
+            for name, at in kinds:
                 call = HotGet(name, at, _TARGET, (*_SENT, *bearer(token)))
                 rows.append(Row(call, in_flight))
         await take_turns(rows, effort)
     seen = [Summary.of(row.slices) for row in rows]
-    alone_beside = [seen[index - index % 2] for index in range(len(seen))]
+    alone_beside = [seen[index - index % len(kinds)] for index in range(len(seen))]
     show(
         "Through Envoy",
         "With the configuration that is shipped (`deploy/envoy`), but that Envoy answers by itself "

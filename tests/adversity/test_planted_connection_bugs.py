@@ -11,7 +11,7 @@ from tests.support.planted import Bug, assert_noticed
 
 pytestmark = pytest.mark.slow
 
-_SERVER = "app/server.py"
+_SERVER = "app/grpc_server.py"
 BUGS = {
     "a compressed request is inflated": (
         Bug(

@@ -83,8 +83,10 @@ async def examples(service: Service) -> Examples:
     await admin.create_user("robot", email="", kind="USER_KIND_SERVICE")
     link = (await admin.do("CreateSignInLink", user=ADMIN)).link_token
     session = (await service.as_caller(None).do("CreateSession", link_token=link)).session
+    events = await admin.do("ListAuditEvents", parent=PARENT, page_size=1)
     return Examples(
         {
+            "audit": events.audit_events[0].name.rpartition("/")[2],
             "keys": key.key.name.rpartition("/")[2],
             "sessions": session.name.rpartition("/")[2],
             "users": "ann",

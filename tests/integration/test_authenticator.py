@@ -206,6 +206,7 @@ async def test_a_stopped_server_is_survived_for_its_lease_and_its_return_noticed
                     assert isinstance(await authenticator.authenticate(each), Principal)
 
 
+@pytest.mark.grpc_front  # it pauses the process, which is the server's only where there is one
 async def test_a_paused_server_is_survived_for_its_lease_and_no_longer(service: Service) -> None:
     token = (await service.admin.create_key()).token
     async with leased(service, timeout=timedelta(seconds=1)) as authenticator:

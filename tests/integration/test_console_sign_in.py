@@ -228,7 +228,7 @@ async def only_pages_of_ours(pages: Console, target: str) -> None:
         form = (await browser.get("/sign-in")).form("/sign-in/key")
         sent = {**form.fields, "next": target, "token": token}
         page = await browser.post("/sign-in/key", sent)
-        assert page.response.headers["location"] == "/keys"
+        assert page.response.headers["location"] == "/"
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ async def _ids_in_reply(service: Service, method: str, *metadata: tuple[str, str
         requests[method].SerializeToString(), metadata=caller._metadata()
     )
     await call
-    assert "x-request-id" not in dict(await call.initial_metadata())
+    assert "x-request-id" not in {key for key, _ in await call.initial_metadata()}
     return [value for key, value in await call.trailing_metadata() if key == "x-request-id"]
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.integration import test_console_guards as guards
 from tests.integration import test_console_keys as keys
+from tests.integration import test_console_mass_revoke as mass_revoke
+from tests.integration import test_console_policy as policy
 from tests.integration import test_console_sign_in as sign_in
 from tests.support import planted
 from tests.support.console import Console, console
@@ -129,6 +131,24 @@ BUGS = {
         "    (NotFound, NOT_FOUND),\n",
         "",
         guards.foreign_is_missing,
+    ),
+    "keys revoked that were not shown": Bug(
+        "pages/mass_revoke.py",
+        'if found.count and found.mark != form.text("mark"):',
+        "if False:",
+        partial(mass_revoke.others_than_shown_are_not_revoked, user_id="swapper"),
+    ),
+    "keys meant that were made after the preview": Bug(
+        "pages/mass_revoke.py",
+        'matching["unrotated_since"] = min(matching.get("unrotated_since") or seen, seen)',
+        "pass",
+        partial(mass_revoke.a_key_made_since_is_spared, user_id="maker"),
+    ),
+    "a policy written over another": Bug(
+        "pages/policy.py", 'etag=form.text("etag"), ', "", policy.changed_by_two
+    ),
+    "pages for who may not use them": Bug(
+        "routing.py", "if not any(visit.me", "if False and any(visit.me", policy.only_for_who_may
     ),
 }
 

@@ -23,10 +23,21 @@ async def ended(arguments: list[str], environ: Mapping[str, str]) -> tuple[int |
         return process.process.returncode, "\n".join(process.raw)
 
 
+@pytest.fixture(name="front", params=["grpc", "envoy"])
+def _front(request: pytest.FixtureRequest) -> str:
+    """What answers Envoy."""
+    return str(request.param)
+
+
+@pytest.fixture(name="text")
+def _text(front: str) -> str:
+    return f'front = "{front}"\n{CONFIG}'
+
+
 @pytest.fixture(name="config")
-def _config(tmp_path: Path) -> Path:
+def _config(text: str, tmp_path: Path) -> Path:
     file = tmp_path / "sidecar.toml"
-    file.write_text(CONFIG)
+    file.write_text(text)
     return file
 
 
@@ -62,10 +73,10 @@ async def test_a_configuration_that_is_wrong_or_missing_ends_it_at_once(config: 
 
 
 @pytest.mark.parametrize("name", ["http", "envoy"])
-async def test_an_address_in_use_ends_it_and_is_named(config: Path, name: str) -> None:
+async def test_an_address_in_use_ends_it_and_is_named(config: Path, text: str, name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        config.write_text(CONFIG.replace(f'{name} = "127.0.0.1:0"', f'{name} = "{address}"'))
+        config.write_text(text.replace(f'{name} = "127.0.0.1:0"', f'{name} = "{address}"'))
         status, said = await ended(argv(config), environment("127.0.0.1:1", TOKEN))
     assert status == 2
     assert f"{address} cannot be listened on" in said
@@ -73,13 +84,13 @@ async def test_an_address_in_use_ends_it_and_is_named(config: Path, name: str) -
 
 
 async def test_a_socket_that_another_sidecar_listens_on_is_not_taken_over(
-    config: Path, tmp_path: Path
+    config: Path, text: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "http.sock"
     with socket.socket(socket.AF_UNIX) as taken:
         taken.bind(str(path))
         taken.listen()
-        config.write_text(CONFIG.replace('http = "127.0.0.1:0"', f'http = "unix:{path}"'))
+        config.write_text(text.replace('http = "127.0.0.1:0"', f'http = "unix:{path}"'))
         status, said = await ended(argv(config), environment("127.0.0.1:1", TOKEN))
     assert (status, f"unix:{path} cannot be listened on" in said) == (2, True)
     assert path.exists()
@@ -123,9 +134,9 @@ async def test_a_certificate_for_another_name_leaves_it_not_ready_and_is_told(
 
 
 async def test_a_key_without_the_permission_leaves_it_not_ready_and_is_told(
-    service: Service, config: Path
+    service: Service, config: Path, front: str
 ) -> None:
-    token = (await service.person("nobody", "labeler")).token
+    token = (await service.person(f"{front}-nobody", "labeler")).token
     assert token is not None
     async with sidecar(config, service.uri, token, until_ready=False) as started:
         told = await started.process.logged("not ready")
@@ -134,13 +145,13 @@ async def test_a_key_without_the_permission_leaves_it_not_ready_and_is_told(
 
 
 async def test_a_key_that_is_used_too_often_is_limited_with_a_delay(
-    service: Service, config: Path
+    service: Service, config: Path, text: str, front: str
 ) -> None:
-    own = (await service.person("limited", "authenticator")).token
+    own = (await service.person(f"{front}-limited", "authenticator")).token
     assert own is not None
     created = await service.admin.create_key(rate_limit={"requests": 1, "period": {"seconds": 60}})
     config.write_text(
-        CONFIG + '[forward_auth]\nproxy = "traefik"\n[[routes]]\npath = "/**"\npermissions = []\n'
+        text + '[forward_auth]\nproxy = "traefik"\n[[routes]]\npath = "/**"\npermissions = []\n'
     )
     original = [("X-Forwarded-Method", "GET"), ("X-Forwarded-Uri", "/")]
     async with sidecar(config, service.uri, own) as started:

@@ -309,10 +309,8 @@ async def test_workers_that_cannot_be_started_end_the_server_with_what_they_say(
 async def test_a_worker_that_never_serves_is_tried_less_and_less_often_and_others_serve(
     cluster: Cluster, broken: Break
 ) -> None:
-    configured = "        configure(config.log_level,"
-    left = broken(
-        configured, f"        if order.worker == 1:\n            fail('', 3)\n{configured}"
-    )
+    configured = "    configure(config.log_level,"
+    left = broken(configured, f"    if order.worker == 1:\n        fail('', 3)\n{configured}")
     async with service(await cluster.migrated(), **SEVERAL) as several:
         seen, pauses = 0, []
         for _ in range(3):

@@ -10,6 +10,7 @@ from tests.support.proxies import PROXIES
 from tests.support.service import Service, service
 
 LEASE = {"lease_length": "5s"}
+BY_ENVOY = "envoy, answered by an Envoy of the sidecar's"
 
 
 @pytest.fixture(scope="module", name="hub")
@@ -25,13 +26,14 @@ async def _sidecars_token(hub: Service) -> str:
     return token
 
 
-@pytest.fixture(scope="module", name="through", params=PROXIES)
+@pytest.fixture(scope="module", name="through", params=[*PROXIES, BY_ENVOY])
 async def _through(
     request: pytest.FixtureRequest,
     hub: Service,
     sidecars_token: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Front]:
-    directory = tmp_path_factory.mktemp(request.param)
-    async with front(request.param, hub, sidecars_token, directory) as started:
+    directory = tmp_path_factory.mktemp("proxy")
+    name, by = ("envoy", "envoy") if request.param == BY_ENVOY else (request.param, "grpc")
+    async with front(name, hub, sidecars_token, directory, answered_by=by) as started:
         yield started

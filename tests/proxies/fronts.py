@@ -98,18 +98,24 @@ class Front:
 
 @asynccontextmanager
 async def front(
-    name: str, service: Service, token: str, directory: Path, *edits: tuple[str, str]
+    name: str,
+    service: Service,
+    token: str,
+    directory: Path,
+    *edits: tuple[str, str],
+    answered_by: str = "grpc",
 ) -> AsyncIterator[Front]:
     """A proxy in front of an application, with a sidecar whose key is `token`.
 
-    `edits` are made in the proxy's configuration: patterns, and what to put instead.
+    `edits` are made in the proxy's configuration: patterns, and what to put instead; `answered_by`
+    is the sidecar's own front.
     """
     application = Application()
     upstream = await asyncio.start_server(application.serve, "127.0.0.1", 0, limit=2**20)
     file = directory / "sidecar.toml"
     shipped = (DEPLOY / name / "sidecar.toml").read_text()
     file.write_text(f'{shipped}\n[listen]\nhttp = "127.0.0.1:0"\nenvoy = "127.0.0.1:0"\n')
-    async with upstream, sidecar(file, service.uri, token) as beside:
+    async with upstream, sidecar(file, service.uri, token, front=answered_by) as beside:
         ports = {
             WEB: free_port(),
             APPLICATION: str(upstream.sockets[0].getsockname()[1]),

@@ -124,10 +124,11 @@ async def test_no_attempt_reaches_the_application_as_somebody_else_or_where_it_m
     assert found == []
 
 
+@pytest.mark.parametrize("by", ["grpc", "envoy"])
 async def test_no_attempt_in_http2_reaches_the_application_as_somebody_else(
-    hub: Service, sidecars_token: str, reader: str, tmp_path: Path
+    by: str, hub: Service, sidecars_token: str, reader: str, tmp_path: Path
 ) -> None:
-    async with front("envoy", hub, sidecars_token, tmp_path) as through:
+    async with front("envoy", hub, sidecars_token, tmp_path, answered_by=by) as through:
         assert await framed_wrongs(through, reader, "reader") == []
         assert len(through.application.received) > 100, "hardly anything was understood"
         assert (await through.ask(token=reader)).status == 200, "it answers still"

@@ -19,6 +19,7 @@ from tests.support.service import ADMIN, Caller, RefusedError, Service
 MANAGEMENT = grpc.StatusCode.UNAUTHENTICATED
 AUTHENTICATION = grpc.StatusCode.FAILED_PRECONDITION
 
+EMPTY_LAST = "an empty one last"
 MALFORMED = {
     "empty": [""],
     "a space": [" "],
@@ -33,7 +34,7 @@ MALFORMED = {
     "twice the same": ["Bearer {token}", "Bearer {token}"],
     "a bad one first": ["Bearer correct-horse", "Bearer {token}"],
     "a bad one last": ["Bearer {token}", "Bearer correct-horse"],
-    "an empty one last": ["Bearer {token}", ""],
+    EMPTY_LAST: ["Bearer {token}", ""],
     "two joined by a comma": ["Bearer {token}, Bearer {token}"],
     "two tokens": ["Bearer {token},{token}"],
 }
@@ -74,7 +75,14 @@ async def assert_malformed(service: Service, values: list[str]) -> None:
         assert error.reason == "CALLER_CREDENTIAL_MALFORMED"
 
 
-@pytest.mark.parametrize("values", MALFORMED.values(), ids=MALFORMED)
+@pytest.mark.parametrize(
+    "values",
+    [
+        # Envoy leaves out a second value that is empty, and passes on the credential that there is.
+        pytest.param(each, id=name, marks=pytest.mark.grpc_front if name == EMPTY_LAST else ())
+        for name, each in MALFORMED.items()
+    ],
+)
 async def test_anything_but_one_bearer_token_is_malformed(
     service: Service, values: list[str]
 ) -> None:
@@ -154,6 +162,7 @@ async def test_a_credential_that_does_not_stand_says_why(service: Service) -> No
                 assert error.info.metadata["caller_reason"] == why
 
 
+@pytest.mark.grpc_front
 async def test_a_credential_longer_than_any_header_may_be_is_refused(service: Service) -> None:
     """gRPC itself does so, without a word of ours."""
     stub: Any = auth_service_pb2_grpc.AuthServiceStub(service.channel)

@@ -54,6 +54,7 @@ def _methods() -> dict[str, tuple[str, Any, Any]]:
 
 
 METHODS = _methods()
+FRONT = os.environ.get("TESTED_FRONT", "grpc")  # of servers whose test does not say
 STREAMS = frozenset(METHODS[name][0] for name in ("AuthenticateStream", "Watch"))
 WORKSPACE = "default"
 PARENT = f"workspaces/{WORKSPACE}"
@@ -163,6 +164,7 @@ async def serve(dsn: str, **settings: str) -> AsyncIterator[Process]:
         "listen": "127.0.0.1:0",
         "metrics_listen": "",
         "argon2_threads": "1",
+        "front": FRONT,
         **settings,
     }
     environ = {

@@ -142,17 +142,26 @@ def environment(uri: str, token: str) -> Mapping[str, str]:
     return {**own, "KEYWRIGHT_URI": uri, "KEYWRIGHT_API_KEY": token}
 
 
-def argv(config: Path, *options: str) -> list[str]:
-    """The command line of a sidecar."""
-    return [sys.executable, "-m", "keywright", *options, "sidecar", "--config", str(config)]
+def argv(config: Path, *options: str, front: str | None = None) -> list[str]:
+    """The command line of a sidecar; `front`: None leaves it to the configuration."""
+    chosen = [] if front is None else ["--front", front]
+    return [
+        *(sys.executable, "-m", "keywright", *options),
+        *("sidecar", *chosen, "--config", str(config)),
+    ]
 
 
 @asynccontextmanager
 async def sidecar(
-    config: Path, uri: str, token: str, *options: str, until_ready: bool = True
+    config: Path,
+    uri: str,
+    token: str,
+    *options: str,
+    until_ready: bool = True,
+    front: str | None = None,
 ) -> AsyncIterator[Sidecar]:
     """A sidecar for a server, with a key for it."""
-    async with running(argv(config, *options), environment(uri, token)) as process:
+    async with running(argv(config, *options, front=front), environment(uri, token)) as process:
         line = await process.logged("listening")
         started = Sidecar(process, line["http"], line["envoy"])
         if until_ready:

@@ -39,6 +39,19 @@ async def all_sealed(service: Service) -> None:
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
 
+async def lock_waited_for(connection: "asyncpg.Connection[asyncpg.Record]", count: int = 1) -> None:
+    """Wait until `count` statements of others wait for a lock in this database."""
+    waiting = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'
+    """
+    async with asyncio.timeout(20):
+        while await connection.fetchval(waiting) < count:
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+            # Else connections that were opened since are not seen in this transaction.
+            await connection.execute("SELECT pg_stat_clear_snapshot()")
+
+
 class Held:
     """A row that is locked by the test, so that a call which needs it stays in flight."""
 
@@ -47,15 +60,7 @@ class Held:
 
     async def waited_for(self, count: int = 1) -> None:
         """Wait until `count` statements of the server wait for a lock in this database."""
-        waiting = """
-            SELECT count(*) FROM pg_stat_activity
-            WHERE datname = current_database() AND wait_event_type = 'Lock'
-        """
-        async with asyncio.timeout(20):
-            while await self._connection.fetchval(waiting) < count:
-                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-                # Else connections that were opened since are not seen in this transaction.
-                await self._connection.execute("SELECT pg_stat_clear_snapshot()")
+        await lock_waited_for(self._connection, count)
 
     async def let_go(self) -> None:
         """Unlock."""

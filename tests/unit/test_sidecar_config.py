@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from keywright.sdk.errors import ConfigurationError
 from keywright.sidecar.commands import sidecar
-from keywright.sidecar.config import AccessLog, Config, CredentialSource, Proxy
+from keywright.sidecar.config import AccessLog, Config, CredentialSource, Front, Proxy
 from keywright.sidecar.policy import parse_config, read_config
 
 FILE = Path("sidecar.toml")
@@ -205,6 +205,7 @@ def test_check_config_shows_what_wins_and_exits_with_2_for_a_mistake(tmp_path: P
     shown = CliRunner().invoke(sidecar, ["check-config", str(file)])
     assert shown.exit_code == 0
     assert shown.output.splitlines() == [
+        "Front, which answers Check: grpc",
         "Routes, the first that matches a path decides (2):",
         "  /projects/export (every method): public, no key is asked for",
         "  /projects/{project}/** (GET): projects.read, on projects/{project}, of environment live",
@@ -219,6 +220,21 @@ def test_check_config_shows_what_wins_and_exits_with_2_for_a_mistake(tmp_path: P
     refused = CliRunner().invoke(sidecar, ["check-config", str(file)])
     assert refused.exit_code == 2
     assert "listen.http: must be a text" in refused.output
+
+
+@pytest.mark.parametrize("front", Front)
+def test_the_front_is_the_files_unless_the_command_says_another(front: Front) -> None:
+    text = f'front = "{front.value}"'
+    assert parse(text).front is front
+    for said in Front:
+        assert parse_config(text, FILE, said.value).front is said
+
+
+def test_a_front_that_is_none_or_has_nothing_to_answer_is_a_mistake() -> None:
+    with pytest.raises(ConfigurationError, match="front: 'nginx': must be one of grpc, envoy"):
+        parse('front = "nginx"')
+    with pytest.raises(ConfigurationError, match="front: envoy answers Check, and"):
+        parse('front = "envoy"\n[listen]\nenvoy = ""')
 
 
 def test_the_guides_example_and_the_shipped_files_are_right() -> None:

@@ -60,6 +60,14 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    front: Annotated[
+        str | None,
+        typer.Option(
+            metavar="grpc|envoy",
+            help="What answers at the port; instead of KEYWRIGHT_FRONT.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Serve, on the database that KEYWRIGHT_DATABASE_URL names.
 
@@ -69,9 +77,10 @@ def serve(
     Example: KEYWRIGHT_DATABASE_URL=postgresql://user:password@db/keywright keywright serve
     """
     with told():
-        given = {} if workers is None else {"KEYWRIGHT_WORKERS": workers}
+        options = {"KEYWRIGHT_WORKERS": workers, "KEYWRIGHT_FRONT": front}
+        given = {name: value for name, value in options.items() if value is not None}
         settings = _configured(config, needs_database_url=True, given=given)
-        if settings.workers > 1:
+        if settings.workers > 1 or settings.front == "envoy":
             from keywright.app.workers.supervisor import supervise  # noqa: PLC0415
 
             # Not on uvloop, which forks to start a program; this loop does not, beside threads.

@@ -46,6 +46,7 @@ from keywright.app.setting_types import (
 from keywright.app.tls import TlsFiles, TlsFilesError
 from keywright.domain.secret import Secret
 from keywright.domain.token import DEFAULT_BRAND, TokenFormat
+from keywright.front import installation
 from keywright.security.audit_signing import AuditKeyError, AuditSigner, TrustedKeys
 from keywright.security.hash_pool import DEFAULT_MAX_WAITING
 from keywright.security.pepper import PepperRing
@@ -140,6 +141,7 @@ class Config(BaseModel):
     listen: _Listen = TcpAddress("127.0.0.1", 7700)
     metrics_listen: Annotated[_TcpListen | None, OFF_WHEN_EMPTY] = TcpAddress("127.0.0.1", 7702)
     workers: Annotated[int, whole(1, 256)] = 1
+    front: Literal["grpc", "envoy"] = "grpc"
     allow_plaintext: bool = False
     tls_certificate_file: _File = None
     tls_key_file: _File = None
@@ -282,12 +284,22 @@ class Config(BaseModel):
             mistakes += [
                 Mistake.of(f"tls_{file}_file", what) for file, what in error.problems.items()
             ]
+        if self.front == "envoy":
+            mistakes += self._front_mistakes()
         try:
             self.audit_signer()
         except AuditKeyError as error:
             mistakes.append(Mistake.of("audit_signing_key_file", str(error)))
         if mistakes:
             raise ConfigurationError(mistakes)
+
+    def _front_mistakes(self) -> Iterator[Mistake]:
+        try:
+            installation.find()
+        except installation.NoEnvoyError as error:
+            yield Mistake.of("front", f"envoy {error}")
+        if self.tls:
+            yield Mistake.of("front", "must be grpc where TLS is on")
 
 
 _NO_DATABASE = (

@@ -7,7 +7,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from keywright.console import troubles
@@ -19,7 +19,7 @@ from keywright.console.pages import PAGES, openid_connect
 from keywright.console.provider import Provider
 from keywright.console.rendering import create_templates
 from keywright.console.static_files import StaticFiles
-from keywright.console.visit import HOME, Console, stranger
+from keywright.console.visit import Console, stranger
 from keywright.programs.log import Log
 from keywright.sdk.client import AsyncClient
 
@@ -57,15 +57,10 @@ def create_app(config: Config, anonymous: AsyncClient, log: Log) -> App:
 def routes(static: StaticFiles) -> list[BaseRoute]:
     """Everything that there is; tests go through all of it."""
     return [
-        Route("/", _home),
         Route("/healthz", _alive),
         Route("/static/{name}", static.serve),
         *PAGES,
     ]
-
-
-async def _home(_request: Request) -> Response:
-    return RedirectResponse(HOME, HTTPStatus.SEE_OTHER)
 
 
 async def _alive(_request: Request) -> Response:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time
 from http import HTTPStatus
 from urllib.parse import parse_qsl, urlencode
 from uuid import uuid4
@@ -51,6 +52,16 @@ class Form:
     def texts(self, name: str) -> list[str]:
         """A field with several values: chosen ones, or a word or line each."""
         return [word for value in self._values.get(name, ()) for word in value.split()]
+
+    def day(self, name: str) -> datetime | None:
+        """When a day begins (UTC); None if none is given, or a mistake."""
+        if not self.text(name):
+            return None
+        try:
+            return datetime.combine(date.fromisoformat(self.text(name)), time.min, UTC)
+        except ValueError:
+            self.fail(name, "Enter a day: 2026-11-29.")
+            return None
 
     def fail(self, name: str, message: str) -> None:
         """Note a mistake in a field; the first one is told."""

@@ -64,21 +64,25 @@ def chosen(form: Form, policy: KeyPolicy) -> dict[str, Any]:
     return {"ttl": _PRESETS.get(choice)}
 
 
-def _custom(form: Form, policy: KeyPolicy) -> timedelta | None:
-    count, unit = form.text("validity_count"), form.text("validity_unit")
+def entered(form: Form, name: str) -> timedelta | None:
+    """The length of time that `{name}_count` and `{name}_unit` say; None if it is a mistake."""
+    count, unit = form.text(f"{name}_count"), form.text(f"{name}_unit")
     if _COUNT.fullmatch(count) is None:
-        form.fail("validity_count", "Enter a whole number, 12 for example.")
+        form.fail(f"{name}_count", "Enter a whole number, 12 for example.")
     if unit not in UNITS:
-        form.fail("validity_unit", "Choose a unit.")
+        form.fail(f"{name}_unit", "Choose a unit.")
     if form.errors:
         return None
     try:
-        ttl = int(count) * TimeUnit[unit.upper()].value
+        return int(count) * TimeUnit[unit.upper()].value
     except OverflowError:
-        form.fail("validity_count", "No time is as long as this.")
+        form.fail(f"{name}_count", "No time is as long as this.")
         return None
-    longest = _longest(policy)
-    if longest is not None and ttl > longest:
+
+
+def _custom(form: Form, policy: KeyPolicy) -> timedelta | None:
+    ttl, longest = entered(form, "validity"), _longest(policy)
+    if ttl is not None and longest is not None and ttl > longest:
         form.fail("validity_count", f"Keys of this workspace live {times.length(longest)} at most.")
     return ttl
 

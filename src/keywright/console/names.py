@@ -12,6 +12,11 @@ def last_part(name: str) -> str:
     return name.rpartition("/")[2]
 
 
+def within(name: str) -> str:
+    """What follows the workspace in a resource name; of the workspace itself all of it."""
+    return name.split("/", 2)[2] if name.count("/") > 1 else name
+
+
 # The first that is in what a browser says of itself: most say that they are others, too.
 _BROWSERS = (
     ("Edg", "Edge"),

@@ -25,11 +25,14 @@ class Section:
 
 
 SECTIONS: tuple[Section, ...] = (
+    Section("overview", "Overview", "/overview", ("keys.any", "usage.read")),
     Section("keys", "API keys", "/keys"),
     Section("users", "Users", "/users", ("users.read",)),
     Section("service-users", "Service users", "/service-users", ("users.read", "users.manage")),
     Section("roles", "Roles", "/roles", ("roles.read",)),
     Section("grants", "Grants", "/grants", ("grants.read", "grants.manage")),
+    Section("policy", "Policy", "/policy", ("workspace.manage",)),
+    Section("audit", "Audit", "/audit", ("audit.read",)),
 )
 """Those of the bar at the top, in their order."""
 

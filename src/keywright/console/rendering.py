@@ -33,6 +33,7 @@ def create_templates(static: StaticFiles) -> Environment:
             "with_times": times.within,
             "remaining": times.remaining,
             "last_part": names.last_part,
+            "within": names.within,
             "spelled": names.spelled,
             "browser": names.browser,
         }

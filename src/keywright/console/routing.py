@@ -1,6 +1,6 @@
 """From paths to pages: who may see one, whose form it takes, and what becomes of errors."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -31,12 +31,16 @@ def page(
     act: Handler[PersonVisit] | None = None,
     *,
     section: str = "",
+    needs: Sequence[str] = (),
 ) -> Route:
     """A page for people who have signed in.
 
     `show` answers GET, `act` the POST of the form that it shows. If the session ends before the
     form is sent, the form is shown again, filled in, once the person has signed in anew: a form is
     sent to the path of the page that it is on, and `show` fills it from `visit.form`.
+
+    For who has none of the permissions that it `needs` a page is not there; whether more is
+    allowed the server decides.
     """
 
     async def answer(console: Console, request: Request) -> Response:
@@ -49,9 +53,23 @@ def page(
         except KeywrightError as error:
             return troubles.page_for(stranger(console, request, form), error)
         visit.section = section
-        return await _answer(visit, show, act)
+        return await _answer(visit, _only(needs, show), _only(needs, act))
 
     return _route(path, answer, show, act)
+
+
+def _only(
+    needs: Sequence[str], handler: Handler[PersonVisit] | None
+) -> Handler[PersonVisit] | None:
+    if handler is None or not needs:
+        return handler
+
+    async def checked(visit: PersonVisit) -> Response:
+        if not any(visit.me.may(each) for each in needs):
+            return troubles.shown(visit, troubles.NOT_FOUND)
+        return await handler(visit)
+
+    return checked
 
 
 def public_page(

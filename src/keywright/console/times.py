@@ -49,10 +49,15 @@ def within(text: str) -> Markup:
 
 def length(span: timedelta) -> str:
     """`2 weeks`, `36 hours`: in the largest unit that it is a whole number of."""
+    return _counted(*counted(span))
+
+
+def counted(span: timedelta) -> tuple[int, str]:
+    """`(2, "week")`: the same in two parts."""
     for name, unit in _UNITS:
         if span >= unit and not span % unit:
-            return _counted(span // unit, name)
-    return _counted(round(span.total_seconds()), "second")
+            return span // unit, name
+    return round(span.total_seconds()), "second"
 
 
 def roughly(span: timedelta) -> str:

@@ -23,7 +23,7 @@ from keywright.sdk import CredentialKind, Principal, Secret, Unauthenticated
 from keywright.sdk.client import AsyncClient
 
 _RANDOM_BYTES = 32
-HOME = "/keys"
+HOME = "/"
 
 
 @dataclass(frozen=True, slots=True)

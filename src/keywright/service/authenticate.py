@@ -123,12 +123,18 @@ class Authenticate:
             return None
         if known.denied is not None:
             return self._denied(known, known.denied, time, asked.client_address)
-        try:
-            permissions = permitted(known.environment, known.authority, asked)
-        except Denied as denied:
-            return self._denied(known, denied, time, asked.client_address)
+        # What is answered to who asks nothing follows from `known` alone.
+        permissions = known.plain if asked is NOTHING else None
+        if permissions is None:
+            try:
+                permitted_ = permitted(known.environment, known.authority, asked)
+            except Denied as denied:
+                return self._denied(known, denied, time, asked.client_address)
+            permissions = self.rendering.permissions(permitted_)
+            if asked is NOTHING:
+                known.plain = permissions
         self.usage.used(known, time, asked.client_address)
-        return known.head + self.rendering.permissions(permissions) + self.revision
+        return known.head + permissions + self.revision
 
     def _is_current(self, known: Known) -> bool:
         """Whether nothing has changed that `known` rests on."""

@@ -57,6 +57,7 @@ class Known:
         last_end: the end of a session that no use puts off.
         denied: why the key does not stand; None if it does.
         head: the reply, but for permissions and revision; empty if the key does not stand.
+        plain: the permissions part of the reply to who asks nothing; None until somebody has.
         allowed: uses that `UsageCounters` has yet to collect, and the last of them.
     """
 
@@ -71,6 +72,7 @@ class Known:
     head: bytes
     caller: Caller | None = None
     size: int = field(init=False)
+    plain: bytes | None = None
     allowed: int = 0
     last_time: float = 0
     last_address: Address | None = None

@@ -3,7 +3,7 @@
 Nothing in it can be turned back into a token. Whether it is still true is seen by `authenticate`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from hmac import compare_digest
 
@@ -36,12 +36,19 @@ class Memory:
     cache: Cache[Known | Stranger]
     mark_key: bytes
     lease: Lease
+    _beginning: str = field(init=False)
+    _keyed: blake2b = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Prepare what every call needs."""
+        self._beginning = self.token_format.beginning
+        self._keyed = blake2b(key=self.mark_key, digest_size=MARK_BYTES)
 
     def of(self, text: str, caller: Caller | None) -> Known | Denied | None:
         """What is known of a token; a denial, if it is certainly nobody's. None: nothing."""
         remembered = self.cache.get(self.place(text, caller))
         if isinstance(remembered, Known):
-            if compare_digest(remembered.proof, self.mark(text)):
+            if compare_digest(remembered.marks[:MARK_BYTES], self.mark(text)):
                 return remembered
             return self._wrong(text, remembered.tag, _NEVER)
         if remembered is None:
@@ -62,17 +69,19 @@ class Memory:
 
     def place(self, text: str, caller: Caller | None) -> str | bytes:
         """Where what is known of a token is remembered."""
-        if self.is_ours(text):
+        if text.startswith(self._beginning):
             return text[_PREFIX]
         return self.mark(f"{text} {scope(caller)}")
 
     def is_ours(self, text: str) -> bool:
         """Whether a text begins as our tokens do."""
-        return text.startswith(self.token_format.beginning)
+        return text.startswith(self._beginning)
 
     def mark(self, text: str) -> bytes:
         """What stands for a token."""
-        return blake2b(text.encode(), key=self.mark_key, digest_size=MARK_BYTES).digest()
+        marking = self._keyed.copy()  # the key is half of the work
+        marking.update(text.encode())
+        return marking.digest()
 
     def malformed(self, error: TokenMalformedError) -> Denied:
         """TOKEN_MALFORMED: no token of ours, nor of another product."""

@@ -13,11 +13,11 @@ import typer
 from keywright.sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from keywright.sdk.authenticating.authenticator import Authenticator
     from keywright.sdk.drop_ins.routes import Rule
+    from keywright.sidecar.caller import Caller
     from keywright.sidecar.config import Config
 
-_EXIT_USAGE = 2
+EXIT_USAGE = 2
 _FILE_HELP = "The sidecar's configuration, a TOML file."
 
 sidecar = typer.Typer(rich_markup_mode="rich")
@@ -34,6 +34,14 @@ def run(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help=_FILE_HELP, show_default=False)
     ] = None,
+    front: Annotated[
+        str | None,
+        typer.Option(
+            metavar="grpc|envoy",
+            help="What answers Envoy: instead of what the file says.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Say to a proxy (Envoy, nginx, Traefik, Caddy) of each request who asks, and whether they may.
 
@@ -47,13 +55,18 @@ def run(
     if config is None:
         _fail("--config is needed; docs/guides/sidecar.md tells what belongs in it")
     try:
+        from keywright.programs.signals import stop_at_a_signal  # noqa: PLC0415
+        from keywright.sidecar.config import Front  # noqa: PLC0415
+        from keywright.sidecar.front.program import Order, become_envoy  # noqa: PLC0415
         from keywright.sidecar.policy import read_config  # noqa: PLC0415
-        from keywright.sidecar.serve import serve  # noqa: PLC0415
+        from keywright.sidecar.serve import over_grpc, serve  # noqa: PLC0415
 
-        settings = read_config(config)
+        settings, caller = read_config(config, front), _caller(ctx)
+        if settings.front is Front.ENVOY:
+            become_envoy(settings, Order(str(Path.cwd()), str(config), caller))
 
         async def serving() -> None:
-            await serve(settings, _authenticator(ctx))
+            await serve(settings, caller.authenticator(), stop_at_a_signal(), over_grpc)
 
         _run_async(serving())
     except ModuleNotFoundError as error:
@@ -81,7 +94,8 @@ def check_config(
 
 def _described(config: "Config") -> list[str]:
     routes = config.routes
-    lines = [f"Routes, the first that matches a path decides ({len(routes.ordered)}):"]
+    lines = [f"Front, which answers Check: {config.front.value}"]
+    lines += [f"Routes, the first that matches a path decides ({len(routes.ordered)}):"]
     lines += [f"  {route}: {_needs(route.rule)}" for route in routes.ordered]
     other = "denied" if routes.default is None else _needs(routes.default)
     lines.append(f"  everything else: {other}")
@@ -102,22 +116,20 @@ def _needs(rule: "Rule") -> str:
     return needs
 
 
-def _authenticator(ctx: typer.Context) -> "Authenticator":
-    from keywright.sdk.authenticating.authenticator import Authenticator  # noqa: PLC0415
-    from keywright.sdk.connection.credentials import read_api_key  # noqa: PLC0415
+def _caller(ctx: typer.Context) -> "Caller":
+    from keywright.sidecar.caller import Caller  # noqa: PLC0415
 
     options = ctx.find_root().params
 
-    def file(name: str) -> Path | None:
-        return Path(options[name]) if options.get(name) else None
+    def text(name: str) -> str | None:
+        return str(options[name]) if options.get(name) else None
 
-    key = file("api_key_file")
-    return Authenticator(
-        options.get("uri"),
-        None if key is None else read_api_key(key),
-        ca_file=file("ca_file"),
-        certificate_file=file("certificate_file"),
-        key_file=file("key_file"),
+    return Caller(
+        uri=text("uri"),
+        api_key_file=text("api_key_file"),
+        ca_file=text("ca_file"),
+        certificate_file=text("certificate_file"),
+        key_file=text("key_file"),
         allow_plaintext=bool(options.get("allow_plaintext")),
     )
 
@@ -133,4 +145,4 @@ def _run_async(coroutine: Coroutine[Any, Any, None]) -> None:
 
 def _fail(message: str) -> NoReturn:
     typer.echo(message, err=True)
-    raise typer.Exit(_EXIT_USAGE)
+    raise typer.Exit(EXIT_USAGE)

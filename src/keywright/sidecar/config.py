@@ -34,6 +34,14 @@ class AccessLog(Enum):
     OFF = "off"
 
 
+class Front(Enum):
+    """What Envoy's calls come in by."""
+
+    GRPC = "grpc"
+    ENVOY = "envoy"
+    """An Envoy of the sidecar's own, which Python runs in: the same answers, at a higher rate."""
+
+
 class Proxy(Enum):
     """Who asks over HTTP: it says where the original request is told, and what is understood."""
 
@@ -80,6 +88,8 @@ class Limits(HttpLimits):
     """A `Check`, which may contain the body of the original request."""
     concurrent_requests: int = 1_000
     """Requests that wait for the server at a time."""
+    connections: int = 1_000
+    """Over HTTP; of Envoys, where one of the sidecar's own takes them."""
 
 
 DEFAULT_HTTP = TcpAddress("127.0.0.1", 7710)
@@ -100,3 +110,4 @@ class Config:
     forward_auth: ForwardAuth | None = None
     limits: Limits = field(default_factory=Limits)
     access_log: AccessLog = AccessLog.ALL
+    front: Front = Front.GRPC

@@ -28,6 +28,7 @@ from keywright.sidecar.inspection import NameTable
 from keywright.sidecar.planning import HEADER_SIZE, Plan, Remembered, Request, settled
 
 _SERVICE = "envoy.service.auth.v3.Authorization"
+PATH = f"/{_SERVICE}/Check"
 _NONE: frozenset[tuple[str, str]] = frozenset()
 _EXTENSIONS = frozenset({"permissions", "resource", "environment"})
 _CODES: Mapping[int, grpc.StatusCode] = {
@@ -52,6 +53,18 @@ class Check:
 
     async def answer(self, message: Any, _context: Any) -> bytes:
         """The serialised `CheckResponse` for a `CheckRequest`."""
+        return self._encode(await self._gate.decide("envoy", *self._read(message)))
+
+    def at_once(self, message: Any) -> bytes | None:
+        """The same, if nobody has to be asked for it."""
+        decision = self._gate.at_once("envoy", *self._read(message))
+        return None if decision is None else self._encode(decision)
+
+    def _encode(self, decision: Decision) -> bytes:
+        return self._allowed(decision) if decision.allowed else encoded(decision)
+
+    def _read(self, message: Any) -> tuple[Plan, list[tuple[str, str]]]:
+        """The plan for a request, and the credentials that were sent with it."""
         attributes = message.attributes
         request = attributes.request
         credentials: list[tuple[str, str]] = []
@@ -76,8 +89,7 @@ class Check:
             plan = self._plan(key, size)
         else:
             plan = settled(refused("NOT_HTTP", "the check tells of no HTTP request"))
-        decision = await self._gate.decide("envoy", plan, credentials)
-        return self._allowed(decision) if decision.allowed else encoded(decision)
+        return plan, credentials
 
     def _planned(self, key: _Key) -> Plan:
         method, path, headers, address, extensions = key

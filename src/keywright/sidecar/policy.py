@@ -6,6 +6,7 @@ from dataclasses import fields
 from ipaddress import ip_network
 from pathlib import Path
 
+from keywright.front import installation
 from keywright.programs.addresses import Address, parse_address
 from keywright.programs.reading import Table, chosen
 from keywright.sdk.drop_ins.patterns import Pattern
@@ -20,6 +21,7 @@ from keywright.sidecar.config import (
     Config,
     CredentialSource,
     ForwardAuth,
+    Front,
     Limits,
     Network,
     Proxy,
@@ -39,8 +41,8 @@ _TAKEN = frozenset(
 _RULE_FIELDS = ("permissions", "resource", "required_environment", "public")
 
 
-def read_config(file: Path) -> Config:
-    """The configuration that a file says.
+def read_config(file: Path, front: str | None = None) -> Config:
+    """The configuration that a file says; `front`, if it is given, is said instead of the file's.
 
     Raises:
         ConfigurationError: `CONFIG_FILE_INVALID`, with every mistake in it.
@@ -51,17 +53,18 @@ def read_config(file: Path) -> Config:
         raise _invalid(file, f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise _invalid(file, "is not UTF-8 text") from error
-    return parse_config(text, file)
+    return parse_config(text, file, front)
 
 
-def parse_config(text: str, file: Path) -> Config:
+def parse_config(text: str, file: Path, front: str | None = None) -> Config:
     """The configuration that the text of a file says.
 
     Raises:
         ConfigurationError: as `read_config`.
     """
     try:
-        root = Table("", tomllib.loads(text))
+        said = {} if front is None else {"front": front}
+        root = Table("", {**tomllib.loads(text), **said})
     except tomllib.TOMLDecodeError as error:
         raise _invalid(file, f"is not TOML: {error}") from error
     config = _config(root)
@@ -73,8 +76,8 @@ def parse_config(text: str, file: Path) -> Config:
 def _config(root: Table) -> Config:
     root.only(
         [
-            *("credentials", "access_log", "listen", "headers", "forward_auth", "limits"),
-            *("default", "routes"),
+            *("credentials", "access_log", "front", "listen", "headers", "forward_auth"),
+            *("limits", "default", "routes"),
         ]
     )
     identity = _identity(root.table("headers"))
@@ -91,7 +94,20 @@ def _config(root: Table) -> Config:
         forward_auth=forward_auth,
         limits=_limits(root.table("limits")),
         access_log=root.choice("access_log", AccessLog, AccessLog.ALL),
+        front=_front(root, envoy),
     )
+
+
+def _front(root: Table, envoy: Address | None) -> Front:
+    front = root.choice("front", Front, Front.GRPC)
+    if front is Front.ENVOY:
+        if envoy is None:
+            root.mistake("front", "envoy answers Check, and listen.envoy is switched off")
+        try:
+            installation.find()
+        except installation.NoEnvoyError as error:
+            root.mistake("front", f"envoy {error}")
+    return front
 
 
 def _listen(table: Table) -> tuple[Address | None, Address | None]:

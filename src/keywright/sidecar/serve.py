@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from keywright import __version__
 from keywright.programs import limited_http
@@ -16,7 +16,6 @@ from keywright.programs.addresses import (
     remove_left_behind,
 )
 from keywright.programs.log import Log
-from keywright.programs.signals import stop_at_a_signal
 from keywright.sdk.authenticating.authenticator import Authenticator
 from keywright.sdk.errors import ConfigurationError
 from keywright.sidecar import envoy
@@ -28,18 +27,22 @@ from keywright.sidecar.journal import Journal
 
 _WATCH_SECONDS = 0.25
 
+Checks = Callable[[envoy.Check, Config], AbstractAsyncContextManager[str]]
+"""Answers `Check` as long as the block runs; tells where."""
 
-async def serve(config: Config, authenticator: Authenticator) -> None:
-    """Serve until SIGTERM or SIGINT; a second one ends the process at once.
 
-    1. Listen: not ready, but for what needs no key, until there is a lease. 2. At a signal: not
+async def serve(
+    config: Config, authenticator: Authenticator, stopping: asyncio.Event, checks: Checks
+) -> None:
+    """Serve until `stopping`.
+
+    1. Listen: not ready, but for what needs no key, until there is a lease. 2. At `stopping`: not
     ready any more. 3. Finish what is under way, within `stop_seconds`. 4. Close.
 
     Raises:
         ConfigurationError: `LISTEN_FAILED`.
     """
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # it has nothing to say to an operator
-    stopping = stop_at_a_signal()
     log = Log()
     async with authenticator:
         counts = Counts(lambda: authenticator.is_leased, lambda: gate.in_flight)
@@ -69,9 +72,9 @@ async def serve(config: Config, authenticator: Authenticator) -> None:
         )
         async with (
             _over_http(application, config) as http,
-            _for_envoy(envoy.Check(gate), config) as checks,
+            checks(envoy.Check(gate), config) as asked,
         ):
-            log.write("listening", http=http, envoy=checks, version=__version__, pid=os.getpid())
+            log.write("listening", http=http, envoy=asked, version=__version__, pid=os.getpid())
             watching = asyncio.create_task(_tell_of_leases(authenticator, log))
             await stopping.wait()
             watching.cancel()
@@ -89,7 +92,7 @@ async def _over_http(application: Application, config: Config) -> AsyncIterator[
     try:
         listening = listening_socket(config.http)
     except OSError as error:
-        raise _failed(config.http, error.strerror or str(error)) from error
+        raise cannot_listen(config.http, error.strerror or str(error)) from error
     server = limited_http.create_server(application, config.limits, application.at_once)
     address = config.http
     if isinstance(address, TcpAddress):
@@ -106,7 +109,8 @@ async def _over_http(application: Application, config: Config) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def _for_envoy(check: envoy.Check, config: Config) -> AsyncIterator[str]:
+async def over_grpc(check: envoy.Check, config: Config) -> AsyncIterator[str]:
+    """Answer `Check` by a server of grpc.aio."""
     if config.envoy is None:
         yield ""
         return
@@ -117,7 +121,7 @@ async def _for_envoy(check: envoy.Check, config: Config) -> AsyncIterator[str]:
             remove_left_behind(address.path)
         port = server.add_insecure_port(str(address))
     except (OSError, RuntimeError) as error:
-        raise _failed(address, "it is in use, or not this machine's") from error
+        raise cannot_listen(address, "it is in use, or not this machine's") from error
     if isinstance(address, TcpAddress):
         address = TcpAddress(address.host, port)
     await server.start()
@@ -142,7 +146,8 @@ async def _tell_of_leases(authenticator: Authenticator, log: Log) -> None:
         await asyncio.sleep(_WATCH_SECONDS)  # nobody tells when a lease ends
 
 
-def _failed(address: Address, why: str) -> ConfigurationError:
+def cannot_listen(address: Address, why: str) -> ConfigurationError:
+    """What is told of an address that is in use, or not this machine's."""
     return ConfigurationError(
         f"{address} cannot be listened on: {why}; choose another under [listen]",
         reason="LISTEN_FAILED",

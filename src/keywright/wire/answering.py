@@ -129,15 +129,19 @@ def result(answer: Answer) -> bytes:
 
     Put together from what is serialised: a message in a field is its tag, its length, its bytes.
     """
-    outcome = _field_1(answer) if isinstance(answer, bytes) else _denied(answer)
-    return _field_1(outcome)
-
-
-def _field_1(message: bytes) -> bytes:
-    return _beginning(len(message)) + message
+    if isinstance(answer, bytes):
+        return _allowed_beginning(len(answer)) + answer
+    denied = _denied(answer)
+    return _beginning(len(denied)) + denied
 
 
 @lru_cache(maxsize=4096)  # most replies are of a few lengths
+def _allowed_beginning(size: int) -> bytes:
+    """What stands before a reply: it is field 1 of a result, which is field 1 in its turn."""
+    inner = _beginning(size)
+    return _beginning(len(inner) + size) + inner
+
+
 def _beginning(size: int) -> bytes:
     """The tag of a field 1 that is a message, and its length, 7 bits a byte from the lowest on."""
     varint = bytearray()

@@ -15,30 +15,42 @@ from typing import Any, TypeVar
 
 import grpc
 from grpc.aio import AbortError, ServicerContext
-from grpc_status import rpc_status
 
-from keywright.domain.keys import Address, parse_address
+from keywright.domain.keys import Address
 from keywright.wire.errors import Failure
-from keywright.wire.hot_path import Arrived, HotPath
+from keywright.wire.hot_path import Arrived
 from keywright.wire.interceptors import Proceed, chain
-from keywright.wire.interceptors.call_id import METADATA_KEY
 from keywright.wire.methods import UNKNOWN, methods
-from keywright.wire.rpc import Backend, Method, Rpc, Settings, Stream
+from keywright.wire.peers import address_of, told_address, told_certified
+from keywright.wire.rpc import Backend, Method, Rpc, Stream
+from keywright.wire.unary import Outcome, Unary, of_failure, of_hit
 
 Context = ServicerContext[bytes, bytes]
 _Asked = TypeVar("_Asked")
 _Answer = TypeVar("_Answer")
 _FIRST_REQUEST_PATIENCE = timedelta(seconds=1)
-DETAILS = "grpc-status-details-bin"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """How it is told who is at the other end of a call: the address, and whether it is certified.
+
+    An address is None over a UNIX socket; `is_certified` is whether a client certificate was
+    verified.
+    """
+
+    address: Callable[[Context], Address | None]
+    is_certified: Callable[[Context], bool]
 
 
 class Transport(grpc.GenericRpcHandler):
     """Serves every method of the contract, and answers for those it does not know."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._handlers = {method.path: _handler(backend, method) for method in methods()}
-        self._unknown = _handler(backend, UNKNOWN)
+    def __init__(self, backend: Backend, peers: Peers | None = None) -> None:
+        peers = peers or OF_THE_CONNECTION
+        self._handlers = {method.path: _handler(backend, method, peers) for method in methods()}
+        self._unknown = _handler(backend, UNKNOWN, peers)
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
@@ -48,14 +60,13 @@ class Transport(grpc.GenericRpcHandler):
         return self._handlers.get(path) or self._unknown
 
 
-def _handler(backend: Backend, method: Method) -> "grpc.RpcMethodHandler[bytes, bytes]":
-    proceed = chain(method)
+def _handler(
+    backend: Backend, method: Method, peers: Peers
+) -> "grpc.RpcMethodHandler[bytes, bytes]":
     if method.streaming:
-        stream = _serve_stream(backend, method, proceed)
+        stream = _serve_stream(backend, method, chain(method), peers)
         return grpc.stream_stream_rpc_method_handler(leaving_nothing(stream))
-    serve = _serve(backend, method, proceed)
-    if method.name == "Authenticate":
-        serve = _from_memory(HotPath.of(backend, method), backend.settings, serve)
+    serve = _serve(Unary(backend, method), peers)
     return grpc.unary_unary_rpc_method_handler(leaving_nothing(serve))
 
 
@@ -82,58 +93,39 @@ ServeStream = Callable[[AsyncIterator[bytes], Context], Awaitable[None]]
 Serve = Callable[[bytes, Context], Awaitable[bytes]]
 
 
-def _from_memory(hot_path: HotPath, settings: Settings, otherwise: Serve) -> Serve:
-    """Answer from memory if that can be, and by the chain otherwise."""
-    may_be_certified = settings.authenticate_callers == "mtls"
+def _serve(unary: Unary, peers: Peers) -> Serve:
+    may_be_certified = unary.backend.settings.authenticate_callers == "mtls"
 
     async def serve(body: bytes, context: Context) -> bytes:
-        hit = hot_path.answer(
-            Arrived(
-                body,
-                tuple(context.invocation_metadata() or ()),
-                _address(context.peer()),
-                may_be_certified and _is_certified(context),
-            )
-        )
-        if hit is None:
-            return await otherwise(body, context)
-        # Metadata in a reply costs a twentieth of the call: only who asks for its id is sent it.
-        metadata = ((METADATA_KEY, hit.call_id),) if hit.call_id else ()
-        if isinstance(hit.answer, bytes):
-            if metadata:
-                context.set_trailing_metadata(metadata)
-            return hit.answer
-        denied = hit.answer
-        details = (DETAILS, denied.details)
-        return await context.abort(_CODES[denied.code], denied.message, (details, *metadata))
+        outcome = None
+        if unary.recall is not None:
+            metadata = tuple(context.invocation_metadata() or ())
+            certified = may_be_certified and peers.is_certified(context)
+            hit = unary.recall(Arrived(body, metadata, peers.address(context), certified))
+            outcome = None if hit is None else of_hit(hit)
+        if outcome is None:
+            rpc = _rpc(unary.backend, unary.method, context, peers)
+            rpc.body = body
+            outcome = await unary.answer(rpc)
+        if outcome.code:
+            await _abort(context, outcome)
+        if outcome.metadata:
+            context.set_trailing_metadata(outcome.metadata)
+        return outcome.reply
 
     return serve
 
 
-def _serve(backend: Backend, method: Method, proceed: Proceed) -> Serve:
-    async def serve(body: bytes, context: Context) -> bytes:
-        rpc = _rpc(backend, method, context)
-        rpc.body = body
-        try:
-            reply = await proceed(rpc)
-        except Failure as failed:
-            await _abort(context, failed, rpc.reply_metadata)
-        context.set_trailing_metadata(tuple(rpc.reply_metadata))
-        return reply if isinstance(reply, bytes) else reply.SerializeToString()
-
-    return serve
-
-
-def _serve_stream(backend: Backend, method: Method, proceed: Proceed) -> ServeStream:
+def _serve_stream(backend: Backend, method: Method, proceed: Proceed, peers: Peers) -> ServeStream:
     async def serve(_requests: AsyncIterator[bytes], context: Context) -> None:
-        rpc, received = _rpc(backend, method, context), _Requests(context)
+        rpc, received = _rpc(backend, method, context, peers), _Requests(context)
         rpc.stream = Stream(received, _Replies(context).send)
         try:
             await proceed(rpc)
         except Failure as failed:
             if not received.are_read:
                 await _first_of(context)
-            await _abort(context, failed, rpc.reply_metadata)
+            await _abort(context, of_failure(failed, tuple(rpc.reply_metadata)))
         context.set_trailing_metadata(tuple(rpc.reply_metadata))
 
     return serve
@@ -196,35 +188,50 @@ async def _first_of(context: Context) -> None:
             await context.read()
 
 
-def _rpc(backend: Backend, method: Method, context: Context) -> Rpc:
+def _rpc(backend: Backend, method: Method, context: Context, peers: Peers) -> Rpc:
     return Rpc(
         backend=backend,
         method=method,
         metadata=tuple(context.invocation_metadata() or ()),
-        peer=_address(context.peer()),
-        certified=_is_certified(context),
+        peer=peers.address(context),
+        certified=peers.is_certified(context),
         time_remaining=context.time_remaining,
     )
 
 
-async def _abort(context: Context, failed: Failure, metadata: list[tuple[str, str]]) -> None:
+async def _abort(context: Context, outcome: Outcome) -> None:
     # `context.abort_with_status` is missing in grpcio 1.78's aio.
-    status = rpc_status.to_status(failed.status)
-    await context.abort(status.code, status.details, (*(status.trailing_metadata or ()), *metadata))
+    await context.abort(_CODES[outcome.code], outcome.message, outcome.metadata)
 
 
 def _is_certified(context: Context) -> bool:
     return "x509_pem_cert" in context.auth_context()
 
 
+def _address(context: Context) -> Address | None:
+    return _parsed(context.peer())
+
+
 @lru_cache(maxsize=4096)  # the same for all calls over one connection
-def _address(peer: str) -> Address | None:
+def _parsed(peer: str) -> Address | None:
     """The address in gRPC's `ipv4:192.0.2.1:123`, `ipv6:%5B2001:db8::1%5D:123`, `unix:...`."""
     scheme, _, rest = urllib.parse.unquote(peer).partition(":")
     if scheme not in {"ipv4", "ipv6"}:
         return None
-    host = rest.rpartition(":")[0].strip("[]")
-    try:
-        return parse_address(host.partition("%")[0])
-    except ValueError:
-        return None
+    return address_of(rest.rpartition(":")[0].strip("[]"))
+
+
+OF_THE_CONNECTION = Peers(_address, _is_certified)
+"""As the connection itself has it."""
+
+
+def _told_address(context: Context) -> Address | None:
+    return told_address(context.invocation_metadata() or ())
+
+
+def _told_certified(context: Context) -> bool:
+    return told_certified(context.invocation_metadata() or ())
+
+
+BY_THE_PROXY = Peers(_told_address, _told_certified)
+"""As the proxy tells that alone can reach the socket."""

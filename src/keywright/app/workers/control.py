@@ -37,15 +37,21 @@ class Order:
 
     Attributes:
         worker: its number, from 0.
+        directory: where the supervisor is, from which files are named.
         settings: what it has other than the environment says, by environment variable.
         config_file: the TOML file, of which `content` was read when the supervisor started: all
             workers are alike, whenever they are started.
     """
 
     worker: int
+    directory: str
     settings: Mapping[str, str]
     config_file: str | None
     content: str | None
+
+    def among(self, workers: int) -> int | None:
+        """Its number among so many; None if it is alone."""
+        return self.worker if workers > 1 else None
 
     def line(self) -> bytes:
         """As it is sent."""

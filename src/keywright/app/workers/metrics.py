@@ -37,12 +37,14 @@ class WorkersMetrics(Collector):
             number = str(worker.order.worker)
             up.add_metric([number], bool(text))
             starts.add_metric([number], worker.starts)
+            # Who is alone is told of as any server is.
+            which = {_LABEL: number} if len(self._workers) > 1 else {}
             for family in text_string_to_metric_families(text):
                 into = families.setdefault(
                     family.name, Metric(family.name, family.documentation, family.type)
                 )
                 into.samples += (
-                    each._replace(labels={**each.labels, _LABEL: number}) for each in family.samples
+                    each._replace(labels={**each.labels, **which}) for each in family.samples
                 )
         yield from (up, starts, *families.values())
 

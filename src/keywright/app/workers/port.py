@@ -24,7 +24,7 @@ def claimed(address: TcpAddress) -> Iterator[TcpAddress]:
     with ExitStack() as held:
         port = address.port
         try:
-            for family, host in _resolved(address):
+            for family, host in resolved(address):
                 port = _free_port(family, host, port)
                 held.enter_context(_bound(family, host, port))
         except OSError as error:
@@ -32,7 +32,7 @@ def claimed(address: TcpAddress) -> Iterator[TcpAddress]:
         yield TcpAddress(address.host, port)
 
 
-def _resolved(address: TcpAddress) -> Iterator[tuple[int, str]]:
+def resolved(address: TcpAddress) -> Iterator[tuple[int, str]]:
     """Every address that a name has on this machine, as gRPC listens on all of them."""
     found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     here = [(family, str(where[0])) for family, _, _, _, where in found if _is_here(family, where)]

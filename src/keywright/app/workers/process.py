@@ -6,17 +6,40 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process as Subprocess
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
 from keywright.app.workers.control import BEAT, LINE_MAX_BYTES, Order, line
 
-_PROGRAM = "keywright.app.workers.worker"
 # Half a minute. Whatever takes long in a worker is awaited or on a thread, and a call whose client
 # has named no deadline has 10 s: who is silent for so long answers nobody, and will not again.
 _MISSED_MOST = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a worker is started as; on its stdin is the other end of a pair of sockets.
+
+    Attributes:
+        environ: None: as here.
+        directory: where it is started; None: here.
+        blocked: signals that it is to wait for, and not to be ended by.
+    """
+
+    argv: Sequence[str]
+    environ: Mapping[str, str] | None = None
+    directory: Path | None = None
+    blocked: AbstractSet[signal.Signals] = frozenset()
+
+
+PYTHON = Program(
+    # -P: nothing is imported from the directory that the supervisor is in.
+    (sys.executable, "-P", "-m", "keywright.app.workers.worker")
+)
 
 
 @dataclass(slots=True)
@@ -37,20 +60,21 @@ class Process:
     _asked: "list[asyncio.Future[str]]" = field(default_factory=list)
 
     @classmethod
-    async def start(cls, order: Order, said: Callable[[], None]) -> "Process":
+    async def start(
+        cls, order: Order, said: Callable[[], None], program: Program = PYTHON
+    ) -> "Process":
         """Start a worker by an order.
 
         Raises:
             OSError: the machine has no room for one.
         """
         ours, theirs = socket.socketpair()
-        with ExitStack() as unless_started, theirs:
+        with ExitStack() as unless_started, theirs, _blocked(program.blocked):
             unless_started.enter_context(ours)
             subprocess = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # nothing is imported from the directory that the supervisor is in
-                "-m",
-                _PROGRAM,
+                *program.argv,
+                env=program.environ,
+                cwd=program.directory,
                 stdin=theirs.fileno(),
                 # Ctrl-C at a terminal is for the supervisor: it ends one worker after the other.
                 start_new_session=True,
@@ -127,3 +151,13 @@ class Process:
 def _answer(asked: "asyncio.Future[str]", text: str) -> None:
     if not asked.done():  # whoever asked may be tired of waiting
         asked.set_result(text)
+
+
+@contextmanager
+def _blocked(signals: AbstractSet[signal.Signals]) -> Iterator[None]:
+    """What is started in the block has these signals blocked, in each of its threads."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -12,9 +12,11 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -22,13 +24,14 @@ import structlog
 from keywright import __version__
 from keywright.app import endpoint
 from keywright.app.config import Config, config_file_of
-from keywright.app.listen import TcpAddress
+from keywright.app.front.program import front
+from keywright.app.listen import ListenAddress, TcpAddress
 from keywright.app.mistakes import variable
 from keywright.app.server import until_signalled
 from keywright.app.workers.control import MARGIN, Order
 from keywright.app.workers.metrics import WorkersMetrics
 from keywright.app.workers.port import claimed
-from keywright.app.workers.process import Process
+from keywright.app.workers.process import PYTHON, Process, Program
 
 _log = structlog.get_logger("keywright.supervisor")
 
@@ -45,12 +48,16 @@ async def supervise(config: Config, config_file: Path | None) -> None:
         ListenError: an address cannot be listened on.
         SystemExit: the first worker could not serve, and has said why; with its exit status.
     """
-    assert isinstance(config.listen, TcpAddress), "several cannot share a socket"  # noqa: S101
     cores = len(os.sched_getaffinity(0))
     if config.workers > cores:
         _log.warning("more workers than cores: they take turns", count=config.workers)
-    with claimed(config.listen) as address:
-        supervisor = Supervisor(_orders(config, config_file, address), config.shutdown_grace)
+    listen = config.listen
+    with claimed(listen) if isinstance(listen, TcpAddress) else nullcontext(listen) as address:
+        supervisor = Supervisor(
+            _orders(config, config_file, address),
+            config.shutdown_grace,
+            partial(front, config, address) if config.front == "envoy" else _python,
+        )
         stop_endpoint = endpoint.serve(
             config.metrics_listen,
             WorkersMetrics(supervisor.workers, asyncio.get_running_loop()),
@@ -72,7 +79,15 @@ async def supervise(config: Config, config_file: Path | None) -> None:
         sys.exit(supervisor.failed)
 
 
-def _orders(config: Config, config_file: Path | None, address: TcpAddress) -> list[Order]:
+Programs = Callable[[], AbstractContextManager[Program]]
+"""What each start of a worker starts, and what has to be there as long as that runs."""
+
+
+def _python() -> AbstractContextManager[Program]:
+    return nullcontext(PYTHON)
+
+
+def _orders(config: Config, config_file: Path | None, address: ListenAddress) -> list[Order]:
     file = config_file_of(os.environ, config_file)
     content = None if file is None else file.read_text(encoding="utf-8")
     settings = {
@@ -81,7 +96,7 @@ def _orders(config: Config, config_file: Path | None, address: TcpAddress) -> li
         variable("workers"): str(config.workers),
     }
     return [
-        Order(number, settings, None if file is None else str(file), content)
+        Order(number, str(Path.cwd()), settings, None if file is None else str(file), content)
         for number in range(config.workers)
     ]
 
@@ -106,10 +121,11 @@ class Supervisor:
     `failed` is the exit status of the first worker, if it ended before it served.
     """
 
-    def __init__(self, orders: list[Order], grace: timedelta) -> None:
+    def __init__(self, orders: list[Order], grace: timedelta, programs: Programs = _python) -> None:
         self.workers = [Worker(order) for order in orders]
         self.stopped = asyncio.Event()
         self.failed: int | None = None
+        self._programs = programs
         self._patience = grace + MARGIN
         self._proven = asyncio.Event()
 
@@ -163,25 +179,33 @@ class Supervisor:
                 worker.process.kill(signal.SIGKILL)
 
     async def _run(self, worker: Worker) -> int:
-        def said() -> None:
-            if worker.is_serving:
-                self._proven.set()
-                _log.info("a worker serves", worker=worker.order.worker)
-
         worker.starts += 1
-        try:
-            worker.process = await Process.start(worker.order, said)
-        except OSError as error:
-            _log.error("a worker cannot be started", worker=worker.order.worker, error=str(error))
-            return 1
+        with ExitStack() as running:
+            try:
+                program = running.enter_context(self._programs())
+                worker.process = await Process.start(
+                    worker.order, partial(self._said, worker), program
+                )
+            except OSError as error:
+                number = worker.order.worker
+                _log.error("a worker cannot be started", worker=number, error=str(error))
+                return 1
+            return await self._ended(worker, worker.process)
+
+    async def _ended(self, worker: Worker, process: Process) -> int:
         if self.stopped.is_set():  # `drain` has not seen it
-            worker.process.kill(signal.SIGTERM)
-        watching = asyncio.create_task(self._kill_if_silent(worker.order.worker, worker.process))
+            process.kill(signal.SIGTERM)
+        watching = asyncio.create_task(self._kill_if_silent(worker.order.worker, process))
         try:
-            return await worker.process.ended()
+            return await process.ended()
         finally:
             watching.cancel()
             worker.process = None
+
+    def _said(self, worker: Worker) -> None:
+        if worker.is_serving:
+            self._proven.set()
+            _log.info("a worker serves", worker=worker.order.worker)
 
     async def _kill_if_silent(self, number: int, process: Process) -> None:
         await process.fell_silent()

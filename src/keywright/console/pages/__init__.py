@@ -1,12 +1,16 @@
 """The pages, one module a family; each has its routes in `PAGES`."""
 
 from keywright.console.pages import (
+    audit,
     grants,
     key_changes,
     key_details,
     key_list,
     key_tokens,
+    mass_revoke,
     openid_connect,
+    overview,
+    policy,
     role_edit,
     role_list,
     sessions,
@@ -26,7 +30,11 @@ PAGES = (
     *key_tokens.PAGES,
     *key_changes.PAGES,
     *key_details.PAGES,
+    *mass_revoke.PAGES,
     *sessions.PAGES,
+    *overview.PAGES,
+    *policy.PAGES,
+    *audit.PAGES,
     *user_list.PAGES,
     *user_new.PAGES,
     *user_edit.PAGES,

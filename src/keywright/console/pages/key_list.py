@@ -5,25 +5,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Unpack
-from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from keywright.console.forms import Form
+from keywright.console.key_filters import (
+    FIELDS,
+    LABELS,
+    MORE,
+    STATES,
+    any_environment,
+    any_role,
+    chosen,
+    is_given,
+    refused,
+)
+from keywright.console.listing import Asked
 from keywright.console.routing import page
 from keywright.console.visit import PersonVisit
-from keywright.sdk import InvalidArgument, KeyFilter, KeyState, NotFound, PermissionDenied
+from keywright.sdk import InvalidArgument, KeyFilter, NotFound, PermissionDenied
 
 PAGE_SIZE = 50
-_STANDING = (KeyState.ACTIVE, KeyState.DISABLED, KeyState.EXPIRED)
-STATES: Mapping[str, tuple[str, tuple[KeyState, ...]]] = {
-    "": ("All but revoked", _STANDING),
-    "active": ("Active", (KeyState.ACTIVE,)),
-    "disabled": ("Disabled", (KeyState.DISABLED,)),
-    "expired": ("Expired", (KeyState.EXPIRED,)),
-    "revoked": ("Revoked", (KeyState.REVOKED,)),
-    "all": ("All", (*_STANDING, KeyState.REVOKED)),
-}
 SORTS: Mapping[str, str] = {
     "": "create_time desc",
     "created": "create_time",
@@ -34,7 +36,7 @@ SORTS: Mapping[str, str] = {
     "expires": "expire_time",
     "-expires": "expire_time desc",
 }
-_KEPT = ("owner", "search", "state", "environment", "role", "sort")
+_KEPT = ("owner", "sort", *FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,17 @@ class Query:
 
     def with_(self, **changed: str) -> str:
         """The address of the list with something else; from its first page on."""
-        asked = {name: self.form.text(name) for name in _KEPT} | changed
-        query = urlencode({name: value for name, value in asked.items() if value})
-        return f"?{query}" if query else "?"
+        return Asked(self.form, _KEPT).with_(**changed)
+
+    @property
+    def without_filters(self) -> str:
+        """The address of the list of all keys that are not revoked."""
+        return Asked(self.form, ("owner", "sort")).with_()
+
+    @property
+    def of_many(self) -> str:
+        """The query of what is done to all keys that match."""
+        return Asked(self.form, FIELDS).with_()
 
     def sorted_by(self, column: str) -> str:
         """The other way to sort by a column, of two."""
@@ -65,7 +75,12 @@ class Query:
     @property
     def is_filtered(self) -> bool:
         """Whether anything narrows the list."""
-        return any(self.form.text(name) for name in ("search", "state", "environment", "role"))
+        return is_given(self.form)
+
+    @property
+    def is_filtered_more(self) -> bool:
+        """Whether one of the filters does that are of use to few."""
+        return any(self.form.text(name) for name in MORE)
 
 
 def _names(column: str) -> tuple[str, ...]:
@@ -76,15 +91,9 @@ async def _show(visit: PersonVisit) -> Response:
     form = visit.form
     sees_all = visit.me.may("keys.any")
     everybodys = sees_all and form.text("owner") == "all"
-    matching: KeyFilter = {"states": STATES.get(form.text("state"), STATES[""])[1]}
+    matching = chosen(form)
     if not everybodys:
         matching["user"] = visit.me.user.name
-    if form.text("search"):
-        matching["search"] = form.text("search")
-    if form.text("environment"):
-        matching["environment"] = form.text("environment")
-    if form.text("role"):
-        matching["role"] = form.text("role")
     found, workspace = await asyncio.gather(
         _found(visit, **matching), visit.client.workspaces.get()
     )
@@ -95,7 +104,10 @@ async def _show(visit: PersonVisit) -> Response:
         keys=found[0],
         next_page=found[1],
         query=Query(form),
-        states=STATES,
+        states={value: told for value, (told, _) in STATES.items()},
+        labels=LABELS,
+        environments=any_environment(workspace),
+        roles=await any_role(visit) if everybodys else {},
         sees_all=sees_all,
         everybodys=everybodys,
         workspace=workspace,
@@ -110,12 +122,14 @@ async def _found(
     listed = visit.client.keys.list(
         order_by=SORTS.get(form.text("sort"), SORTS[""]), page_size=PAGE_SIZE, **matching
     )
+    if form.errors:
+        return (), ""
     try:
         page = await listed.page(form.text("page"))
-    except (NotFound, PermissionDenied):  # there is no such role; or none of the keys is to be seen
+    except (NotFound, InvalidArgument) as error:
+        refused(form, error)
         return (), ""
-    except InvalidArgument as error:
-        form.take(error)
+    except PermissionDenied:  # none of the keys is to be seen
         return (), ""
     return page.items, page.next_page_token
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from keywright.domain.errors import Reason, Unavailable
 
@@ -19,9 +20,9 @@ Clock = Callable[[], float]
 """Seconds since some moment in the past."""
 
 
-def boot_time() -> float:
-    """Seconds since the machine was started, those asleep included."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+boot_time: Clock = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+"""Seconds since the machine was started, those asleep included. Not a function of Python's: each
+answer asks for it several times."""
 
 
 def not_leased() -> Unavailable:
@@ -75,4 +76,5 @@ class Lease:
         It showed what it did after it was asked, not when, so it may be behind this by the time
         that the question was on its way. Never goes back: what has expired once stays so.
         """
-        return max(self.time_floor, now + self.time_offset)
+        time = now + self.time_offset
+        return max(self.time_floor, time)  # `max` would be a call more

@@ -40,11 +40,7 @@ def parsed(rpc: Rpc, body: bytes) -> Any:
     """
     limit = rpc.backend.settings.max_request_bytes
     if len(body) > limit:
-        raise ServiceError(
-            Reason.REQUEST_TOO_LARGE,
-            f"the request has {len(body)} bytes, and may have {limit}",
-            details={"limit_bytes": str(limit)},
-        )
+        raise too_large(len(body), limit)
     request = rpc.method.request_type()
     try:
         request.ParseFromString(body)
@@ -54,3 +50,12 @@ def parsed(rpc: Rpc, body: bytes) -> Any:
             f"the body is not a {request.DESCRIPTOR.full_name}, or has text that is not UTF-8",
         ) from None
     return request
+
+
+def too_large(size: int, limit: int) -> ServiceError:
+    """What is told of a request of more bytes than it may have."""
+    return ServiceError(
+        Reason.REQUEST_TOO_LARGE,
+        f"the request has {size} bytes, and may have {limit}",
+        details={"limit_bytes": str(limit)},
+    )
