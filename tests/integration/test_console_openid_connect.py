@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import httpx2
 import pytest
@@ -10,14 +10,8 @@ import pytest
 from keywright.v1 import session_pb2
 from tests.support.console import Browser, Console, Page, console
 from tests.support.database import Cluster
-from tests.support.oidc import (
-    CLIENT_ID,
-    CLIENT_SECRET,
-    Certified,
-    certified_provider,
-    free_port,
-    sign_in_there,
-)
+from tests.support.identity import CLIENT, Identity, identity
+from tests.support.proxies import free_port
 from tests.support.service import PARENT, service
 
 pytestmark = pytest.mark.slow
@@ -30,7 +24,7 @@ class SignedUp:
     """A console, and the provider that its people sign in with."""
 
     pages: Console
-    provider: Certified
+    provider: Identity
 
 
 @pytest.fixture(scope="module", name="both")
@@ -38,34 +32,34 @@ async def _both(
     cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[SignedUp]:
     directory = tmp_path_factory.mktemp("console")
-    address = f"127.0.0.1:{free_port()}"
-    (directory / "secret").write_text(CLIENT_SECRET)
     async with (
-        certified_provider(f"http://{address}{BACK}") as provider,
-        service(await cluster.migrated(), **provider.settings) as running,
+        identity() as provider,
+        service(await cluster.migrated(), **provider.server_settings) as running,
     ):
-        settings = f"""
-listen = "{address}"
-[openid_connect]
-issuer = "{provider.issuer}"
-client_id = "{CLIENT_ID}"
-client_secret_file = "secret"
-workspace = "default"
-label = "Sign in with Example"
-[limits]
-sign_ins_per_minute = 1000
-"""
+        settings = provider.console_settings(directory) + "[limits]\nsign_ins_per_minute = 1000\n"
         async with console(running, directory, settings) as pages:
             await running.admin.create_user("ann", "guest")
             await running.admin.create_user("ben", "member", external_id="ben-of-example")
             yield SignedUp(pages, provider)
 
 
+async def _signed_in_there(client: httpx2.AsyncClient, page: Page, login: str) -> Page:
+    """Fill in the provider's forms, as a person of this name, until it leads back."""
+    while "/interaction/" in str(page.response.url):
+        form = next(each for each in page.forms if "post" in each.method)
+        fields = {
+            **form.fields,
+            **({"login": login, "password": "x"} if "login" in form.fields else {}),
+        }
+        page = Page(await client.post(urljoin(str(page.response.url), form.action), data=fields))
+    return page
+
+
 async def entered(browser: Browser, login: str, target: str = "") -> Page:
     """Sign in as somebody of the provider's; the page that this leads to."""
     at_home = await browser.get(f"/sign-in?next={target}")
     (link,) = (each for each in at_home.links if each.startswith("/sign-in/openid-connect"))
-    page = await sign_in_there(browser.client, await browser.get(link), login)
+    page = await _signed_in_there(browser.client, await browser.get(link), login)
     if "You are on your way" in page.text:
         return await browser.get(page.links[-1])
     return page
@@ -73,7 +67,7 @@ async def entered(browser: Browser, login: str, target: str = "") -> Page:
 
 async def test_a_guest_signs_in_by_a_verified_address(both: SignedUp) -> None:
     async with both.pages.browser() as browser:
-        page = await entered(browser, "ann")
+        page = await entered(browser, "ann@example.com")
         assert page.path == "/keys"
         assert "ann@example.com" in page.text
         assert browser.session.startswith("kw_session_")
@@ -92,7 +86,7 @@ async def test_a_person_is_found_by_the_external_id_and_led_on(both: SignedUp) -
 
 async def test_who_is_nobody_here_is_told_so(both: SignedUp) -> None:
     async with both.pages.browser() as browser:
-        page = await entered(browser, "stranger")
+        page = await entered(browser, "stranger@example.com")
         assert page.status == 403
         assert "Nobody here has this identity" in page.text
         assert not browser.session
@@ -130,7 +124,7 @@ async def test_an_answer_that_another_browser_has_asked_for_signs_nobody_in(
 
         attacker.client.event_hooks = {"request": [stop]}
         with pytest.raises(httpx2.ConnectError):
-            await entered(attacker, "ann")
+            await entered(attacker, "ann@example.com")
         back = stopped[0].removeprefix(both.pages.url)
         for _ in range(2):
             page = await victim.get(back)
@@ -152,7 +146,7 @@ async def test_a_code_is_no_good_to_a_provider_that_is_away(both: SignedUp) -> N
     settings = f"""
 [openid_connect]
 issuer = "http://127.0.0.1:{free_port()}"
-client_id = "{CLIENT_ID}"
+client_id = "{CLIENT}"
 workspace = "default"
 """
     async with both.pages.another(settings) as lonely, lonely.browser() as browser:
