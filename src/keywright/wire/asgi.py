@@ -26,7 +26,7 @@ from typing import Any
 
 from keywright.domain.errors import Reason, ServiceError, Status
 from keywright.domain.keys import Address
-from keywright.wire import framing
+from keywright.wire import framing, json_body
 from keywright.wire.hot_path import Arrived
 from keywright.wire.interceptors.call_id import METADATA_KEY
 from keywright.wire.interceptors.validation import too_large
@@ -65,19 +65,24 @@ _NOT_GRPC_TEXT = {
     "body": b"this is gRPC: POST with content-type application/grpc\n",
 }
 _NOTHING = {"type": _BODY}
+_FROM_JSON = json_body.PATH_KEY.encode()
 # What a call may say that is answered from memory, and under which name that is known there.
 _REMEMBERED_BY = ((b"authorization", "authorization"), (METADATA_KEY.encode(), METADATA_KEY))
 
 
 class Application:
-    """Serves every unary method of the contract, and answers for all others."""
+    """Serves every unary method of the contract, and answers for all others.
 
-    def __init__(self, backend: Backend) -> None:
+    `certified` is whether its server lets nobody in who has no client certificate. A call does not
+    tell: in ASGI a certificate has its name, and that may be empty.
+    """
+
+    def __init__(self, backend: Backend, *, certified: bool = False) -> None:
         self._methods = {
             method.path: Unary(backend, method) for method in methods() if not method.streaming
         }
         self._unknown = Unary(backend, UNKNOWN)
-        self._may_be_certified = backend.settings.authenticate_callers == "mtls"
+        self._certified = certified
         # As much as grpc.aio takes; the chain has the limit itself, and the words for it.
         self._limit = 2 * backend.settings.max_request_bytes
 
@@ -91,8 +96,13 @@ class Application:
             await send(_NOT_GRPC_TEXT)
             return
         unary, event = self._methods.get(scope["path"], self._unknown), await receive()
-        # A key that is there twice is the chain's to judge.
-        if unary.recall and len(said) == len(headers) and said.get(b"te") == b"trailers":
+        # A key that is there twice is the chain's to judge, and so is JSON.
+        if (
+            unary.recall
+            and len(said) == len(headers)
+            and said.get(b"te") == b"trailers"
+            and _FROM_JSON not in said
+        ):
             message = framing.whole(event)
             hit = message and unary.recall(self._arrived(message, said, scope))
             if hit:
@@ -111,8 +121,7 @@ class Application:
         metadata = [
             (name, said[key].decode("latin-1")) for key, name in _REMEMBERED_BY if key in said
         ]
-        certified = self._may_be_certified and _is_certified(scope)
-        return Arrived(message, metadata, _peer(scope), certified)
+        return Arrived(message, metadata, _peer(scope), self._certified)
 
     async def _answer(
         self, unary: Unary, event: Event, scope: Scope, receive: Receive
@@ -131,7 +140,7 @@ class Application:
                 method=unary.method,
                 metadata=framing.metadata(scope["headers"]),
                 peer=_peer(scope),
-                certified=_is_certified(scope),
+                certified=self._certified,
                 time_remaining=_remaining(said.get(b"grpc-timeout")),
                 body=message,
             )
@@ -173,12 +182,6 @@ def _no_trailers() -> ServiceError:
 def _peer(scope: Scope) -> Address | None:
     client = scope["client"]
     return None if client is None else address_of(client[0])
-
-
-def _is_certified(scope: Scope) -> bool:
-    """Whether the server has verified a certificate of the client's (ASGI's extension `tls`)."""
-    tls = scope["extensions"].get("tls")
-    return tls is not None and bool(tls.get("client_cert_name"))
 
 
 def _remaining(timeout: bytes | None) -> Callable[[], float | None]:
