@@ -26,7 +26,7 @@ from keywright.app.composition import Parts
 from keywright.app.config import Config
 from keywright.app.embedded import EmbeddedPostgres, locate_binaries
 from keywright.app.front.admin import Admin
-from keywright.app.front.envoy import Places
+from keywright.app.front.places import Places
 from keywright.app.front.program import front
 from keywright.app.grpc_server import connection_options
 from keywright.app.listen import TcpAddress

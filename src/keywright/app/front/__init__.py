@@ -5,8 +5,11 @@ from Envoy to an ASGI application on a thread beside it (`wire.asgi`), everythin
 of grpc.aio on the same thread, over a UNIX socket in a directory that nobody else may enter.
 
 - `installation` finds Envoy, pyvoy and Python's shared library, or says what is missing.
-- `envoy` makes Envoy's configuration of ours, `program` the process out of that; both are the
-  supervisor's (`app.workers`), which starts such a process in place of a worker.
+- `envoy` makes Envoy's configuration of ours: what a connection may do. `certificates` has TLS,
+  `calls` what becomes of a call, `contract` what that needs to be one in JSON. `messages` is what
+  they are written with, `places` the directory that they name.
+- `program` has Envoy judge that, and makes a process out of it; both are the supervisor's
+  (`app.workers`), which starts such a process in place of a worker.
 - `application` is what pyvoy runs inside, `listener` the part of it that calls come in by, `admin`
   how it speaks to the Envoy around it.
 """

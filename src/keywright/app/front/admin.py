@@ -1,6 +1,7 @@
 """How the application speaks to the Envoy around it: over a UNIX socket that is theirs alone."""
 
 import asyncio
+import json
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,6 +52,11 @@ class Admin:
                 await self._ask("POST", "/drain_listeners")
                 while await self._active_calls():  # noqa: ASYNC110  nobody tells
                     await asyncio.sleep(_POLL.total_seconds())
+
+    async def has_certificate(self) -> bool:
+        """Whether Envoy has taken a certificate to serve."""
+        _, text = await self._ask("GET", "/certs")
+        return any(each.get("cert_chain") for each in json.loads(text)["certificates"])
 
     async def quit(self) -> None:
         """Have Envoy end, and with it this process."""

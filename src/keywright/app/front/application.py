@@ -22,8 +22,8 @@ import structlog
 
 from keywright.app.exits import EXIT_FAILED, told
 from keywright.app.front.admin import Admin
-from keywright.app.front.envoy import Places
 from keywright.app.front.listener import EnvoyListener
+from keywright.app.front.places import Places
 from keywright.app.front.program import STOP_SIGNALS
 from keywright.app.workers.control import Control
 from keywright.app.workers.worker import ordered, work
@@ -71,7 +71,6 @@ class Front:
         try:
             with told():
                 order, config = ordered(self._control)
-                os.chdir(order.directory)
                 listens = partial(EnvoyListener, self._places, partial(self._serve, send))
                 await work(self._control, order, config, self._until_signalled, listens)
         except SystemExit as ended:

@@ -1,89 +1,80 @@
-"""Envoy's configuration, made of ours (api-v3 of envoyproxy.io; JSON as protobuf has it).
+"""Envoy's configuration, made of ours.
 
-Each function makes one message, which is named in its first line. Nothing here is secret: files are
-named, and not read.
+Nothing here is secret: files are named, and not read.
+
+What a connection may do is what `grpc_server.connection_options` says, in Envoy's words. Beside
+that Envoy has bounds of its own, and they are on: it ends a connection on which most of 500 calls
+were reset within a second (CVE-2023-44487, `overload.premature_reset_*`), that does not read a
+thousand answers to PING and SETTINGS, that sends frames with nothing in them, or PRIORITY and
+WINDOW_UPDATE without end (CVE-2019-9511 to 9518).
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
+from keywright.app import descriptors
 from keywright.app.config import Config
+from keywright.app.front import calls, certificates
+from keywright.app.front.calls import Inside
+from keywright.app.front.messages import NO_LIMIT, Message, named, pipe, seconds
+from keywright.app.front.places import Places
 from keywright.app.listen import ListenAddress, TcpAddress
-from keywright.wire.peers import ADDRESS_KEY, CERTIFIED_KEY
 
-Message = Mapping[str, Any]
-IN_PYTHON = ("Authenticate", "BatchAuthenticate")
-"""The methods of AuthService that are worth it: what is asked in masses, and answered from memory.
-"""
-_AUTH_SERVICE = "/keywright.v1.AuthService/"
 _STAT_PREFIX = "front"
 ACTIVE_CALLS = f"http.{_STAT_PREFIX}.downstream_rq_active"
 _KEPT = {"exact": ACTIVE_CALLS}
-_REST = "grpc_aio"
-_TYPE = "type.googleapis.com/envoy."
-_HTTP = "extensions.filters.http."
-_NO_LIMIT = "0s"
 _CONNECT_TIMEOUT = timedelta(seconds=5)
+# After which an ending connection takes no call any more: a client has long heard of the end.
+_DRAIN_TIMEOUT = timedelta(seconds=1)
 _PLENTY = 1_000_000
 _STREAM_WINDOW_BYTES = 2**16
 _CONNECTION_WINDOW_BYTES = 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """What is in the private directory of one process."""
-
-    directory: Path
-
-    @property
-    def bootstrap(self) -> Path:
-        """Envoy's configuration."""
-        return self.directory / "envoy.json"
-
-    @property
-    def admin(self) -> Path:
-        """The UNIX socket of Envoy's administration."""
-        return self.directory / "admin.sock"
-
-    @property
-    def grpc_aio(self) -> Path:
-        """The UNIX socket of grpc.aio."""
-        return self.directory / "grpc.sock"
-
-
-def written(bootstrap: Message) -> str:
-    """A configuration as Envoy reads it."""
-    return json.dumps(bootstrap, indent=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Inside:
-    """What runs inside Envoy: pyvoy's library, and the application that it is to find."""
-
-    module: Path
-    application: str
+def written(message: Message) -> str:
+    """A message as Envoy reads it from a file."""
+    return json.dumps(message, indent=1)
 
 
 def bootstrap(
-    config: Config, listen: Sequence[ListenAddress], inside: Inside, places: Places
+    config: Config, listen: Sequence[ListenAddress], inside: Inside | None, places: Places
 ) -> Message:
-    """config.bootstrap.v3.Bootstrap: one listener, and one cluster behind it."""
+    """config.bootstrap.v3.Bootstrap: one listener, and one cluster behind it.
+
+    Without anything `inside` it is for Envoy to judge, and not to run: no Python is in it.
+    """
     return {
-        "admin": {"address": {"pipe": {"path": str(places.admin), "mode": 0o600}}},
-        "static_resources": {
-            "listeners": [_listener(config, listen, inside)],
-            "clusters": [_cluster(places.grpc_aio)],
+        "node": {"id": "keywright", "cluster": "keywright"},  # Envoy reads no file without
+        "admin": {
+            "address": pipe(places.admin, mode=0o600),
+            "ignore_global_conn_limit": True,
         },
+        "static_resources": {
+            "listeners": [_listener(config, listen, inside, places)],
+            "clusters": [_cluster(config, places.grpc_aio)],
+        },
+        "overload_manager": _overload(config),
         # Every other counter would be kept for nobody.
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": [_KEPT]}}},
     }
 
 
-def _listener(config: Config, listen: Sequence[ListenAddress], inside: Inside) -> Message:
+def _overload(config: Config) -> Message:
+    """config.overload.v3.OverloadManager: one connection more is closed at once."""
+    monitor = "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+    connections = named(
+        monitor,
+        "envoy.resource_monitors.global_downstream_max_connections",
+        max_active_downstream_connections=descriptors.connections(config),
+    )
+    return {"resource_monitors": [connections]}
+
+
+def _listener(
+    config: Config, listen: Sequence[ListenAddress], inside: Inside | None, places: Places
+) -> Message:
     """config.listener.v3.Listener: of all addresses that the name to listen on has here.
 
     The port is shared with other workers, and with the supervisor, who keeps it for them.
@@ -96,7 +87,10 @@ def _listener(config: Config, listen: Sequence[ListenAddress], inside: Inside) -
         "enable_reuse_port": isinstance(listen[0], TcpAddress),
         # What is buffered of one request: else Envoy ends longer ones in words of its own.
         "per_connection_buffer_limit_bytes": 4 * config.max_request_bytes,
-        "filter_chains": [{"filters": [_http(config, inside)]}],
+        # Who does not begin to speak: in plain text waited for here, with TLS below.
+        "listener_filters_timeout": seconds(config.handshake_timeout),
+        "listener_filters": [] if config.tls else [_first_words()],
+        "filter_chains": [_chain(config, inside, places)],
     }
 
 
@@ -104,165 +98,147 @@ def _address(listen: ListenAddress) -> Message:
     """config.core.v3.Address."""
     if isinstance(listen, TcpAddress):
         return {"socket_address": {"address": listen.host, "port_value": listen.port}}
-    return {"pipe": {"path": str(listen.path)}}
+    return pipe(listen.path)
 
 
-def _http(config: Config, inside: Inside) -> Message:
+def _first_words() -> Message:
+    """extensions.filters.listener.http_inspector.v3.HttpInspector."""
+    return named(
+        "extensions.filters.listener.http_inspector.v3.HttpInspector",
+        "envoy.filters.listener.http_inspector",
+    )
+
+
+def _chain(config: Config, inside: Inside | None, places: Places) -> Message:
+    """config.listener.v3.FilterChain."""
+    chain = {"filters": [_http(config, inside, places)]}
+    if config.tls is None:
+        return chain
+    return {
+        **chain,
+        "transport_socket": (
+            certificates.transport_socket(config.tls, places)
+            if inside
+            else certificates.judged_transport_socket(config.tls)
+        ),
+        "transport_socket_connect_timeout": seconds(config.handshake_timeout),
+    }
+
+
+def _http(config: Config, inside: Inside | None, places: Places) -> Message:
     """extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."""
-    return _named(
+    return named(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "envoy.filters.network.http_connection_manager",
         stat_prefix=_STAT_PREFIX,
         codec_type="AUTO",
-        # The address of a call is that of its connection, whatever its headers say.
+        # The address of a call is that of its connection, whatever its headers say; and what they
+        # say of a certificate is gone.
         use_remote_address=True,
         skip_xff_append=True,
         xff_num_trusted_hops=0,
+        forward_client_cert_details="SANITIZE",
         # A client's own id is the call's id; without one the server gives it.
         generate_request_id=False,
         server_header_transformation="PASS_THROUGH",
-        # Streams may be silent for as long as they like.
-        stream_idle_timeout=_NO_LIMIT,
-        max_request_headers_kb=config.max_metadata_bytes // 1024,
+        # Streams may be silent for as long as they like, but not half a request.
+        stream_idle_timeout=NO_LIMIT,
+        request_headers_timeout=seconds(config.handshake_timeout),
+        # Who does not read the last of a reply.
+        stream_flush_timeout=seconds(config.keepalive_timeout),
+        # Envoy ends longer ones without a word of ours, so grpc.aio has the real limit.
+        max_request_headers_kb=2 * config.max_metadata_bytes // 1024,
+        drain_timeout=seconds(min(_DRAIN_TIMEOUT, config.max_connection_age_grace)),
         common_http_protocol_options={
-            "idle_timeout": _seconds(config.max_connection_idle),
-            "max_connection_duration": _seconds(config.max_connection_age),
-        },
-        http2_protocol_options={
-            "max_concurrent_streams": config.max_concurrent_streams,
-            "initial_stream_window_size": _STREAM_WINDOW_BYTES,
-            "initial_connection_window_size": _CONNECTION_WINDOW_BYTES,
-        },
-        route_config=_routes(),
-        http_filters=[_to_python(inside), _router()],
-    )
-
-
-def _routes() -> Message:
-    """config.route.v3.RouteConfiguration: what does not go to Python at once goes to grpc.aio."""
-    address = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"
-    host = {
-        "name": "all",
-        "domains": ["*"],
-        "routes": [{"match": {"prefix": "/"}, "route": {"cluster": _REST, "timeout": _NO_LIMIT}}],
-        "request_headers_to_add": [
-            _overwritten(ADDRESS_KEY, address),
-            _overwritten(CERTIFIED_KEY, "false"),
-        ],
-    }
-    return {"name": "all", "virtual_hosts": [host]}
-
-
-def _overwritten(key: str, value: str) -> Message:
-    """config.core.v3.HeaderValueOption: whatever a client has sent under this key is gone."""
-    return {
-        "header": {"key": key, "value": value},
-        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-        "keep_empty_value": True,
-    }
-
-
-def _to_python(inside: Inside) -> Message:
-    """extensions.common.matching.v3.ExtensionWithMatcher: some paths end in Python.
-
-    One action for all of them: each action would be an application of its own.
-    """
-    paths = [_is_path(f"{_AUTH_SERVICE}{name}") for name in IN_PYTHON]
-    python = _named(
-        f"{_HTTP}composite.v3.ExecuteFilterAction", "python", typed_config=_python(inside)
-    )
-    matched = {"predicate": {"or_matcher": {"predicate": paths}}, "on_match": {"action": python}}
-    composite = "envoy.filters.http.composite"
-    return _named(
-        "extensions.common.matching.v3.ExtensionWithMatcher",
-        composite,
-        xds_matcher={"matcher_list": {"matchers": [matched]}},
-        extension_config=_named(f"{_HTTP}composite.v3.Composite", composite),
-    )
-
-
-def _is_path(path: str) -> Message:
-    """xds.type.matcher.v3.Matcher.MatcherList.Predicate."""
-    return {
-        "single_predicate": {
-            "input": _named(
-                "type.matcher.v3.HttpRequestHeaderMatchInput", "path", header_name=":path"
+            "idle_timeout": seconds(config.max_connection_idle),
+            "max_connection_duration": seconds(config.max_connection_age),
+            # An old connection takes no new calls and ends with its last. Those of grpc.aio it has
+            # ended by then (`listener`), at an age that it varies by a tenth.
+            "max_stream_duration": seconds(
+                1.2 * config.max_connection_age + config.max_connection_age_grace
             ),
-            "value_match": {"exact": path},
-        }
-    }
-
-
-def _python(inside: Inside) -> Message:
-    """extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter: the application."""
-    settings = {
-        "app": inside.application,
-        "interface": "asgi",
-        "root_path": "",
-        "worker_threads": 1,
-        "lifespan": True,
-        "loop": "uvloop",
-    }
-    return _named(
-        f"{_HTTP}dynamic_modules.v3.DynamicModuleFilter",
-        "python",
-        dynamic_module_config={"module": {"local": {"filename": str(inside.module)}}},
-        filter_name="pyvoy",
-        terminal_filter=True,
-        filter_config={
-            "@type": "type.googleapis.com/google.protobuf.StringValue",
-            "value": json.dumps(settings),
         },
+        # Its connections end with an answer, and not between a call and its answer.
+        http1_safe_max_connection_duration=True,
+        http2_protocol_options=_http2(config),
+        local_reply_config=_words(),
+        route_config=calls.routes(config),
+        http_filters=calls.filters(config, inside, places),
     )
 
 
-def _router() -> Message:
-    """extensions.filters.http.router.v3.Router."""
-    return _named(
-        f"{_HTTP}router.v3.Router", "envoy.filters.http.router", suppress_envoy_headers=True
-    )
+def _words() -> Message:
+    """extensions.filters.network.http_connection_manager.v3.LocalReplyConfig: errors of Envoy's."""
+    return {"body_format": {"json_format": {"message": "%LOCAL_REPLY_BODY%"}}}
 
 
-def _cluster(socket: Path) -> Message:
-    """config.cluster.v3.Cluster: grpc.aio in this process. Its limits are its own."""
-    endpoint = {"endpoint": {"address": {"pipe": {"path": str(socket)}}}}
+def _http2(config: Config) -> Message:
+    """config.core.v3.Http2ProtocolOptions."""
+    return {
+        "max_concurrent_streams": config.max_concurrent_streams,
+        "initial_stream_window_size": _STREAM_WINDOW_BYTES,
+        "initial_connection_window_size": _CONNECTION_WINDOW_BYTES,
+        "connection_keepalive": {
+            "interval": seconds(config.keepalive_time),
+            "timeout": seconds(config.keepalive_timeout),
+        },
+        # What is wrong with one call ends that one.
+        "override_stream_error_on_invalid_http_message": True,
+    }
+
+
+def _cluster(config: Config, socket: Path) -> Message:
+    """config.cluster.v3.Cluster: grpc.aio in this process. Its limits are its own.
+
+    A connection has no more calls than a client's, so that not all streams end with one.
+    """
+    endpoint = {"endpoint": {"address": pipe(socket)}}
     limits = ("max_connections", "max_pending_requests", "max_requests")
     http2 = "extensions.upstreams.http.v3.HttpProtocolOptions"
     return {
-        "name": _REST,
+        "name": calls.REST,
         "type": "STATIC",
-        "connect_timeout": _seconds(_CONNECT_TIMEOUT),
-        "load_assignment": {"cluster_name": _REST, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "connect_timeout": seconds(_CONNECT_TIMEOUT),
+        "load_assignment": {
+            "cluster_name": calls.REST,
+            "endpoints": [{"lb_endpoints": [endpoint]}],
+        },
         "circuit_breakers": {"thresholds": [dict.fromkeys(limits, _PLENTY)]},
         "typed_extension_protocol_options": {
             f"envoy.{http2}": {
-                "@type": f"{_TYPE}{http2}",
-                "explicit_http_config": {"http2_protocol_options": {}},
+                "@type": f"type.googleapis.com/envoy.{http2}",
+                "explicit_http_config": {
+                    "http2_protocol_options": {
+                        "max_concurrent_streams": config.max_concurrent_streams
+                    }
+                },
             }
         },
     }
 
 
-def _named(kind: str, name: str, **fields: Any) -> Message:
-    """config.core.v3.TypedExtensionConfig, and what is like it."""
-    return {"name": name, "typed_config": {"@type": f"{_TYPE}{kind}", **fields}}
-
-
-def _seconds(value: timedelta) -> str:
-    """protobuf.Duration."""
-    return f"{value.total_seconds():.3f}s"
-
-
 def command(envoy: Path, places: Places, *, json_lines: bool) -> Sequence[str]:
     """How Envoy is started."""
     return (
-        str(envoy),
-        *("--config-path", str(places.bootstrap)),
+        *_given(envoy, places),
         *("--concurrency", "1"),
-        "--disable-hot-restart",
         *("--log-level", "warning"),
         *(("--log-format", _JSON_LINE) if json_lines else ()),
     )
+
+
+def judging(envoy: Path, places: Places) -> Sequence[str]:
+    """How Envoy judges its configuration, and does nothing more."""
+    return (
+        *_given(envoy, places),
+        *("--mode", "validate"),
+        *("--log-level", "error"),
+        *("--log-format", "%v"),
+    )
+
+
+def _given(envoy: Path, places: Places) -> Sequence[str]:
+    return str(envoy), "--config-path", str(places.bootstrap), "--disable-hot-restart"
 
 
 # As our own lines are; %_ and %j are as JSON has them in a string.

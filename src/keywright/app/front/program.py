@@ -2,16 +2,20 @@
 
 import os
 import signal
+import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from keywright.app import descriptors
 from keywright.app.config import Config
-from keywright.app.front import envoy, installation
-from keywright.app.listen import ListenAddress, TcpAddress
+from keywright.app.front import certificates, contract, envoy, installation, places
+from keywright.app.front.calls import Inside
+from keywright.app.front.messages import Message
+from keywright.app.front.places import Places
+from keywright.app.listen import ListenAddress, TcpAddress, in_use
+from keywright.app.mistakes import ConfigurationError, Mistake
 from keywright.app.workers.port import resolved
 from keywright.app.workers.process import Program
 
@@ -28,18 +32,83 @@ def front(
     """What is started, and its directory (0700) as long as the block runs."""
     found = installation.find()
     descriptors.connections(config)  # raises the limit, which Envoy inherits
-    with tempfile.TemporaryDirectory(prefix="keywright-", ignore_cleanup_errors=True) as name:
-        places = envoy.Places(Path(name))
-        inside = envoy.Inside(found.module, application)
-        bootstrap = envoy.bootstrap(config, _addresses(listen), inside, places)
-        places.bootstrap.write_text(envoy.written(bootstrap), encoding="utf-8")
+    with places.private() as ours:
+        inside = Inside(found.module, application)
+        _write(configuration(config, listen, inside, ours), ours)
         yield Program(
-            envoy.command(found.envoy, places, json_lines=config.log_format == "json"),
+            _command(config, found, ours),
             environ=_environ(found.libpython),
             # Where nobody else can put a module: pyvoy looks for them where it is started.
-            directory=places.directory,
+            directory=ours.directory,
             blocked=STOP_SIGNALS,
         )
+
+
+def shown(config: Config) -> Mapping[str, object]:
+    """What would be run: the command, and what is in the files that it is given."""
+    found, ours = installation.find(), places.shown()
+    inside = Inside(found.module, APPLICATION)
+    files = configuration(config, config.listen, inside, ours)
+    return {
+        "command": _command(config, found, ours),
+        "files": {str(path): message for path, message in files.items()},
+    }
+
+
+def check(config: Config) -> None:
+    """Have Envoy judge its configuration, with all but Python in it.
+
+    Raises:
+        ConfigurationError: it refuses; with its words.
+    """
+    found = installation.find()
+    with places.private() as ours:
+        _write(configuration(config, config.listen, None, ours), ours)
+        judged = subprocess.run(  # noqa: S603  the program is the one that is installed
+            envoy.judging(found.envoy, ours),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if judged.returncode:
+        raise ConfigurationError([_refusal(config, judged.stderr.strip())])
+
+
+def configuration(
+    config: Config, listen: ListenAddress, inside: Inside | None, ours: Places
+) -> Mapping[Path, Message]:
+    """What is in each file; without anything `inside` for Envoy to judge.
+
+    Raises:
+        ListenError: the name to listen on is none of this machine.
+    """
+    try:
+        addresses = _addresses(listen)
+    except OSError as error:
+        raise in_use(listen) from error
+    files = {ours.bootstrap: envoy.bootstrap(config, addresses, inside, ours)}
+    if config.tls:
+        files |= certificates.secrets(config.tls, ours)
+    return files
+
+
+def _write(files: Mapping[Path, Message], ours: Places) -> None:
+    for path, message in files.items():
+        path.write_text(envoy.written(message), encoding="utf-8")
+    ours.descriptors.write_bytes(contract.descriptor_set())
+
+
+def _refusal(config: Config, words: str) -> Mistake:
+    """Whose mistake it is, as far as Envoy's words name a file."""
+    for setting in ("tls_certificate_file", "tls_key_file", "tls_client_ca_file"):
+        path = getattr(config, setting)
+        if path is not None and str(path) in words:
+            return Mistake.of(setting, f"is refused by Envoy: {words}")
+    return Mistake.of("front", f"envoy refuses its configuration: {words}")
+
+
+def _command(config: Config, found: installation.Installation, ours: Places) -> Sequence[str]:
+    return envoy.command(found.envoy, ours, json_lines=config.log_format == "json")
 
 
 def _addresses(listen: ListenAddress) -> list[ListenAddress]:
