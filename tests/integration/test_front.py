@@ -294,8 +294,8 @@ async def test_nobody_chooses_the_address_that_it_calls_from(fronts: Fronts) -> 
 
 BELIEVED = {
     "a client says where it is": Bug(
-        "app/front/envoy.py",
-        guard="            _overwritten(ADDRESS_KEY, address),\n",
+        "app/front/calls.py",
+        guard="            _overwritten(ADDRESS_KEY, _ADDRESS),\n",
         instead="",
         scenario=the_address_is_that_of_the_connection,
     ),
