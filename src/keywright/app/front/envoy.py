@@ -128,11 +128,7 @@ def _http(config: Config, inside: Inside | None, places: Places) -> Message:
         common_http_protocol_options={
             "idle_timeout": seconds(config.max_connection_idle),
             "max_connection_duration": seconds(config.max_connection_age),
-            # An old connection takes no new calls and ends with its last. Those of grpc.aio it has
-            # ended by then (`listener`), at an age that it varies by a tenth.
-            "max_stream_duration": seconds(
-                1.2 * config.max_connection_age + config.max_connection_age_grace
-            ),
+            "max_stream_duration": seconds(calls.longest(config)),
         },
         # Its connections end with an answer, and not between a call and its answer.
         http1_safe_max_connection_duration=True,
