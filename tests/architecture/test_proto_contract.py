@@ -12,7 +12,7 @@ from pathlib import Path
 
 import protovalidate
 import pytest
-from google.api import (  # type: ignore[import-untyped]
+from google.api import (
     annotations_pb2,
     field_behavior_pb2,
     resource_pb2,

@@ -33,16 +33,18 @@ class Front:
 
     def deviations_from(self, malformed: str, path: str) -> AbstractSet[str]:
         """What may be said of a malformed call of a method beside what the specification has."""
+        deviations = self.deviations.get(malformed, frozenset())
         if self.behind is None or path == AUTHENTICATE:
-            return self.deviations.get(malformed, frozenset())
+            return deviations
         # So a reset is told from whom others hide.
-        return self.behind.deviations.get(malformed, frozenset()) | {"UNAVAILABLE"}
+        return deviations | self.behind.deviations_from(malformed, path) | {"UNAVAILABLE"}
 
     def __str__(self) -> str:
         return self.name
 
 
 _UNCHECKED = {"answered"}
+_NO_JSON = {"HTTP 400"}
 _UNTIL_ITS_DEADLINE = {"DEADLINE_EXCEEDED", "CANCELLED", "reset"}
 GRPC = Front(
     "grpc",
@@ -86,5 +88,16 @@ GRPC = Front(
         "bytes, two together": {"reset"},
     },
 )
-ENVOY = Front("envoy", refuses_some=False, gzip=StatusCode.UNAUTHENTICATED, behind=GRPC)
+ENVOY = Front(
+    "envoy",
+    refuses_some=False,
+    gzip=StatusCode.UNAUTHENTICATED,
+    deviations={
+        # What does not say that it is gRPC is read as JSON.
+        "no content type": _NO_JSON,
+        "another content type": _NO_JSON,
+        "a content type that begins like gRPC's": _NO_JSON,
+    },
+    behind=GRPC,
+)
 FRONTS = [GRPC, ENVOY]

@@ -26,7 +26,7 @@ BUGS = {
         ),
     ),
     "a body may take for ever to come": Bug(
-        "app/front/envoy.py",
+        "app/front/calls.py",
         guard='"max_stream_duration": times',
         instead="",
         scenario=partial(

@@ -294,8 +294,8 @@ async def test_nobody_chooses_the_address_that_it_calls_from(fronts: Fronts) -> 
 
 BELIEVED = {
     "a client says where it is": Bug(
-        "app/front/envoy.py",
-        guard="            _overwritten(ADDRESS_KEY, address),\n",
+        "app/front/calls.py",
+        guard="            _overwritten(ADDRESS_KEY, _ADDRESS),\n",
         instead="",
         scenario=the_address_is_that_of_the_connection,
     ),
@@ -355,6 +355,7 @@ async def test_calls_of_both_halves_are_finished_before_the_end(cluster: Cluster
 
 async def test_when_envoy_is_killed_all_of_it_is_started_again(cluster: Cluster) -> None:
     async with service(await cluster.migrated(), **ENVOY) as running:
+        await running.process.logged("a worker serves")
         first, seen = inside(running), len(running.process.log)
         first.kill()
         ended = await running.process.logged("a worker has ended, and is started again", seen)
@@ -400,6 +401,7 @@ async def test_when_python_is_stuck_all_of_it_is_replaced(
     plant(IMPATIENT, built)
     monkeypatch.setenv("PYTHONPATH", str(built))
     async with service(await cluster.migrated(), **ENVOY) as running:
+        await running.process.logged("a worker serves")
         first, seen = inside(running), len(running.process.log)
         flag.touch()
         await running.process.logged(SILENT, seen)

@@ -11,12 +11,12 @@ from typing import Any
 import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support.database import Cluster
-from tests.support.service import Caller, first_admin, refusal, serve
+from tests.support.service import Caller, Process, first_admin, refusal, serve
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         ca = x509.BasicConstraints(ca=True, path_length=0)
-        made = _builder(subject, subject, key).add_extension(ca, critical=True)
+        made = builder(subject, subject, key).add_extension(ca, critical=True)
         return cls(key, made.sign(key, hashes.SHA256()))
 
     def issue(self, name: str) -> tuple[bytes, bytes]:
@@ -39,7 +39,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-        made = _builder(subject, self.certificate.subject, key).add_extension(names, critical=False)
+        made = builder(subject, self.certificate.subject, key).add_extension(names, critical=False)
         pem = key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -53,8 +53,8 @@ class Authority:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+def builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
@@ -73,6 +73,7 @@ OURS, CLIENTS, OTHERS = (Authority.new(name) for name in ("server", "clients", "
 
 @dataclass(frozen=True)
 class Listening:
+    process: Process
     target: str
     admin_token: str
 
@@ -100,7 +101,7 @@ async def listening(cluster: Cluster, place: Path, **settings: str) -> AsyncIter
     }
     async with serve(dsn, **files, **settings) as process:
         target = (await process.logged("listening"))["listen"]
-        running = Listening(target, token)
+        running = Listening(process, target, token)
         async with running.caller(None, CLIENTS.issue("watcher")) as watcher:
             stub: Any = health_pb2_grpc.HealthStub(watcher.channel)
             async for update in stub.Watch(health_pb2.HealthCheckRequest()):

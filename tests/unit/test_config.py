@@ -387,7 +387,7 @@ def as_documented(setting: str) -> str:
     if setting == "argon2_threads":
         return "*one per core*"
     match getattr(Config(), setting):
-        case None | PepperRing() | TrustedKeys():
+        case None | () | PepperRing() | TrustedKeys():
             return "*none*"
         case bool() as default:
             text = str(default).lower()

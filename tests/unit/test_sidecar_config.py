@@ -237,6 +237,15 @@ def test_a_front_that_is_none_or_has_nothing_to_answer_is_a_mistake() -> None:
         parse('front = "envoy"\n[listen]\nenvoy = ""')
 
 
+def test_a_directory_for_temporary_files_that_no_socket_fits_in_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", f"/tmp/{'x' * 90}")
+    with pytest.raises(ConfigurationError, match=r"front: envoy makes UNIX sockets .* TMPDIR"):
+        parse('front = "envoy"')
+    parse("")
+
+
 def test_the_guides_example_and_the_shipped_files_are_right() -> None:
     guide = (ROOT / "docs" / "guides" / "sidecar.md").read_text()
     (example,) = re.findall(r"^```toml\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)

@@ -36,6 +36,11 @@ DataDir = Annotated[
     Path, typer.Option(metavar="DIR", help="Where the embedded database keeps its data.")
 ]
 
+front_commands = typer.Typer(
+    help="Look into what `keywright serve --front envoy` runs.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
 db = typer.Typer(
     help="Prepare the database that `keywright serve` runs on.",
     no_args_is_help=True,
@@ -47,6 +52,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the server's commands to the `keywright` command."""
     app.command(rich_help_panel="Server")(serve)
     app.command(rich_help_panel="Server")(dev)
+    app.add_typer(front_commands, name="front", rich_help_panel="Server")
     app.add_typer(db, name="db", rich_help_panel="Server")
 
 
@@ -83,6 +89,10 @@ def serve(
         if settings.workers > 1 or settings.front == "envoy":
             from keywright.app.workers.supervisor import supervise  # noqa: PLC0415
 
+            if settings.front == "envoy":
+                from keywright.app.front.program import check  # noqa: PLC0415
+
+                check(settings)
             # Not on uvloop, which forks to start a program; this loop does not, beside threads.
             asyncio.run(supervise(settings, config))
         else:
@@ -129,6 +139,24 @@ def dev(
             typer.echo(token.reveal())
         else:
             run_async(development.dev(settings, data_dir, console, _announce))
+
+
+@front_commands.command("config")
+def front_config(config: ConfigFile = None) -> None:
+    """Print what `keywright serve --front envoy` would run: Envoy, and its configuration.
+
+    Envoy judges it first. The directory of its files and sockets is another at each start, and
+    nobody else may enter it. No secret is printed: TLS files are named.
+
+    Example: keywright front config | jq '.files[].static_resources.listeners'
+    """
+    with told():
+        given = {"KEYWRIGHT_FRONT": "envoy"}
+        settings = _configured(config, needs_database_url=False, given=given)
+        from keywright.app.front.program import check, shown  # noqa: PLC0415
+
+        check(settings)
+        typer.echo(json.dumps(shown(settings), indent=1))
 
 
 @db.command()

@@ -46,7 +46,7 @@ from keywright.app.setting_types import (
 from keywright.app.tls import TlsFiles, TlsFilesError
 from keywright.domain.secret import Secret
 from keywright.domain.token import DEFAULT_BRAND, TokenFormat
-from keywright.front import installation
+from keywright.front import installation, places
 from keywright.security.audit_signing import AuditKeyError, AuditSigner, TrustedKeys
 from keywright.security.hash_pool import DEFAULT_MAX_WAITING
 from keywright.security.pepper import PepperRing
@@ -69,6 +69,9 @@ _KUBERNETES_NAME = re.compile(
 )
 _KUBERNETES_PORT = re.compile(r"KEYWRIGHT_(?:\w+_)?PORT=(?:tcp|udp|sctp)://.*")
 
+# As browsers write it (html.spec.whatwg.org, "ASCII serialization of an origin").
+_ORIGIN = re.compile(r"https?://(?:[0-9a-z._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+
 _DatabaseUrl = Annotated[Secret[str], text(parse_database_url, Secret)]
 _Listen = Annotated[ListenAddress, text(parse_listen_address, (TcpAddress, UnixAddress))]
 _TcpListen = Annotated[TcpAddress, text(parse_tcp_address, TcpAddress)]
@@ -87,6 +90,17 @@ def _provider_url(value: str) -> str:
 
 
 _ProviderUrl = Annotated[Annotated[str, AfterValidator(_provider_url)] | None, OFF_WHEN_EMPTY]
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(each.strip() for each in text.split(",") if each.strip())
+    if not all(_ORIGIN.fullmatch(each) for each in origins):
+        raise ValueError(
+            "must be origins with commas between them, each a scheme, a host in lower case and a"
+            " port if it has one, and nothing more, as in https://console.example,"
+            "http://localhost:8080"
+        )
+    return origins
 
 
 def _brand(value: str) -> str:
@@ -142,6 +156,7 @@ class Config(BaseModel):
     metrics_listen: Annotated[_TcpListen | None, OFF_WHEN_EMPTY] = TcpAddress("127.0.0.1", 7702)
     workers: Annotated[int, whole(1, 256)] = 1
     front: Literal["grpc", "envoy"] = "grpc"
+    browser_origins: Annotated[tuple[str, ...], text(_origins, tuple)] = ()
     allow_plaintext: bool = False
     tls_certificate_file: _File = None
     tls_key_file: _File = None
@@ -204,6 +219,15 @@ class Config(BaseModel):
             )
         return workers
 
+    @field_validator("browser_origins")
+    @classmethod
+    def _can_be_let_in(cls, origins: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if origins and info.data.get("front", "envoy") != "envoy":
+            raise ValueError(
+                f"needs {variable('front')}=envoy, because browsers cannot speak gRPC itself"
+            )
+        return origins
+
     @field_validator("tls_key_file")
     @classmethod
     def _has_a_certificate(cls, key: Path | None, info: ValidationInfo) -> Path | None:
@@ -252,6 +276,11 @@ class Config(BaseModel):
             return None
         return TlsFiles(self.tls_certificate_file, self.tls_key_file, self.tls_client_ca_file)
 
+    @property
+    def certifies_clients(self) -> bool:
+        """Whether nobody can connect without a client certificate."""
+        return self.tls is not None and self.tls.client_ca is not None
+
     def audit_signer(self) -> AuditSigner | None:
         """What signs the audit trail; None: the key that the database keeps.
 
@@ -298,8 +327,8 @@ class Config(BaseModel):
             installation.find()
         except installation.NoEnvoyError as error:
             yield Mistake.of("front", f"envoy {error}")
-        if self.tls:
-            yield Mistake.of("front", "must be grpc where TLS is on")
+        if not places.fit():
+            yield Mistake.of("front", f"envoy {places.TOO_LONG}")
 
 
 _NO_DATABASE = (

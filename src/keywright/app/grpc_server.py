@@ -125,6 +125,13 @@ def connection_options(config: Config, *, shares_port: bool) -> Options:
         # From the first byte to the client's SETTINGS, with TLS between: a slow preface ends here.
         ("grpc.server_handshake_timeout_ms", _milliseconds(config.handshake_timeout)),
         ("grpc.max_connection_idle_ms", _milliseconds(config.max_connection_idle)),
+        *age_options(config),
+    ]
+
+
+def age_options(config: Config) -> Options:
+    """How long a connection lives, and then the calls on it, which end with UNAVAILABLE."""
+    return [
         ("grpc.max_connection_age_ms", _milliseconds(config.max_connection_age)),
         ("grpc.max_connection_age_grace_ms", _milliseconds(config.max_connection_age_grace)),
     ]

@@ -87,13 +87,17 @@ class TlsFiles:
         Raises:
             TlsFilesError: with every problem at once.
         """
-        renewal = _Renewal(self, self.fingerprint())
+        renewal = self.renewal()
         return grpc.dynamic_ssl_server_credentials(
             self.read(),
             # The stub does not know that None means "as before".
             cast("Callable[[], grpc.ServerCertificateConfiguration]", renewal),
             require_client_authentication=self.client_ca is not None,
         )
+
+    def renewal(self) -> "Renewal":
+        """What tells when the files are other ones than now."""
+        return Renewal(self, self.fingerprint())
 
     def fingerprint(self) -> _Fingerprint | None:
         """What differs as soon as a file was written or replaced; None while one is missing."""
@@ -106,8 +110,10 @@ class TlsFiles:
 
 
 @dataclass(slots=True)
-class _Renewal:
-    """Called by gRPC at each new connection, on a thread of its own.
+class Renewal:
+    """What the files have become, once; None as long as they are what they were.
+
+    Called by gRPC at each new connection, on a thread of its own.
 
     Certificate and key are two files and cannot change at once: between the two writes they do not
     match, and the old ones go on until both are there.
@@ -118,6 +124,7 @@ class _Renewal:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self) -> grpc.ServerCertificateConfiguration | None:
+        """What they are now, if they have changed and fit together."""
         with self.lock:
             # Taken before the files are read: what changes meanwhile is seen at the next call.
             now = self.files.fingerprint()

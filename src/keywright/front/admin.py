@@ -57,6 +57,11 @@ class Admin:
                 while await self._count(ACTIVE_CALLS):  # noqa: ASYNC110  nobody tells
                     await asyncio.sleep(_POLL.total_seconds())
 
+    async def has_certificate(self) -> bool:
+        """Whether Envoy has taken a certificate to serve."""
+        _, text = await self._ask("GET", "/certs")
+        return any(each.get("cert_chain") for each in json.loads(text)["certificates"])
+
     async def quit(self) -> None:
         """Have Envoy end, and with it this process."""
         with suppress(OSError, HTTPException):

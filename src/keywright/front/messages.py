@@ -29,6 +29,11 @@ def seconds(value: timedelta) -> str:
     return f"{value.total_seconds():.3f}s"
 
 
+def file(path: Path) -> Message:
+    """config.core.v3.DataSource; Envoy is started elsewhere, so that the path has to be whole."""
+    return {"filename": str(path.absolute())}
+
+
 def port(host: str, number: int) -> Message:
     """config.core.v3.Address."""
     return {"socket_address": {"address": host, "port_value": number}}

@@ -1,7 +1,8 @@
-"""How Envoy is started, with Python inside."""
+"""How Envoy is started, with Python inside, and how it judges its configuration without."""
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,13 +21,36 @@ _JSON_LINE = (
 def command(envoy: Path, places: Places, *, json_lines: bool) -> Sequence[str]:
     """How Envoy is started."""
     return (
-        str(envoy),
-        *("--config-path", str(places.bootstrap)),
+        *_given(envoy, places),
         *("--concurrency", "1"),
-        "--disable-hot-restart",
         *("--log-level", "warning"),
         *(("--log-format", _JSON_LINE) if json_lines else ()),
     )
+
+
+def refusal(envoy: Path, places: Places) -> str:
+    """Why Envoy refuses its configuration, in its words; empty if it does not.
+
+    There may be no Python in it: that would be run.
+    """
+    judged = subprocess.run(  # noqa: S603  the program is the one that is installed
+        (
+            *_given(envoy, places),
+            *("--mode", "validate"),
+            *("--log-level", "error"),
+            *("--log-format", "%v"),
+        ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if not judged.returncode:
+        return ""
+    return judged.stderr.strip() or f"it ends with status {judged.returncode}"
+
+
+def _given(envoy: Path, places: Places) -> Sequence[str]:
+    return str(envoy), "--config-path", str(places.bootstrap), "--disable-hot-restart"
 
 
 def environ(libpython: Path) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ from dataclasses import fields
 from ipaddress import ip_network
 from pathlib import Path
 
-from keywright.front import installation
+from keywright.front import installation, places
 from keywright.programs.addresses import Address, parse_address
 from keywright.programs.reading import Table, chosen
 from keywright.sdk.drop_ins.patterns import Pattern
@@ -107,6 +107,8 @@ def _front(root: Table, envoy: Address | None) -> Front:
             installation.find()
         except installation.NoEnvoyError as error:
             root.mistake("front", f"envoy {error}")
+        if not places.fit():
+            root.mistake("front", f"envoy {places.TOO_LONG}")
     return front
 
 

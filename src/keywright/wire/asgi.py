@@ -27,6 +27,7 @@ from keywright.domain.keys import Address
 from keywright.front import calls, framing
 from keywright.front.calls import Event, Receive, Scope, Send
 from keywright.front.framing import RefusedCall, TooLargeCall, UnknownEncoding
+from keywright.wire import json_body
 from keywright.wire.hot_path import Arrived
 from keywright.wire.interceptors.call_id import METADATA_KEY
 from keywright.wire.interceptors.validation import too_large
@@ -35,19 +36,24 @@ from keywright.wire.peers import address_of
 from keywright.wire.rpc import Backend, Rpc
 from keywright.wire.unary import Outcome, Unary, of_hit, refused
 
+_FROM_JSON = json_body.PATH_KEY.encode()
 # What a call may say that is answered from memory, and under which name that is known there.
 _REMEMBERED_BY = ((b"authorization", "authorization"), (METADATA_KEY.encode(), METADATA_KEY))
 
 
 class Application:
-    """Serves every unary method of the contract, and answers for all others."""
+    """Serves every unary method of the contract, and answers for all others.
 
-    def __init__(self, backend: Backend) -> None:
+    `certified` is whether its server lets nobody in who has no client certificate. A call does not
+    tell: in ASGI a certificate has its name, and that may be empty.
+    """
+
+    def __init__(self, backend: Backend, *, certified: bool = False) -> None:
         self._methods = {
             method.path: Unary(backend, method) for method in methods() if not method.streaming
         }
         self._unknown = Unary(backend, UNKNOWN)
-        self._may_be_certified = backend.settings.authenticate_callers == "mtls"
+        self._certified = certified
         self._limit = backend.settings.max_request_bytes
         # As much as grpc.aio takes; the chain has the limit itself, and the words for it.
         self._most = 2 * self._limit
@@ -60,8 +66,13 @@ class Application:
             await calls.refuse_other(send)
             return
         unary, event = self._methods.get(scope["path"], self._unknown), await receive()
-        # A key that is there twice is the chain's to judge.
-        if unary.recall and len(said) == len(headers) and said.get(b"te") == b"trailers":
+        # A key that is there twice is the chain's to judge, and so is JSON.
+        if (
+            unary.recall
+            and len(said) == len(headers)
+            and said.get(b"te") == b"trailers"
+            and _FROM_JSON not in said
+        ):
             message = framing.whole(event)
             hit = message and unary.recall(self._arrived(message, said, scope))
             if hit:
@@ -80,8 +91,7 @@ class Application:
         metadata = [
             (name, said[key].decode("latin-1")) for key, name in _REMEMBERED_BY if key in said
         ]
-        certified = self._may_be_certified and _is_certified(scope)
-        return Arrived(message, metadata, _peer(scope), certified)
+        return Arrived(message, metadata, _peer(scope), self._certified)
 
     async def _answer(
         self, unary: Unary, event: Event, scope: Scope, receive: Receive
@@ -97,7 +107,7 @@ class Application:
                 method=unary.method,
                 metadata=framing.metadata(scope["headers"]),
                 peer=_peer(scope),
-                certified=_is_certified(scope),
+                certified=self._certified,
                 time_remaining=_remaining(said.get(b"grpc-timeout")),
                 body=message,
             )
@@ -117,12 +127,6 @@ class Application:
 def _peer(scope: Scope) -> Address | None:
     client = scope["client"]
     return None if client is None else address_of(client[0])
-
-
-def _is_certified(scope: Scope) -> bool:
-    """Whether the server has verified a certificate of the client's (ASGI's extension `tls`)."""
-    tls = scope["extensions"].get("tls")
-    return tls is not None and bool(tls.get("client_cert_name"))
 
 
 def _remaining(timeout: bytes | None) -> Callable[[], float | None]:

@@ -1,7 +1,6 @@
 """What pyvoy runs inside Envoy: a worker like any other, but for what calls come in by."""
 
 import asyncio
-import os
 import signal
 import socket
 import sys
@@ -25,7 +24,6 @@ async def _work(serve: Serve) -> None:
     with told():
         control = Control(socket.socket(fileno=_STDIN))
         order, config = ordered(control)
-        os.chdir(order.directory)
         listens = partial(EnvoyListener, _PLACES, serve)
         await work(control, order, config, _until_signalled, listens)
 

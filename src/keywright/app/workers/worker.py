@@ -41,6 +41,7 @@ def ordered(control: Control) -> tuple[Order, Config]:
         order = control.order()
     except EOFError:
         fail("the supervisor has ended")
+    os.chdir(order.directory)  # an Envoy was started elsewhere
     file = None if order.config_file is None else Path(order.config_file)
     config = load({**os.environ, **order.settings}, file, order.content)
     config.verify(needs_database_url=True)

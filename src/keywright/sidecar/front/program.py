@@ -3,13 +3,12 @@
 import json
 import os
 import signal
-import tempfile
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
 from typing import NoReturn
 
-from keywright.front import installation
+from keywright.front import installation, places
 from keywright.front.envoy import STAT_PREFIX, Inside, bootstrapped, python, written
 from keywright.front.messages import Message, named, pipe, port
 from keywright.front.places import Places
@@ -37,14 +36,14 @@ class Order:
     config: str
     caller: Caller
 
-    def write(self, places: Places) -> None:
+    def write(self, ours: Places) -> None:
         """Leave it where `read` finds it."""
-        _file(places).write_text(json.dumps(asdict(self)), encoding="utf-8")
+        _file(ours).write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod
-    def read(cls, places: Places) -> "Order":
+    def read(cls, ours: Places) -> "Order":
         """What was left there."""
-        told = json.loads(_file(places).read_text(encoding="utf-8"))
+        told = json.loads(_file(ours).read_text(encoding="utf-8"))
         return cls(told["directory"], told["config"], Caller(**told["caller"]))
 
 
@@ -62,36 +61,22 @@ def become_envoy(config: Config, order: Order) -> NoReturn:
         listening_socket(config.envoy).close()
     except OSError as error:
         raise cannot_listen(config.envoy, error.strerror or str(error)) from error
-    places = Places(Path(tempfile.mkdtemp(prefix="keywright-")))
-    order.write(places)
-    configuration = bootstrap(
-        config.envoy, config.limits, Inside(found.module, _APPLICATION), places
-    )
-    places.bootstrap.write_text(written(configuration), encoding="utf-8")
-    argv = command(found.envoy, places, json_lines=True)
+    ours = places.left()
+    order.write(ours)
+    configuration = bootstrap(config.envoy, config.limits, Inside(found.module, _APPLICATION), ours)
+    ours.bootstrap.write_text(written(configuration), encoding="utf-8")
+    argv = command(found.envoy, ours, json_lines=True)
     environment = environ(found.libpython)
     # Where nobody else can put a module: pyvoy looks for them where it is started.
-    os.chdir(places.directory)
+    os.chdir(ours.directory)
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     os.execve(argv[0], list(argv), environment)  # noqa: S606  it is no shell's to find
 
 
-def bootstrap(listen: Address, limits: Limits, inside: Inside, places: Places) -> Message:
+def bootstrap(listen: Address, limits: Limits, inside: Inside, ours: Places) -> Message:
     """config.bootstrap.v3.Bootstrap: one listener, and nothing behind it."""
-    return {
-        **bootstrapped(places, [_listener(listen, limits, inside)]),
-        "overload_manager": _overload(limits),
-    }
-
-
-def _overload(limits: Limits) -> Message:
-    """config.overload.v3.OverloadManager: one connection more is closed at once."""
-    monitor = named(
-        "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-        "envoy.resource_monitors.global_downstream_max_connections",
-        max_active_downstream_connections=limits.connections,
-    )
-    return {"resource_monitors": [monitor]}
+    listener = _listener(listen, limits, inside)
+    return bootstrapped(ours, [listener], connections=limits.connections)
 
 
 def _listener(listen: Address, limits: Limits, inside: Inside) -> Message:
@@ -131,5 +116,5 @@ def _http(limits: Limits, inside: Inside) -> Message:
     )
 
 
-def _file(places: Places) -> Path:
-    return places.directory / "order.json"
+def _file(ours: Places) -> Path:
+    return ours.directory / "order.json"

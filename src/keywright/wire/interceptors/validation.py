@@ -10,6 +10,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from keywright.domain.errors import Reason, ServiceError
+from keywright.wire import json_body
 from keywright.wire.rpc import Reply, Rpc
 from keywright.wire.rules import check_rules
 
@@ -49,7 +50,7 @@ def parsed(rpc: Rpc, body: bytes) -> Any:
             Reason.REQUEST_MALFORMED,
             f"the body is not a {request.DESCRIPTOR.full_name}, or has text that is not UTF-8",
         ) from None
-    return request
+    return json_body.merged(request) if rpc.values(json_body.PATH_KEY) else request
 
 
 def too_large(size: int, limit: int) -> ServiceError:
