@@ -12,10 +12,10 @@ COMPILE := pip compile ../../pyproject.toml --quiet --universal --python-version
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run admin-token test test-slow test-load test-model model-traces test-consistency test-proxies test-clients test-front test-browser screenshots test-all lint format proto bench soak lock system-deps audit clean
+.PHONY: help run admin-token test test-slow test-load test-model model-traces test-consistency test-proxies test-clients test-front test-front-consistency test-browser screenshots test-all lint format proto bench soak lock system-deps audit clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(READY) ## Serve on 127.0.0.1:7700 with an embedded PostgreSQL; the first run prints the admin's token
 	@exec "$(BIN)/keywright" dev --data-dir "$(DATA_DIR)"
@@ -70,7 +70,11 @@ FRONT_TESTS := tests/security tests/seeds $(patsubst %,tests/integration/test_%.
 test-front: $(READY) ## Run the tests of calls once more, with Envoy in front (8 minutes at most)
 	TESTED_FRONT=envoy "$(BIN)/pytest" -n 3 --dist loadfile -m "not slow and not grpc_front" $(FRONT_TESTS)
 
-test-all: system-deps test test-slow test-load test-model test-consistency test-proxies test-clients test-front test-browser ## Run the slow suites too; Debian and root only
+# A suite of its own, as it wants the machine for itself.
+test-front-consistency: $(READY) ## Check a history of a million decisions with Envoy in front (8 minutes at most)
+	TESTED_FRONT=envoy "$(BIN)/pytest" -m slow tests/consistency/test_history.py -k nothing_is_allowed -s
+
+test-all: system-deps test test-slow test-load test-model test-consistency test-proxies test-clients test-front test-front-consistency test-browser ## Run the slow suites too; Debian and root only
 
 lint: $(READY) ## Check style, types, imports, the wire contract and the generated code
 	"$(BIN)/ruff" check

@@ -29,6 +29,7 @@ GUIDE, OTHERS = _ROOT / "docs" / "guides" / "console", _ROOT / ".data" / "screen
 """Where pictures go that the guide shows, or may, and those that are for our eyes only."""
 _FOR_EYES = {"sign-in-link", "menu", "mistake", "rotate", "nothing-here", "no-match"}
 _FOR_EYES |= {"new-user", "revoke-keys", "new-role", "new-grant", "role", "service-users"}
+_FOR_EYES |= {"overview", "revoke-many", "audit", "audit-trail"}
 
 _COLORS = 64
 _TOKEN = "kw_live_3fK9aZ01bQxYp8VdN2sLr7TqXw4mGzHcJ6uE0yKoBi5vRaDfSnPtWlZk1CjQ"
@@ -121,6 +122,11 @@ ADMINS: dict[str, Steps] = {
     "grants": _at("/grants"),
     "new-grant": _at("/new-grant"),
     "everybodys-keys": _at("/keys?owner=all&search=example.com"),
+    "overview": _at("/overview"),
+    "revoke-many": _at("/revoke-keys"),
+    "policy": _at("/policy"),
+    "audit": _at("/audit?action=CreateKey"),
+    "audit-trail": _at("/audit-trail"),
     "key": _at("/keys/notebook?permission=datasets.write&resource=projects%2Fstreet-signs"),
 }
 AT_LAST: dict[str, Steps] = {"token": _new_token}  # it leaves a key behind

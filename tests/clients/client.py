@@ -46,6 +46,15 @@ class Call:
         self._replies.append(told["reply"])
         return self._replies[-1]
 
+    async def is_answered(self) -> bool:
+        """Whether a reply comes next, and not the end."""
+        told = await self._next()
+        if "reply" in told:
+            self._replies.append(told["reply"])
+        else:
+            self.told.put_nowait(told)
+        return "reply" in told
+
     async def cancel(self) -> None:
         """Have the client think better of it."""
         await self.program.tell({"id": self.number, "cancel": True})

@@ -185,7 +185,7 @@ async def test_a_stream_ends_at_its_deadline(
 
 
 async def test_cancelled_streams_leave_nothing_behind(
-    client: Client, service: Service, tokens: dict[str, str]
+    client: Client, front: Front, service: Service, tokens: dict[str, str]
 ) -> None:
     """Many more than a connection may have open, one after the other."""
     for each in range(0, AT_ONCE, OPEN_AT_ONCE):
@@ -196,8 +196,12 @@ async def test_cancelled_streams_leave_nothing_behind(
             for _ in range(each, each + OPEN_AT_ONCE)
         ]
         for stream in streams:
-            await stream.reply()
-            await stream.cancel()
-            assert (await stream.end()).code is StatusCode.CANCELLED
+            if await stream.is_answered() or not front.refuses_some:
+                await stream.cancel()
+                assert (await stream.end()).code is StatusCode.CANCELLED
+            else:
+                assert (await stream.end()).code is StatusCode.UNAVAILABLE
     good = await client.call(AUTHENTICATE, {"token": tokens["admin"]}, token=tokens["admin"])
+    while front.refuses_some and good.code is StatusCode.UNAVAILABLE:
+        good = await client.call(AUTHENTICATE, {"token": tokens["admin"]}, token=tokens["admin"])
     assert covers(good.replies, [ADMIN])
