@@ -62,9 +62,9 @@ async def run(postgres: Postgres, effort: Effort) -> None:
         paths = ["/healthz", *_LISTS.values()]
         async with httpx2.AsyncClient(base_url=url, cookies={_COOKIE: session}) as client:
             calls = [_getting(client, path) for path in paths]
-            base, *seconds = await time_in_turn(calls, samples=max(effort.samples // 10, 20))
+            base, *seconds = await time_in_turn(calls, samples=max(effort.samples // 15, 20))
         visits = [
-            await _visits(browser, url, session, path, max(effort.samples // 100, 3))
+            await _visits(browser, url, session, path, max(effort.samples // 150, 3))
             for path in _LISTS.values()
         ]
     show(

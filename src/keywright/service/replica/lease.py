@@ -76,5 +76,4 @@ class Lease:
         It showed what it did after it was asked, not when, so it may be behind this by the time
         that the question was on its way. Never goes back: what has expired once stays so.
         """
-        time = now + self.time_offset
-        return max(self.time_floor, time)  # `max` would be a call more
+        return max(self.time_floor, now + self.time_offset)
