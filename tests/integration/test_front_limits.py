@@ -34,6 +34,8 @@ from tests.support.http2 import connection
 from tests.support.planted import Bug, assert_noticed
 from tests.support.service import Service, service
 
+pytestmark = pytest.mark.slow
+
 IDLE_CONNECTIONS = 2_000
 
 
@@ -45,7 +47,6 @@ async def _front(cluster: Cluster) -> AsyncIterator[Service]:
         yield running
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("attack", [attacks.rapid_reset(20_000), attacks.rapid_reset(1000, 20)])
 async def test_who_resets_its_calls_at_once_is_sent_away(front: Service, attack: Attack) -> None:
     await who_resets_its_calls_is_sent_away(front, attack)
@@ -57,7 +58,6 @@ async def who_resets_its_calls_is_sent_away(front: Service, attack: Attack) -> N
     assert outcome.ended == attack.connections
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "attack",
     [
@@ -73,7 +73,6 @@ async def test_a_flood_takes_no_memory(front: Service, attack: Attack) -> None:
         await attack.run(front.uri)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("attack", [attacks.pings(1_000_000), attacks.settings(4_000_000)])
 async def test_who_does_not_read_the_answers_is_sent_away(front: Service, attack: Attack) -> None:
     await front.admin.authenticate(front.admin_token)
@@ -120,7 +119,6 @@ async def calls_of_one_connection_have_a_bound(front: Service) -> None:
         await until(lambda: one.received["RST_STREAM"] == 200 or one.over.is_set(), "refused", 10)
 
 
-@pytest.mark.slow
 async def test_many_idle_connections_disturb_nobody_and_are_closed(front: Service) -> None:
     with soft_limit_of_descriptors(IDLE_CONNECTIONS + 500):
         idle = attacks.idle(IDLE_CONNECTIONS)
@@ -295,7 +293,6 @@ BUGS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("bug", "settings"), BUGS.values(), ids=BUGS)
 async def test_a_build_without_the_guard_is_found_out(
     bug: Bug, settings: dict[str, str], cluster: Cluster, tmp_path: Path

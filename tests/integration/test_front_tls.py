@@ -27,6 +27,8 @@ from tests.support.front import ENVOY
 from tests.support.planted import Bug, build
 from tests.support.service import Caller, RefusedError, refusal
 
+pytestmark = pytest.mark.slow
+
 # What a client may claim of itself, in vain.
 CLAIMS = (
     ("x-forwarded-for", "192.0.2.1"),
@@ -279,7 +281,6 @@ async def test_json_is_served_with_tls_to_certified_clients(
             assert answered.json()["user"]["email"] == "admin@localhost"
 
 
-@pytest.mark.slow
 async def test_a_build_that_asks_for_no_certificate_is_found_out(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
