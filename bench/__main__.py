@@ -4,6 +4,7 @@ import argparse
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -70,9 +71,10 @@ BENCHMARKS: dict[str, Callable[[Postgres, Effort], Awaitable[None]]] = {
     "front": front.run,
     "connections": connections.run,
     "observing": observing.run,
+    "flood-envoy": partial(flood.run, front="envoy"),
     "soak": soak.run,
 }
-ONLY_WHEN_NAMED = {"soak"}
+ONLY_WHEN_NAMED = {"flood-envoy", "soak"}
 
 
 async def measure(names: list[str], effort: Effort, report: Report | None) -> None:

@@ -140,11 +140,12 @@ class Attacked:
         return self.at.cpu_seconds(), database, sum(hashes)
 
 
-async def run(postgres: Postgres, effort: Effort) -> None:
+async def run(postgres: Postgres, effort: Effort, front: str = "grpc") -> None:
     """Print the table."""
-    dsn, admin_token = await postgres.database("flood")
+    dsn, admin_token = await postgres.database(f"flood_{front}")
     async with AsyncExitStack() as running:
-        at = await running.enter_async_context(server.keywright(dsn, core=cores.SERVER))
+        serving = server.keywright(dsn, core=cores.SERVER, front=front)
+        at = await running.enter_async_context(serving)
         admin = Admin(at.channel, admin_token)
         member = await admin.service_user("member", "member")
         known = [await admin.key(member) for _ in range(10)]
