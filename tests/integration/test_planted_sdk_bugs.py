@@ -82,13 +82,13 @@ BUGS = {
     ),
     "a channel that is left open": SdkBug(
         "connection/transport.py",
-        "await self._channel.close()",
+        "await self._line.channel.close()",
         "pass",
         CLIENTS + "test_a_client_leaves_no_task_and_no_connection",
     ),
     "a channel of another event loop": SdkBug(
         "connection/transport.py",
-        "elif self._loop is not loop:",
+        "elif line.loop is not loop:",
         "elif False:",
         CLIENTS + "test_a_client_that_is_made_before_the_loop_works_in_it_and_in_no_other",
     ),
