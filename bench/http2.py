@@ -17,6 +17,7 @@ from typing import cast
 from urllib.parse import unquote_to_bytes
 
 import grpc
+from hpack import Decoder
 
 from bench.load import Metadata, Slice
 
@@ -188,10 +189,10 @@ class _Connection(asyncio.Protocol):
         began = self._began.pop(stream, None)
         if began is not None:
             self.latencies.append(time.perf_counter() - began)
-            code = int(_value(trailers, _STATUS) or _UNKNOWN)
+            code, message = _ending(trailers)
             self.codes[code] += 1
             if code and code not in self.said:
-                self.said[code] = unquote_to_bytes(_value(trailers, _MESSAGE)).decode()
+                self.said[code] = unquote_to_bytes(message).decode()
 
     def _send(self) -> None:
         """Begin as many calls as may be."""
@@ -253,6 +254,14 @@ def _text(text: bytes) -> bytes:
         length.append(rest % 128 | 128)
         rest //= 128
     return bytes([*length, rest]) + text
+
+
+def _ending(trailers: bytes) -> tuple[int, bytes]:
+    """The status and its message."""
+    if _STATUS in trailers:  # gRPC compresses nothing that uses no table; Envoy does
+        return int(_value(trailers, _STATUS)), _value(trailers, _MESSAGE)
+    told = dict(Decoder().decode(trailers, raw=True)) if trailers else {}
+    return int(told.get(_STATUS[1:], _UNKNOWN)), told.get(_MESSAGE[1:], b"")
 
 
 def _value(trailers: bytes, name: bytes) -> bytes:
