@@ -70,8 +70,12 @@ def lacking(visit: PersonVisit, permission: str) -> Response:
     )
 
 
-async def latest_change(visit: PersonVisit, name: str) -> AuditEvent | None:
-    """What was done last with something, and by whom; None if that is not this person's to see."""
+async def overtaken(visit: PersonVisit, name: str) -> AuditEvent | None:
+    """Tell that something was changed meanwhile.
+
+    Returns: what was done with it, and by whom; None if that is not this person's to see.
+    """
+    visit.form.fail("", "It was changed meanwhile. Your input is kept: save again to replace that.")
     if not visit.me.may("audit.read"):
         return None
     try:

@@ -1,7 +1,6 @@
 """From a TOML file to a `Config`: every mistake at once, where it is and what would be right."""
 
 import re
-import tomllib
 from dataclasses import fields
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -9,8 +8,7 @@ from urllib.parse import urlsplit
 
 from keywright.console.config import Config, Limits, Network, OpenIdConnect, SignIn
 from keywright.programs.addresses import Address, parse_address
-from keywright.programs.reading import Table, chosen
-from keywright.sdk.errors import ConfigurationError
+from keywright.programs.reading import Table, chosen, read, text_of
 
 _LIMIT_MAX = 100_000_000
 _WORKSPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -29,13 +27,7 @@ def read_config(file: Path | None, listen: str | None = None) -> Config:
     """
     if file is None:
         return parse_config("", Path("--listen"), listen)
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise _invalid(file, f"cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise _invalid(file, "is not UTF-8 text") from error
-    return parse_config(text, file, listen)
+    return parse_config(text_of(file), file, listen)
 
 
 def parse_config(text: str, file: Path, listen: str | None = None) -> Config:
@@ -44,15 +36,7 @@ def parse_config(text: str, file: Path, listen: str | None = None) -> Config:
     Raises:
         ConfigurationError: as `read_config`.
     """
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise _invalid(file, f"is not TOML: {error}") from error
-    root = Table("", values if listen is None else {**values, "listen": listen})
-    config = _config(root, file)
-    if root.mistakes:
-        raise _invalid(file, *root.mistakes)
-    return config
+    return read(text, file, {"listen": listen}, lambda root: _config(root, file))
 
 
 def _config(root: Table, file: Path) -> Config:
@@ -178,8 +162,3 @@ def _limits(table: Table) -> Limits:
     return Limits(
         **{name: table.count(name, getattr(defaults, name), most=_LIMIT_MAX) for name in names}
     )
-
-
-def _invalid(file: Path, *mistakes: str) -> ConfigurationError:
-    told = "".join(f"\n  {mistake}" for mistake in mistakes)
-    return ConfigurationError(f"{file}:{told}", reason="CONFIG_FILE_INVALID")

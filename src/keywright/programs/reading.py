@@ -1,10 +1,14 @@
-"""Reads tables of TOML, and notes each mistake with where it is and what would be right."""
+"""Reads a file of TOML, and notes each mistake with where it is and what would be right."""
 
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import Enum
+from pathlib import Path
 from typing import Any, TypeVar
+
+from keywright.sdk.errors import ConfigurationError
 
 Value = TypeVar("Value")
 Choice = TypeVar("Choice", bound=Enum)
@@ -112,3 +116,48 @@ def chosen(kind: type[Choice], text: str) -> Choice:
         return kind(text)
     except ValueError:
         raise ValueError(f"must be one of {', '.join(each.value for each in kind)}") from None
+
+
+def text_of(file: Path) -> str:
+    """What a file says.
+
+    Raises:
+        ConfigurationError: `CONFIG_FILE_INVALID`.
+    """
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise _invalid(file, f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise _invalid(file, "is not UTF-8 text") from error
+
+
+def read(
+    text: str, file: Path, said: Mapping[str, str | None], make: Callable[[Table], Value]
+) -> Value:
+    """What `make` makes of the text of a file.
+
+    Args:
+        text: the text.
+        file: where it is from.
+        said: what is said in place of what the file says, where it is not None.
+        make: notes mistakes, and goes on.
+
+    Raises:
+        ConfigurationError: `CONFIG_FILE_INVALID`, with every mistake in it.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _invalid(file, f"is not TOML: {error}") from error
+    instead = {name: value for name, value in said.items() if value is not None}
+    root = Table("", {**values, **instead})
+    made = make(root)
+    if root.mistakes:
+        raise _invalid(file, *root.mistakes)
+    return made
+
+
+def _invalid(file: Path, *mistakes: str) -> ConfigurationError:
+    told = "".join(f"\n  {mistake}" for mistake in mistakes)
+    return ConfigurationError(f"{file}:{told}", reason="CONFIG_FILE_INVALID")

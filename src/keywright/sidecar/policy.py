@@ -1,18 +1,16 @@
 """From a TOML file to a `Config`: every mistake at once, where it is and what would be right."""
 
 import re
-import tomllib
 from dataclasses import fields
 from ipaddress import ip_network
 from pathlib import Path
 
 from keywright.front import installation, places
 from keywright.programs.addresses import Address, parse_address
-from keywright.programs.reading import Table, chosen
+from keywright.programs.reading import Table, chosen, read, text_of
 from keywright.sdk.drop_ins.patterns import Pattern
 from keywright.sdk.drop_ins.presented import API_KEY, AUTHORIZATION
 from keywright.sdk.drop_ins.routes import METHOD, Route, Routes, Rule, placeholders
-from keywright.sdk.errors import ConfigurationError
 from keywright.sdk.values.asked_for import is_environment, is_permission
 from keywright.sdk.values.resources import is_resource
 from keywright.sidecar.config import (
@@ -47,13 +45,7 @@ def read_config(file: Path, front: str | None = None) -> Config:
     Raises:
         ConfigurationError: `CONFIG_FILE_INVALID`, with every mistake in it.
     """
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise _invalid(file, f"cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise _invalid(file, "is not UTF-8 text") from error
-    return parse_config(text, file, front)
+    return parse_config(text_of(file), file, front)
 
 
 def parse_config(text: str, file: Path, front: str | None = None) -> Config:
@@ -62,15 +54,7 @@ def parse_config(text: str, file: Path, front: str | None = None) -> Config:
     Raises:
         ConfigurationError: as `read_config`.
     """
-    try:
-        said = {} if front is None else {"front": front}
-        root = Table("", {**tomllib.loads(text), **said})
-    except tomllib.TOMLDecodeError as error:
-        raise _invalid(file, f"is not TOML: {error}") from error
-    config = _config(root)
-    if root.mistakes:
-        raise _invalid(file, *root.mistakes)
-    return config
+    return read(text, file, {"front": front}, _config)
 
 
 def _config(root: Table) -> Config:
@@ -285,8 +269,3 @@ def _rule(table: Table, label: str, names: frozenset[str] | None) -> Rule:
             "requests without a key",
         )
     return Rule(label, permissions or (), resource, environment, public)
-
-
-def _invalid(file: Path, *mistakes: str) -> ConfigurationError:
-    told = "".join(f"\n  {mistake}" for mistake in mistakes)
-    return ConfigurationError(f"{file}:{told}", reason="CONFIG_FILE_INVALID")

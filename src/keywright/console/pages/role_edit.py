@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from keywright.console.pages.role_use import use_of
 from keywright.console.permissions import OWN
-from keywright.console.refusals import REFUSALS, lacking, latest_change, note
+from keywright.console.refusals import REFUSALS, lacking, note, overtaken
 from keywright.console.routing import page
 from keywright.console.visit import PersonVisit
 from keywright.sdk import AuditEvent, KeywrightError, Role
@@ -134,9 +134,8 @@ async def _save(visit: PersonVisit) -> Response:
 async def _refused(visit: PersonVisit, role: Role, error: KeywrightError) -> Response:
     if error.reason != "ETAG_MISMATCH":
         return await _shown(visit, role, note(visit.form, error))
-    visit.form.fail("", "It was changed meanwhile. Your input is kept: save again to replace that.")
     now = await visit.client.roles.get(role.name)
-    winner = await latest_change(visit, role.name)
+    winner = await overtaken(visit, role.name)
     return await _shown(visit, now, HTTPStatus.CONFLICT, winner=winner)
 
 

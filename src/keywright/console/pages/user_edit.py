@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from keywright.console.authority import roles_within
 from keywright.console.pages.user_rights import rights_over, section_of
-from keywright.console.refusals import REFUSALS, lacking, latest_change, note
+from keywright.console.refusals import REFUSALS, lacking, note, overtaken
 from keywright.console.routing import page
 from keywright.console.visit import PersonVisit
 from keywright.sdk import AuditEvent, KeywrightError, User
@@ -77,9 +77,8 @@ async def _save(visit: PersonVisit) -> Response:
 async def _refused(visit: PersonVisit, user: User, error: KeywrightError) -> Response:
     if error.reason != "ETAG_MISMATCH":
         return await _shown(visit, user, note(visit.form, error))
-    visit.form.fail("", "It was changed meanwhile. Your input is kept: save again to replace that.")
     now = await visit.client.users.get(user.name)
-    winner = await latest_change(visit, user.name)
+    winner = await overtaken(visit, user.name)
     return await _shown(visit, now, HTTPStatus.CONFLICT, winner=winner)
 
 
