@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
@@ -19,6 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 
 from keywright.domain.errors import Reason
+from keywright.sidecar.counting import Counts
 from tests.support.database import Cluster
 from tests.support.planted import Bug, build, plant
 from tests.support.service import Caller, Service, refusal, running, service
@@ -33,6 +35,7 @@ SEVERAL = {
     "database_pool_size": "4",
     "shutdown_grace": "1s",
 }
+ALERTS = Path(__file__).parents[2] / "deploy" / "prometheus" / "alerts.yaml"
 Break = Callable[[str, str], Callable[[], list[psutil.Process]]]
 SILENT = "a worker does not come round to its calls, and is killed"
 MISSED_MOST = 3
@@ -374,3 +377,11 @@ async def test_workers_are_not_taken_for_stuck_because_all_of_them_were_suspende
         await several.becomes(health_pb2.HealthCheckResponse.SERVING)
         assert not [line for line in several.process.log if line["event"] == SILENT]
         assert processes(several) == all_of_them[1:]
+
+
+async def test_alerts_ask_for_metrics_that_servers_and_sidecars_have(several: Service) -> None:
+    _, of_servers = await got(several, "/metrics")
+    _, of_sidecars = Counts(lambda: True, lambda: 0).text()
+    told = set(re.findall(r"^# TYPE (\S+)", of_servers + of_sidecars.decode(), re.MULTILINE))
+    asked = set(re.findall(r"\b(?:keywright|process)_[a-z0-9_]+", ALERTS.read_text()))
+    assert {name.removesuffix("_bucket") for name in asked} <= told
