@@ -18,7 +18,8 @@ from keywright.sdk.authenticating.rate_limits import RateLimits
 from keywright.sdk.authenticating.watching import Watch, watching
 from keywright.sdk.connection.connection import TlsFiles, Way
 from keywright.sdk.connection.credentials import Secret, find_api_key, find_uri, hidden
-from keywright.sdk.errors import ConfigurationError, KeywrightError, Unavailable
+from keywright.sdk.connection.forks import forked
+from keywright.sdk.errors import KeywrightError, Unavailable
 from keywright.sdk.values.lifetimes import seconds_of
 from keywright.sdk.values.results import Principal
 
@@ -43,8 +44,8 @@ class Authenticator:
     the rest of the lease, and then the error is `Unavailable`.
 
     It belongs to one event loop; for threads there is `BlockingAuthenticator`. It begins to watch
-    as the block is entered and does not wait for the server, so a program starts without one. A
-    process that was forked from one that watches has to make its own.
+    as the block is entered and does not wait for the server, so a program starts without one. In
+    the child of a fork nothing works that uses gRPC, if this watched before: `FORKED`.
 
     Args:
         uri: as for `Client`.
@@ -275,11 +276,7 @@ class Authenticator:
         if self._questions is None:
             raise RuntimeError("enter the authenticator first: async with authenticator: ...")
         if self._pid != os.getpid():
-            raise ConfigurationError(
-                "this process was forked from the one that watches, where gRPC runs: make the "
-                "authenticator after the fork, in the process that uses it",
-                reason="FORKED",
-            )
+            raise forked()
         return self._questions
 
 

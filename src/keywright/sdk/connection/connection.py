@@ -10,6 +10,7 @@ from typing import TypeVar
 import grpc
 
 from keywright import __version__
+from keywright.sdk.connection import forks
 from keywright.sdk.connection.address import Address
 from keywright.sdk.connection.config_file import ConfigFile
 from keywright.sdk.errors import ConfigurationError
@@ -134,7 +135,7 @@ class Way:
         Args:
             options: more channel arguments of gRPC.
         """
-        return self._open(grpc.aio.secure_channel, grpc.aio.insecure_channel, options)
+        return forks.runs(self._open(grpc.aio.secure_channel, grpc.aio.insecure_channel, options))
 
     def _open(
         self,
@@ -142,6 +143,7 @@ class Way:
         insecure: Callable[..., Channel],
         more: Sequence[tuple[str, int | str]],
     ) -> Channel:
+        forks.check()
         options = [*_OPTIONS, *more]
         if self.address.authority is not None:
             options.append(("grpc.default_authority", self.address.authority))

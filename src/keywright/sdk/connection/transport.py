@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 import grpc
 
+from keywright.sdk.connection import forks
 from keywright.sdk.connection.connection import Way
 from keywright.sdk.connection.credentials import Secret
 from keywright.sdk.connection.flow import AsyncItems, Batches, Call, Flow, Items, Listing
@@ -59,6 +60,7 @@ class _Sender:
         return from_call(failed, self._way.uri)
 
     def _check_open(self) -> None:
+        forks.check()
         if self._line.closed:
             raise RuntimeError("this client is closed")
 
@@ -145,8 +147,9 @@ class AwaitingTransport(_Sender):
     async def close(self) -> None:
         """Close the channel; calls under way are cancelled."""
         self._line.closed = True
-        if self._line.channel is not None:
-            await self._line.channel.close()
+        channel, self._line.channel = self._line.channel, None  # grpc.aio ends with its last one
+        if channel is not None:
+            await channel.close()
 
     async def _call(self, call: Call) -> Any:
         tries = Tries(self._timeout)
@@ -164,7 +167,10 @@ class AwaitingTransport(_Sender):
                 raise
             pause = tries.pause_after(error)
             if pause is None:
-                raise error
+                try:
+                    raise error
+                finally:
+                    del error  # else it has itself in its traceback, and with it the channel
             await asyncio.sleep(pause)
 
     def _opened(self) -> Any:
