@@ -20,7 +20,7 @@ from keywright.sdk.connection.connection import TlsFiles, Way
 from keywright.sdk.connection.credentials import Secret, find_api_key, find_uri, hidden
 from keywright.sdk.connection.forks import forked
 from keywright.sdk.errors import KeywrightError, Unavailable
-from keywright.sdk.values.lifetimes import seconds_of
+from keywright.sdk.values.lifetimes import check_timeout, seconds_of
 from keywright.sdk.values.results import Principal
 
 _TIMEOUT = timedelta(seconds=10)
@@ -66,6 +66,7 @@ class Authenticator:
 
     Raises:
         ConfigurationError: one of these is missing or wrong, here or when the block is entered.
+        TypeError, ValueError: a length of time is none.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class Authenticator:
         self._api_key = find_api_key(api_key, os.environ)
         self._tls_files = TlsFiles(ca_file, certificate_file, key_file)
         self._allow_plaintext = allow_plaintext
-        seconds_of(timeout)
+        check_timeout(timeout)
         self._timeout = timeout
         self._cache = LeasedCache(max_count=cache_max_count, stale_seconds=seconds_of(stale_window))
         self._rates = RateLimits() if rate_limits else None

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
@@ -92,9 +92,9 @@ class BlockingTransport(_Sender):
             yield from source.items(reply)
             call = _next(calls, reply)
 
-    def listed(self, flow: Flow[Listing[Result]]) -> Items[Result]:
+    def listed(self, make: Callable[[], Flow[Listing[Result]]]) -> Items[Result]:
         """What is in a list, or a page of it."""
-        return Items(self, flow)
+        return Items(self, make)
 
     def close(self) -> None:
         """Close the channel; calls under way are cancelled."""
@@ -140,9 +140,9 @@ class AwaitingTransport(_Sender):
                 yield item
             call = _next(calls, reply)
 
-    def listed(self, flow: Flow[Listing[Result]]) -> AsyncItems[Result]:
+    def listed(self, make: Callable[[], Flow[Listing[Result]]]) -> AsyncItems[Result]:
         """What is in a list, or a page of it."""
-        return AsyncItems(self, flow)
+        return AsyncItems(self, make)
 
     async def close(self) -> None:
         """Close the channel; calls under way are cancelled."""
