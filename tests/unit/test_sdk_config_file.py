@@ -83,6 +83,9 @@ def test_a_key_may_be_in_a_file_of_its_own_beside_the_file(tmp_path: Path) -> No
     with pytest.raises(ConfigurationError, match=r"kw\.key cannot be read: No such") as missing:
         find_api_key(None, environ)
     assert missing.value.reason == "API_KEY_MISSING"
+    nowhere = written(tmp_path / "kw.toml", 'api_key_file = "~nobody-here/kw.key"', mode=0o644)
+    with pytest.raises(ConfigurationError, match="as api_key_file, and there is no such home"):
+        find_api_key(None, nowhere)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])
@@ -102,6 +105,7 @@ def test_a_file_with_a_key_that_others_may_read_is_refused_with_what_to_do(
         ('[uri]\nhost = "a"', "must have text as uri"),
         (f'api_key = "{KEY}"\napi_key_file = "x"', "leave one out"),
         (f"api_key = {KEY}", "is not a TOML file"),
+        ('api_key_file = "a\\u0000b"', "must have text as api_key_file"),
     ],
 )
 def test_a_mistake_in_the_file_is_told_and_never_the_key(
@@ -121,7 +125,8 @@ def test_certificates_are_found_where_they_are_of_use(tmp_path: Path) -> None:
     environ = written(
         tmp_path / "kw.toml", 'ca_file = "ca.pem"\ncertificate_file = "c"\nkey_file = "k"'
     )
-    with pytest.raises(ConfigurationError, match=rf"{tmp_path}/ca\.pem cannot be read"):
+    from_file = rf"ca_file: {tmp_path}/ca\.pem cannot be read.*what was not given is of .*kw\.toml"
+    with pytest.raises(ConfigurationError, match=from_file):
         Way.find("grpcs://a.example", TlsFiles(), environ, allow_plaintext=False)
     for name, content in (("ca.pem", ONE.certificate), ("c", ONE.certificate), ("k", ONE.key)):
         (tmp_path / name).write_bytes(content)

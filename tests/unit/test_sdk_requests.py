@@ -36,6 +36,7 @@ from keywright.sdk.calls.grants import Grants
 from keywright.sdk.calls.keys import Keys
 from keywright.sdk.calls.names import Names
 from keywright.sdk.calls.roles import Roles
+from keywright.sdk.calls.sessions import Sessions
 from keywright.sdk.calls.usage import Usage
 from keywright.sdk.calls.users import Users
 from keywright.sdk.calls.workspaces import Workspaces
@@ -91,8 +92,8 @@ class Recorder:
         self.asked.extend([source.request] if isinstance(source, Listing) else source.requests)
         return iter(())
 
-    def listed(self, flow: Flow[Listing[Result]]) -> Items[Result]:
-        return Items(self, flow)
+    def listed(self, make: Callable[[], Flow[Listing[Result]]]) -> Items[Result]:
+        return Items(self, make)
 
     @property
     def request(self) -> Any:
@@ -426,6 +427,11 @@ def test_what_is_of_another_kind_is_refused_with_what_would_be_right(
         list(keys.list(states=unknown))
     with pytest.raises(TypeError, match="is a timedelta, and not int"):
         Client("127.0.0.1:1", "key", timeout=wrong)
+    with pytest.raises(TypeError, match="workspace is a str, and not int"):
+        Client("127.0.0.1:1", "key", workspace=wrong)
+    for kind in (Client, Authenticator):
+        with pytest.raises(ValueError, match="a timeout is longer than nothing"):
+            kind("127.0.0.1:1", "key", timeout=timedelta(0))
     with pytest.raises(TypeError, match="is a timedelta, and not int"):
         Authenticator("127.0.0.1:1", "key", stale_window=wrong)
     assert recorder.asked == []
@@ -440,7 +446,9 @@ def test_what_is_of_another_kind_is_refused_with_what_would_be_right(
         ({"labels": {"team": 5}}, r"labels\['team'\] is a str, and not int"),
         ({"labels": {5: "five"}}, "a key of labels is a str, and not int"),
         ({"labels": ["team"]}, "labels is a mapping of str to str, and not list"),
-        ({"user": 5}, "a user is named by a str, and not int"),
+        ({"user": 5}, "a user's name is a str, and not int"),
+        ({"validity": "2", "unit": TimeUnit.WEEK}, "validity is a number, and not str"),
+        ({"validity": 2, "unit": "WEEK"}, "unit is a TimeUnit such as TimeUnit.WEEK, and not str"),
     ],
 )
 def test_an_argument_of_another_type_is_named(
@@ -451,14 +459,64 @@ def test_an_argument_of_another_type_is_named(
     assert recorder.asked == []
 
 
-def test_what_is_asked_for_by_none_is_said_to_need_a_name(
-    keys: Keys[Blocking], users: Users[Blocking]
+def test_whatever_a_method_takes_is_named_where_it_is_of_another_type(
+    keys: Keys[Blocking],
+    users: Users[Blocking],
+    names: Names,
+    recorder: Recorder,
 ) -> None:
-    nothing: Any = None
-    with pytest.raises(TypeError, match="a key is named by a str, and not NoneType"):
-        keys.get(nothing)
-    with pytest.raises(TypeError, match="a user is named by a str, and not NoneType"):
-        users.disable(nothing)
+    grants: Grants[Blocking] = Grants(recorder, names)
+    usage: Any = Usage(recorder, names)
+    sessions: Sessions[Blocking] = Sessions(recorder, names)
+    client: Any = Client("127.0.0.1:1", "key")
+    wrong: list[Any] = [None, 5, b"kw_live_", "x", "ACTIVE"]
+    none, number, octets, word, letters = wrong
+    refused: list[tuple[str, Callable[[], object]]] = [
+        ("key is a str, and not NoneType", lambda: keys.get(none)),
+        ("user is a str, and not NoneType", lambda: users.disable(none)),
+        ("prefix is a str, and not int", lambda: keys.lookup(number)),
+        ("page_size is an int, and not str", lambda: keys.list(page_size=word)),
+        ("states is a collection, each .*, and not str", lambda: list(keys.list(states=letters))),
+        ("wait is a bool, and not NoneType", lambda: keys.revoke("k", wait=none)),
+        ("grace is a timedelta, and not int", lambda: keys.rotate("k", grace=number)),
+        ("email is a str, and not int", lambda: users.create(number)),
+        ("kind: 'x' is none of HUMAN, SERVICE", lambda: users.create("a@b.c", kind=word)),
+        (r"labels\['a'\] is a str, and not int", lambda: users.create(labels={"a": number})),
+        ("resource is a str, and not int", lambda: grants.create("ann", number, "viewer")),
+        ("keys is a collection, each a str, and not str", lambda: list(usage.query(keys=word))),
+        ("states is a collection, each .*, and not str", lambda: sessions.list(states=letters)),
+        (r"states\[0\]: 'x' is none of ACTIVE", lambda: sessions.list(states=[word])),
+        ("token is a str or a Secret, and not bytes", lambda: client.authenticate(octets)),
+        (
+            "required_permissions is a collection, each a str, and not str",
+            lambda: client.authenticate("t", required_permissions=word),
+        ),
+        (
+            r"required_permissions\[0\] is a str, and not int",
+            lambda: client.authenticate("t", required_permissions=[number]),
+        ),
+        ("token is a str or a Secret, and not NoneType", lambda: keys.report_leaked(none)),
+        ("an API key is text, and not NoneType", lambda: client.acting_with(none)),
+    ]
+    for told, call in refused:
+        with pytest.raises((TypeError, ValueError), match=told):
+            call()
+    assert recorder.asked == []
+
+
+def test_a_list_can_be_asked_again_after_a_page_of_it(
+    keys: Keys[Blocking], recorder: Recorder
+) -> None:
+    listed = keys.list(page_size=2)
+    recorder.asked.clear()
+    wrong: Any = None
+    with pytest.raises(TypeError, match="page_token is a str, and not NoneType"):
+        listed.page(wrong)
+    recorder.reply = key_service_pb2.ListKeysResponse(next_page_token="next")
+    assert listed.page(listed.page().next_page_token).next_page_token == "next"
+    asked: list[Any] = recorder.asked
+    assert [each.page_token for each in asked] == ["", "next"]
+    assert [each.page_size for each in asked] == [2, 2]
 
 
 def test_no_time_is_taken_without_its_zone(keys: Keys[Blocking], recorder: Recorder) -> None:

@@ -18,8 +18,9 @@ from keywright.sdk.authenticating.rate_limits import RateLimits
 from keywright.sdk.authenticating.watching import Watch, watching
 from keywright.sdk.connection.connection import TlsFiles, Way
 from keywright.sdk.connection.credentials import Secret, find_api_key, find_uri, hidden
-from keywright.sdk.errors import ConfigurationError, KeywrightError, Unavailable
-from keywright.sdk.values.lifetimes import seconds_of
+from keywright.sdk.connection.forks import forked
+from keywright.sdk.errors import KeywrightError, Unavailable
+from keywright.sdk.values.lifetimes import check_timeout, seconds_of
 from keywright.sdk.values.results import Principal
 
 _TIMEOUT = timedelta(seconds=10)
@@ -43,8 +44,8 @@ class Authenticator:
     the rest of the lease, and then the error is `Unavailable`.
 
     It belongs to one event loop; for threads there is `BlockingAuthenticator`. It begins to watch
-    as the block is entered and does not wait for the server, so a program starts without one. A
-    process that was forked from one that watches has to make its own.
+    as the block is entered and does not wait for the server, so a program starts without one. In
+    the child of a fork nothing works that uses gRPC, if this watched before: `FORKED`.
 
     Args:
         uri: as for `Client`.
@@ -65,6 +66,7 @@ class Authenticator:
 
     Raises:
         ConfigurationError: one of these is missing or wrong, here or when the block is entered.
+        TypeError, ValueError: a length of time is none.
     """
 
     def __init__(
@@ -85,7 +87,7 @@ class Authenticator:
         self._api_key = find_api_key(api_key, os.environ)
         self._tls_files = TlsFiles(ca_file, certificate_file, key_file)
         self._allow_plaintext = allow_plaintext
-        seconds_of(timeout)
+        check_timeout(timeout)
         self._timeout = timeout
         self._cache = LeasedCache(max_count=cache_max_count, stale_seconds=seconds_of(stale_window))
         self._rates = RateLimits() if rate_limits else None
@@ -93,6 +95,7 @@ class Authenticator:
         self._entered = 0
         self._running = AsyncExitStack()
         self._pid = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._watch: Watch | None = None
         self._questions: Questions | None = None
         self._out_of_reach = False
@@ -100,7 +103,9 @@ class Authenticator:
 
     async def __aenter__(self) -> Self:
         """Begin to watch. A block within the block is one and the same."""
-        if not self._entered:
+        if self._entered:
+            self._begun()
+        else:
             await self._begin()
         self._entered += 1
         return self
@@ -263,7 +268,7 @@ class Authenticator:
             running.push_async_callback(self._questions.close)
             running.push_async_callback(self._end_trying)
             self._running = running.pop_all()
-        self._pid = os.getpid()
+        self._pid, self._loop = os.getpid(), asyncio.get_running_loop()
         _watched.add(self._cache)
 
     async def _end_trying(self) -> None:
@@ -275,10 +280,11 @@ class Authenticator:
         if self._questions is None:
             raise RuntimeError("enter the authenticator first: async with authenticator: ...")
         if self._pid != os.getpid():
-            raise ConfigurationError(
-                "this process was forked from the one that watches, where gRPC runs: make the "
-                "authenticator after the fork, in the process that uses it",
-                reason="FORKED",
+            raise forked()
+        if self._loop is not asyncio.get_running_loop():
+            raise RuntimeError(
+                "this authenticator was entered in another event loop: make one for each, or a "
+                "BlockingAuthenticator for threads"
             )
         return self._questions
 

@@ -13,7 +13,8 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from keywright.sdk.authenticating.authenticator import Authenticator
 from keywright.sdk.connection.credentials import Secret
-from keywright.sdk.errors import ConfigurationError, KeywrightError, Unavailable
+from keywright.sdk.connection.forks import forked
+from keywright.sdk.errors import KeywrightError, Unavailable
 from keywright.sdk.values.results import Principal
 
 Result = TypeVar("Result")
@@ -36,9 +37,10 @@ class BlockingAuthenticator:
     It takes the same arguments. A thread of its own watches; what is known is answered in the
     caller's. It begins with the block, or else with the first call, and then ends with the program:
     so a module may make one before its process is forked, as long as it is used only after that.
-    Where it was used before, the child is told so by a `ConfigurationError`, `FORKED`. A program
-    that uses grpc.aio itself is better off with `Authenticator`: gRPC disturbs one event loop with
-    the work of the other, and logs that as errors.
+    Where it was used before, the child is told so by a `ConfigurationError`, `FORKED`, and so it is
+    by whatever else there uses gRPC. A program that uses grpc.aio itself is better off with
+    `Authenticator`: gRPC disturbs one event loop with the work of the other, and logs that as
+    errors.
     """
 
     @_takes(Authenticator)
@@ -165,11 +167,7 @@ class BlockingAuthenticator:
         """The loop of the thread that watches, which is started if there is none; locked."""
         # Before the lock: in the child of a fork it may be held by a thread that is not there.
         if self._is_forked:
-            raise ConfigurationError(
-                "this process was forked from one that had used the authenticator, where gRPC "
-                "runs: use it only after the fork",
-                reason="FORKED",
-            )
+            raise forked()
         with self._lock:
             if self._closed:
                 raise _closed()

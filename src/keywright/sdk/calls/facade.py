@@ -20,10 +20,15 @@ from keywright.sdk.calls.usage import Usage
 from keywright.sdk.calls.users import Users
 from keywright.sdk.calls.workspaces import Workspaces
 from keywright.sdk.connection.connection import TlsFiles, Way
-from keywright.sdk.connection.credentials import Secret, find_api_key, find_uri
+from keywright.sdk.connection.credentials import (
+    Secret,
+    find_api_key,
+    find_uri,
+    given_api_key,
+)
 from keywright.sdk.connection.flow import Flow, Mode, Surface, Transport, operation
 from keywright.sdk.values.access import AccessExplanation
-from keywright.sdk.values.lifetimes import seconds_of
+from keywright.sdk.values.lifetimes import check_timeout
 from keywright.sdk.values.results import Principal
 
 
@@ -84,8 +89,9 @@ class Facade(Surface[Mode]):
         Raises:
             ConfigurationError: one of these is missing or wrong.
             TypeError: one is of another type.
+            ValueError: the timeout is none at all.
         """
-        seconds_of(timeout)
+        check_timeout(timeout)
         uri = find_uri(uri, os.environ)
         key = Secret("") if anonymous else find_api_key(api_key, os.environ)
         tls_files = TlsFiles(ca_file, certificate_file, key_file)
@@ -123,8 +129,9 @@ class Facade(Surface[Mode]):
 
         Raises:
             ConfigurationError: no header can carry the key.
+            TypeError: it is no text.
         """
-        key = find_api_key(api_key, {})
+        key = given_api_key(api_key)
         other = copy(self)
         other._act(key, self._connection.acting_with(key), workspace)  # noqa: SLF001  of its class
         return other

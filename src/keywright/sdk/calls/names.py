@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keywright.sdk.calls.authentication import authenticate
+from keywright.sdk.connection.argument_types import other
 from keywright.sdk.connection.credentials import Secret
 from keywright.sdk.connection.flow import Flow, Mode, Surface, Transport
 
@@ -21,6 +22,8 @@ class Names:
     """Names in one workspace: the one given, else the caller's own, which is asked for once."""
 
     def __init__(self, api_key: Secret, workspace: str | None) -> None:
+        if not isinstance(workspace, str | None):
+            raise other("workspace", "a str", workspace)
         self._api_key = api_key
         self._workspace = workspace and _workspace_name(workspace)
 
@@ -82,7 +85,7 @@ class Names:
     def _within(self, collection: str, text: Any) -> Flow[str]:
         if not isinstance(text, str):
             wanted = collection.removesuffix("s")
-            raise TypeError(f"a {wanted} is named by a str, and not {type(text).__name__}")
+            raise other(f"a {wanted}'s name", "a str", text)
         if text.startswith(_WORKSPACES):
             return text
         workspace = yield from self.workspace()

@@ -5,6 +5,7 @@ from datetime import UTC
 from typing import Unpack
 
 from keywright.sdk.calls.names import NamedSurface
+from keywright.sdk.connection.argument_types import several
 from keywright.sdk.connection.flow import Flow, Listing, Method, Mode, listing
 from keywright.sdk.values.arguments import UsageQuery
 from keywright.sdk.values.reading import member_name
@@ -41,7 +42,7 @@ class Usage(NamedSurface[Mode]):
         """
         given = yield from self._names.full(query)
         keys = []
-        for key in given.pop("keys", ()):
+        for key in several("keys", "a str", given.pop("keys", ())):
             keys.append((yield from self._names.key(key)))  # noqa: PERF401  it yields
         parent = yield from self._names.workspace()
         request = write(pb.QueryUsageRequest, UsageQuery, given, parent=parent)

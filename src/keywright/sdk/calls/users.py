@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Unpack
 
 from keywright.sdk.calls.names import NamedSurface
+from keywright.sdk.connection.argument_types import texts
 from keywright.sdk.connection.flow import Flow, Listing, Method, Mode, call, listing, operation
 from keywright.sdk.values.arguments import UserChanges, UserFilter
 from keywright.sdk.values.reading import read
@@ -59,7 +60,7 @@ class Users(NamedSurface[Mode]):
             display_name=display_name,
             external_id=external_id,
             resource=resource,
-            labels=labels,
+            labels=labels and texts("labels", labels),
         )
         parent = yield from self._names.workspace()
         request = pb.CreateUserRequest(

@@ -56,11 +56,20 @@ class ConfigFile:
         return self._settings.get(setting)
 
     def get_file(self, setting: str) -> Path | None:
-        """The file that a setting names, from the directory of this one if it is relative."""
+        """The file that a setting names, from the directory of this one if it is relative.
+
+        Raises:
+            ConfigurationError: `CONFIG_FILE_INVALID`.
+        """
         value = self.get(setting)
         if value is None or self.path is None:
             return None
-        return self.path.parent / Path(value).expanduser()
+        try:
+            return self.path.parent / Path(value).expanduser()
+        except RuntimeError:
+            raise _invalid(
+                self.path, f"has {value!r} as {setting}, and there is no such home directory"
+            ) from None
 
 
 def _default_path(environ: Mapping[str, str]) -> Path | None:
@@ -89,7 +98,7 @@ def _read(path: Path) -> Mapping[str, str]:
             path, f"has what is no setting: {', '.join(unknown)}; there are {', '.join(_SETTINGS)}"
         )
     for name, value in settings.items():
-        if not isinstance(value, str) or not value.strip():
+        if not isinstance(value, str) or not value.strip() or "\0" in value:
             raise _invalid(path, f"must have text as {name}")
     if "api_key" in settings:
         if "api_key_file" in settings:

@@ -10,7 +10,9 @@ from typing import TypeVar
 import grpc
 
 from keywright import __version__
+from keywright.sdk.connection import forks
 from keywright.sdk.connection.address import Address
+from keywright.sdk.connection.argument_types import other
 from keywright.sdk.connection.config_file import ConfigFile
 from keywright.sdk.errors import ConfigurationError
 
@@ -59,8 +61,9 @@ class TlsFiles:
                 "a client certificate and its key are given together, or not at all",
                 reason="TLS_FILE_INVALID",
             )
-        ca = _pem(self.ca, "CERTIFICATE")
-        key, chain = _pem(self.key, "PRIVATE KEY"), _pem(self.certificate, "CERTIFICATE")
+        ca = _pem("ca_file", self.ca, "CERTIFICATE")
+        key = _pem("key_file", self.key, "PRIVATE KEY")
+        chain = _pem("certificate_file", self.certificate, "CERTIFICATE")
         if ca is not None:
             _check_ca(ca, self.ca)
         if self.certificate is not None and self.key is not None:
@@ -98,7 +101,13 @@ class Way:
         if certificate is None and key is None:
             certificate, key = config.get_file("certificate_file"), config.get_file("key_file")
         found = TlsFiles(given.ca or config.get_file("ca_file"), certificate, key)
-        return cls.to(uri, found, allow_plaintext=allow_plaintext)
+        try:
+            return cls.to(uri, found, allow_plaintext=allow_plaintext)
+        except ConfigurationError as error:
+            if found == given:
+                raise
+            told = f"{error.message} (what was not given is of {config.path})"
+            raise ConfigurationError(told, reason=error.reason) from None
 
     @classmethod
     def to(cls, uri: str, tls_files: TlsFiles, *, allow_plaintext: bool) -> "Way":
@@ -134,7 +143,7 @@ class Way:
         Args:
             options: more channel arguments of gRPC.
         """
-        return self._open(grpc.aio.secure_channel, grpc.aio.insecure_channel, options)
+        return forks.runs(self._open(grpc.aio.secure_channel, grpc.aio.insecure_channel, options))
 
     def _open(
         self,
@@ -142,6 +151,7 @@ class Way:
         insecure: Callable[..., Channel],
         more: Sequence[tuple[str, int | str]],
     ) -> Channel:
+        forks.check()
         options = [*_OPTIONS, *more]
         if self.address.authority is not None:
             options.append(("grpc.default_authority", self.address.authority))
@@ -153,18 +163,20 @@ class Way:
         return insecure(self.address.target, options=[*options, ("grpc.enable_http_proxy", 0)])
 
 
-def _pem(file: Path | None, kind: str) -> bytes | None:
+def _pem(setting: str, file: Path | None, kind: str) -> bytes | None:
     if file is None:
         return None
+    if not isinstance(file, Path | str):  # whoever checks no types may have given a text
+        raise other(setting, "a Path", file)
     try:
-        content = Path(file).read_bytes()  # whoever checks no types may have given a text
+        content = Path(file).read_bytes()
     except OSError as error:
         raise ConfigurationError(
-            f"{file} cannot be read: {error.strerror}", reason="TLS_FILE_INVALID"
+            f"{setting}: {file} cannot be read: {error.strerror}", reason="TLS_FILE_INVALID"
         ) from error
     if f"{kind}-----".encode() not in content:
         raise ConfigurationError(
-            f"{file} contains no {kind.lower()} in PEM form", reason="TLS_FILE_INVALID"
+            f"{setting}: {file} contains no {kind.lower()} in PEM form", reason="TLS_FILE_INVALID"
         )
     return content
 
@@ -175,7 +187,7 @@ def _check_ca(content: bytes, file: Path | None) -> None:
         ssl.create_default_context(cadata=content.decode("ascii", "ignore"))
     except ssl.SSLError:
         raise ConfigurationError(
-            f"a certificate in {file} is damaged", reason="TLS_FILE_INVALID"
+            f"ca_file: a certificate in {file} is damaged", reason="TLS_FILE_INVALID"
         ) from None
 
 

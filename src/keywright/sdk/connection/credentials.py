@@ -78,14 +78,24 @@ def find_api_key(given: str | Secret | None, environ: Mapping[str, str]) -> Secr
             the message never contains the key. `CONFIG_FILE_INVALID`.
     """
     if given is not None:
-        key = _text(given.reveal() if isinstance(given, Secret) else given, "an API key").strip()
-        if not key:
-            raise _missing("the API key that was given is empty")
-        return _key(key, "the API key given")
+        return given_api_key(given)
     key = environ.get(API_KEY_VARIABLE, "").strip()
     if key:
         return _key(key, f"the environment variable {API_KEY_VARIABLE}")
     return _key_of(ConfigFile.find(environ))
+
+
+def given_api_key(given: str | Secret) -> Secret:
+    """A key that a program gives.
+
+    Raises:
+        ConfigurationError: `API_KEY_MISSING`, it is empty; `API_KEY_MALFORMED`.
+        TypeError: it is no text.
+    """
+    key = _text(given.reveal() if isinstance(given, Secret) else given, "an API key").strip()
+    if not key:
+        raise _missing("the API key that was given is empty")
+    return _key(key, "the API key given")
 
 
 def read_api_key(file: Path) -> Secret:

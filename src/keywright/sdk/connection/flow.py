@@ -16,11 +16,13 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import partial, wraps
 from inspect import signature
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, get_args, overload
 
 from google.protobuf.message import Message
+
+from keywright.sdk.connection.argument_types import checks_of
 
 Reply = TypeVar("Reply", bound=Message)
 Result = TypeVar("Result")
@@ -108,7 +110,7 @@ class Transport(Protocol):
     def items(self, flow: Flow[Listing[Any] | Batches[Any]]) -> Any:
         """Iterate over what the calls contribute; each is made when its first item is wanted."""
 
-    def listed(self, flow: Flow[Listing[Any]]) -> Any:
+    def listed(self, make: Callable[[], Flow[Listing[Any]]]) -> Any:
         """The same of a list, of which there are pages, too."""
 
 
@@ -167,11 +169,13 @@ def operation(
     flow: Callable[Concatenate[Any, Parameters], Flow[Result]],
 ) -> Operation[Parameters, Result]:
     """A method of the surface that returns what its flow does."""
+    check = checks_of(flow)
 
     @wraps(flow)
     def method(
         self: Surface[Any], /, *args: Parameters.args, **kwargs: Parameters.kwargs
     ) -> object:
+        check(args, kwargs)
         return self._transport.run(flow(self, *args, **kwargs))
 
     return cast("Operation[Parameters, Result]", _shown(method))
@@ -181,11 +185,13 @@ def batches(
     flow: Callable[Concatenate[Any, Parameters], Flow[Batches[Result]]],
 ) -> Iteration[Parameters, Result]:
     """A method of the surface that iterates, and makes the calls for it by itself."""
+    check = checks_of(flow)
 
     @wraps(flow)
     def method(
         self: Surface[Any], /, *args: Parameters.args, **kwargs: Parameters.kwargs
     ) -> object:
+        check(args, kwargs)
         return self._transport.items(flow(self, *args, **kwargs))
 
     return cast("Iteration[Parameters, Result]", _shown(method))
@@ -194,14 +200,14 @@ def batches(
 class Listed(Surface[Mode], Generic[Mode, Result]):
     """A list that a method asked for; no call is made before something of it is wanted."""
 
-    def __init__(self, transport: Transport, flow: Flow[Listing[Result]]) -> None:
+    def __init__(self, transport: Transport, make: Callable[[], Flow[Listing[Result]]]) -> None:
         super().__init__(transport)
-        self._flow = flow
-        self._items = transport.items(flow)
+        self._make = make
+        self._items = transport.items(make())
 
     @operation
     def page(self, page_token: str = "") -> Flow[Page[Result]]:
-        """One page of `page_size`, for whoever shows pages: either this, or all by iterating.
+        """One page of `page_size`, for whoever shows pages.
 
         Args:
             page_token: the `next_page_token` of the page before; the first page without. All else
@@ -210,7 +216,7 @@ class Listed(Surface[Mode], Generic[Mode, Result]):
         Raises:
             InvalidArgument: the token is of another list, or of another caller.
         """
-        found = yield from self._flow
+        found = yield from self._make()
         found.request.page_token = page_token
         reply: Any = yield from call(found.method, found.request)
         return Page(tuple(found.items(reply)), reply.next_page_token)
@@ -250,11 +256,13 @@ def listing(
     flow: Callable[Concatenate[Any, Parameters], Flow[Listing[Result]]],
 ) -> ListOperation[Parameters, Result]:
     """A method of the surface that lists what comes in pages."""
+    check = checks_of(flow)
 
     @wraps(flow)
     def method(
         self: Surface[Any], /, *args: Parameters.args, **kwargs: Parameters.kwargs
     ) -> object:
-        return self._transport.listed(flow(self, *args, **kwargs))
+        check(args, kwargs)
+        return self._transport.listed(partial(flow, self, *args, **kwargs))
 
     return cast("ListOperation[Parameters, Result]", _shown(method))

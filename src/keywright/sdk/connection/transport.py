@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 import grpc
 
+from keywright.sdk.connection import forks
 from keywright.sdk.connection.connection import Way
 from keywright.sdk.connection.credentials import Secret
 from keywright.sdk.connection.flow import AsyncItems, Batches, Call, Flow, Items, Listing
@@ -59,6 +60,7 @@ class _Sender:
         return from_call(failed, self._way.uri)
 
     def _check_open(self) -> None:
+        forks.check()
         if self._line.closed:
             raise RuntimeError("this client is closed")
 
@@ -90,9 +92,9 @@ class BlockingTransport(_Sender):
             yield from source.items(reply)
             call = _next(calls, reply)
 
-    def listed(self, flow: Flow[Listing[Result]]) -> Items[Result]:
+    def listed(self, make: Callable[[], Flow[Listing[Result]]]) -> Items[Result]:
         """What is in a list, or a page of it."""
-        return Items(self, flow)
+        return Items(self, make)
 
     def close(self) -> None:
         """Close the channel; calls under way are cancelled."""
@@ -138,15 +140,16 @@ class AwaitingTransport(_Sender):
                 yield item
             call = _next(calls, reply)
 
-    def listed(self, flow: Flow[Listing[Result]]) -> AsyncItems[Result]:
+    def listed(self, make: Callable[[], Flow[Listing[Result]]]) -> AsyncItems[Result]:
         """What is in a list, or a page of it."""
-        return AsyncItems(self, flow)
+        return AsyncItems(self, make)
 
     async def close(self) -> None:
         """Close the channel; calls under way are cancelled."""
         self._line.closed = True
-        if self._line.channel is not None:
-            await self._line.channel.close()
+        channel, self._line.channel = self._line.channel, None  # grpc.aio ends with its last one
+        if channel is not None:
+            await channel.close()
 
     async def _call(self, call: Call) -> Any:
         tries = Tries(self._timeout)
@@ -164,7 +167,10 @@ class AwaitingTransport(_Sender):
                 raise
             pause = tries.pause_after(error)
             if pause is None:
-                raise error
+                try:
+                    raise error
+                finally:
+                    del error  # else it has itself in its traceback, and with it the channel
             await asyncio.sleep(pause)
 
     def _opened(self) -> Any:

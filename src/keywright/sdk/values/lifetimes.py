@@ -5,6 +5,8 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any
 
+from keywright.sdk.connection.argument_types import other
+
 
 class TimeUnit(Enum):
     """A unit of `validity`. There is no month or year, which are not always as long."""
@@ -27,6 +29,17 @@ def seconds_of(length: timedelta) -> float:
     return length.total_seconds()
 
 
+def check_timeout(timeout: timedelta) -> None:
+    """Do nothing if something could be done in that time.
+
+    Raises:
+        TypeError: it is no `timedelta`.
+        ValueError: it is none at all.
+    """
+    if seconds_of(timeout) <= 0:
+        raise ValueError("a timeout is longer than nothing")
+
+
 _LIFETIMES = ("ttl", "validity", "expire_time", "never_expires")
 
 
@@ -36,6 +49,7 @@ def with_ttl(attributes: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: more than one lifetime is given, one of validity and unit is missing, or no time
             is so long.
+        TypeError: validity is no number, or unit none.
     """
     attributes = dict(attributes)
     given = [name for name in _LIFETIMES if _is_given(attributes.get(name))]
@@ -45,9 +59,13 @@ def with_ttl(attributes: Mapping[str, Any]) -> dict[str, Any]:
     if (validity is None) != (unit is None):
         raise ValueError("validity and unit are given together: validity=2, unit=TimeUnit.WEEK")
     if unit is not None:
+        if not isinstance(unit, TimeUnit):
+            raise other("unit", "a TimeUnit such as TimeUnit.WEEK", unit)
+        if not isinstance(validity, int | float):
+            raise other("validity", "a number", validity)
         try:
-            attributes["ttl"] = validity * TimeUnit(unit).value
-        except OverflowError:
+            attributes["ttl"] = validity * unit.value
+        except (OverflowError, ValueError):  # or it is infinite, or nan
             raise ValueError(
                 f"no time is as long as a validity of {validity} {unit.name}"
             ) from None

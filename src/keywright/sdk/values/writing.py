@@ -1,6 +1,6 @@
 """From what callers give to messages."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from keywright.sdk.connection.argument_types import one_of, other, several, texts
 from keywright.sdk.values.lifetimes import seconds_of
 from keywright.v1.wait_mode_pb2 import WAIT_MODE_NONE, WAIT_MODE_UNSPECIFIED, WaitMode
 from keywright.v1.workspace_pb2 import PermissionCatalog
@@ -105,24 +106,26 @@ def _choice(field: Any, value: Any) -> Any:
     """One of an enum, or several."""
     prefix = field.enum_type.values[0].name.removesuffix("UNSPECIFIED")
     known = [each.name.removeprefix(prefix) for each in field.enum_type.values[1:]]
-    is_one = isinstance(value, str) or not isinstance(value, Iterable)
-    for each in [value] if is_one else value:
-        if each not in known:
-            raise ValueError(f"{field.name}: {each!r} is none of {', '.join(known)}")
-    return f"{prefix}{value}" if is_one else [f"{prefix}{each}" for each in value]
+    if not field.is_repeated:
+        one_of(field.name, known, value)
+        return f"{prefix}{value}"
+    chosen = list(several(field.name, f"one of {', '.join(known)}", value))
+    for each in chosen:
+        one_of(field.name, known, each)
+    return [f"{prefix}{each}" for each in chosen]
 
 
 def _message(field: Any, value: Any) -> Any:
     kind = field.message_type
     if kind.GetOptions().map_entry:
-        return _texts(field.name, value)
+        return texts(field.name, value)
     if kind is PermissionCatalog.DESCRIPTOR:
-        described = _texts(field.name, value).items()
+        described = texts(field.name, value).items()
         return {"entries": [{"permission": each, "description": text} for each, text in described]}
     if not (isinstance(value, Mapping) or is_dataclass(value)):
         kinds = {"Duration": "a timedelta", "Timestamp": "a datetime"}
         expected = kinds.get(kind.name, f"a {kind.name}")
-        raise _other(field.name, expected, value)
+        raise other(field.name, expected, value)
     if not isinstance(value, Mapping):
         value = {each.name: getattr(value, each.name) for each in fields(value)}
     return _values(kind, value)
@@ -159,27 +162,10 @@ def _plain(field: FieldDescriptor, value: Any) -> Any:
     kind, expected = _KINDS.get(field.cpp_type, _NUMBER)
     if not field.is_repeated:
         if not isinstance(value, kind):
-            raise _other(field.name, expected, value)
+            raise other(field.name, expected, value)
         return value
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise _other(field.name, f"a collection, each {expected}", value)
-    several = list(value)
-    for index, each in enumerate(several):
+    given = list(several(field.name, expected, value))
+    for index, each in enumerate(given):
         if not isinstance(each, kind):
-            raise _other(f"{field.name}[{index}]", expected, each)
-    return several
-
-
-def _texts(name: str, value: Any) -> Mapping[str, str]:
-    if not isinstance(value, Mapping):
-        raise _other(name, "a mapping of str to str", value)
-    for key, text in value.items():
-        if not isinstance(key, str):
-            raise _other(f"a key of {name}", "a str", key)
-        if not isinstance(text, str):
-            raise _other(f"{name}[{key!r}]", "a str", text)
-    return value
-
-
-def _other(name: str, expected: str, value: object) -> TypeError:
-    return TypeError(f"{name} is {expected}, and not {type(value).__name__}")
+            raise other(f"{field.name}[{index}]", expected, each)
+    return given
