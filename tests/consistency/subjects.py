@@ -94,6 +94,11 @@ class Directory:
         made = await self.do("CreateSession", link_token=link.link_token)
         return made.session.name, made.token
 
+    async def key_session(self) -> tuple[str, str]:
+        """A new key's name, and the token of a session that it opened."""
+        name, token = await self.key()
+        return name, (await self.do("CreateSession", key_token=token)).token
+
     def case(
         self,
         kind: str,
@@ -189,6 +194,12 @@ async def signed_out_everywhere(directory: Directory) -> Case:
     return directory.case("revoke sessions", "SESSION_REVOKED", token, narrow)
 
 
+async def opened_by_a_revoked_key(directory: Directory) -> Case:
+    name, token = await directory.key_session()
+    narrow = _named("RevokeKey", name)
+    return directory.case("revoke key of a session", "SESSION_REVOKED", token, narrow)
+
+
 # --- and back ---------------------------------------------------------------------------------
 
 
@@ -196,6 +207,12 @@ async def disabled(directory: Directory) -> Case:
     name, token = await directory.key()
     calls = (_named("DisableKey", name), _named("EnableKey", name))
     return directory.case("disable key", "KEY_DISABLED", token, *calls)
+
+
+async def opened_by_a_disabled_key(directory: Directory) -> Case:
+    name, token = await directory.key_session()
+    calls = (_named("DisableKey", name), _named("EnableKey", name))
+    return directory.case("disable key of a session", "SESSION_REVOKED", token, *calls)
 
 
 async def of_a_disabled_user(directory: Directory) -> Case:
@@ -349,9 +366,11 @@ FOR_GOOD: tuple[Make, ...] = (
     of_a_deleted_user,
     signed_out,
     signed_out_everywhere,
+    opened_by_a_revoked_key,
 )
 AND_BACK: tuple[Make, ...] = (
     disabled,
+    opened_by_a_disabled_key,
     of_a_disabled_user,
     signed_in_while_disabled,
     of_a_demoted_user,

@@ -1,23 +1,12 @@
 """The audit pages: who did what, and whether the trail still says so."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.support.console import Console, Page, console
 from tests.support.database import Cluster
-from tests.support.service import Service
 from tests.support.service import service as running
-
-
-@pytest.fixture(scope="module", name="pages")
-async def _pages(
-    service: Service, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Console]:
-    settings = "[limits]\nsign_ins_per_minute = 1000\n"
-    async with console(service, tmp_path_factory.mktemp("console"), settings) as running:
-        yield running
 
 
 def events(page: Page) -> list[str]:

@@ -1,26 +1,9 @@
 """The console without a browser: roles on resources, given and taken away."""
 
-from collections.abc import AsyncIterator
 from urllib.parse import urlencode
 
-import pytest
-
-from tests.support.console import MANY_SIGN_INS, Browser, Console, console
-from tests.support.service import PARENT, Service, first_admin
-
-
-@pytest.fixture(scope="module", name="pages")
-async def _pages(
-    service: Service, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Console]:
-    async with console(service, tmp_path_factory.mktemp("console"), MANY_SIGN_INS) as running:
-        yield running
-
-
-@pytest.fixture(name="admin")
-async def _admin(pages: Console) -> AsyncIterator[Browser]:
-    async with pages.browser(pages.service.admin_token) as browser:
-        yield browser
+from tests.support.console import Browser, Console
+from tests.support.service import PARENT, first_admin
 
 
 async def _give(pages: Console, user: str, resource: str, role: str, grant_id: str = "") -> str:

@@ -1,7 +1,7 @@
 """What every page of the console holds to, whichever it is: all of them are gone through."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import pytest
@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from keywright.console.app import routes
 from keywright.console.static_files import StaticFiles
-from tests.support.console import Browser, Console, Page, console
+from tests.support.console import MANY_SIGN_INS, Browser, Console, Page
 from tests.support.service import PARENT, Service
 from tests.support.sidecar import exchange
 
@@ -18,15 +18,6 @@ ROUTES = [each for each in routes(_STATIC) if isinstance(each, Route)]
 PATHS = [each.path for each in ROUTES]
 PAGES = [each for each in PATHS if each not in {"/healthz", "/static/{name}"}]
 POSTS = [each.path for each in ROUTES if "POST" in (each.methods or ())]
-
-
-@pytest.fixture(scope="module", name="pages")
-async def _pages(
-    service: Service, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Console]:
-    settings = "[limits]\nsign_ins_per_minute = 1000\n"
-    async with console(service, tmp_path_factory.mktemp("console"), settings) as running:
-        yield running
 
 
 @pytest.fixture(scope="module", name="ids")
@@ -270,12 +261,11 @@ async def test_nothing_is_shown_to_who_is_not_signed_in(pages: Console, path: st
 
 async def test_the_server_is_away_and_the_page_says_so(pages: Console) -> None:
     """With a session of before: nobody is signed out by an outage."""
-    settings = "[limits]\nsign_ins_per_minute = 1000\n"
     async with pages.browser(await pages.person("waits")) as browser:
         session = browser.session
     gone = Service(pages.service.process, "", "127.0.0.1:1", "", pages.service.channel)
     lost = Console(pages.process, "", gone, pages.directory, pages.environ)
-    async with lost.another(settings) as away, away.browser() as browser:
+    async with lost.another(MANY_SIGN_INS) as away, away.browser() as browser:
         browser.client.cookies.set("keywright", session, domain="127.0.0.1", path="/")
         page = await browser.get("/keys")
         assert page.status == 503

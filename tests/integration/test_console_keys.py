@@ -2,22 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.support.console import Browser, Console, Page, console
-from tests.support.service import PARENT, RefusedError, Service
-
-
-@pytest.fixture(scope="module", name="pages")
-async def _pages(
-    service: Service, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Console]:
-    settings = "[limits]\nsign_ins_per_minute = 1000\n"
-    async with console(service, tmp_path_factory.mktemp("console"), settings) as running:
-        yield running
+from tests.support.console import Browser, Console, Page
+from tests.support.service import PARENT, RefusedError
 
 
 def token_of(page: Page) -> str:

@@ -1,20 +1,11 @@
 """Revoking many keys in the console: what was shown is what is revoked, or nothing is."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
-from tests.support.console import Browser, Console, Page, console
-from tests.support.service import PARENT, RefusedError, Service
-
-
-@pytest.fixture(scope="module", name="pages")
-async def _pages(
-    service: Service, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Console]:
-    settings = "[limits]\nsign_ins_per_minute = 1000\n"
-    async with console(service, tmp_path_factory.mktemp("console"), settings) as running:
-        yield running
+from tests.support.console import Browser, Console, Page
+from tests.support.service import PARENT, RefusedError
 
 
 async def owner(pages: Console, user_id: str, *names: str) -> tuple[str, Sequence[str]]:

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from keywright.v1 import session_pb2
-from tests.support.console import Browser, Console, Page, console
+from tests.support.console import MANY_SIGN_INS, Browser, Console, Page, console
 from tests.support.database import Cluster
 from tests.support.identity import CLIENT, Identity, identity
 from tests.support.proxies import free_port
@@ -36,7 +36,7 @@ async def _both(
         identity() as provider,
         service(await cluster.migrated(), **provider.server_settings) as running,
     ):
-        settings = provider.console_settings(directory) + "[limits]\nsign_ins_per_minute = 1000\n"
+        settings = provider.console_settings(directory) + MANY_SIGN_INS
         async with console(running, directory, settings) as pages:
             await running.admin.create_user("ann", "guest")
             await running.admin.create_user("ben", "member", external_id="ben-of-example")

@@ -1,6 +1,5 @@
 """The overview: its figures are those of the lists behind them, and of what was counted."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,15 +8,6 @@ from tests.support.console import Console, console
 from tests.support.database import Cluster
 from tests.support.service import ADMIN, PARENT, Service
 from tests.support.service import service as running
-
-
-@pytest.fixture(scope="module", name="pages")
-async def _pages(
-    service: Service, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Console]:
-    settings = "[limits]\nsign_ins_per_minute = 1000\n"
-    async with console(service, tmp_path_factory.mktemp("console"), settings) as running:
-        yield running
 
 
 async def used(service: Service, key: str, outcome: str, count: int, *, ago: timedelta) -> None:

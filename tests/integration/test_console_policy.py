@@ -8,17 +8,8 @@ import pytest
 
 from keywright.console.csrf import FIELD as CSRF
 from keywright.v1 import workspace_pb2
-from tests.support.console import Console, console
-from tests.support.service import PARENT, Service
-
-
-@pytest.fixture(scope="module", name="pages")
-async def _pages(
-    service: Service, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Console]:
-    settings = "[limits]\nsign_ins_per_minute = 1000\n"
-    async with console(service, tmp_path_factory.mktemp("console"), settings) as running:
-        yield running
+from tests.support.console import Console
+from tests.support.service import PARENT
 
 
 @pytest.fixture(autouse=True)

@@ -1,27 +1,9 @@
 """The console without a browser: roles, and what a change of one does to those who have it."""
 
-from collections.abc import AsyncIterator
-
-import pytest
-
 from keywright.console.permissions import OWN
 from keywright.domain.permissions import CROSSING, SERVICE_PERMISSIONS
-from tests.support.console import MANY_SIGN_INS, Browser, Console, console
-from tests.support.service import PARENT, Service, first_admin, refusal
-
-
-@pytest.fixture(scope="module", name="pages")
-async def _pages(
-    service: Service, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Console]:
-    async with console(service, tmp_path_factory.mktemp("console"), MANY_SIGN_INS) as running:
-        yield running
-
-
-@pytest.fixture(name="admin")
-async def _admin(pages: Console) -> AsyncIterator[Browser]:
-    async with pages.browser(pages.service.admin_token) as browser:
-        yield browser
+from tests.support.console import Browser, Console
+from tests.support.service import PARENT, first_admin, refusal
 
 
 async def _role(pages: Console, role_id: str, *permissions: str, **role: object) -> None:

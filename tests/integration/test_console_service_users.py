@@ -1,25 +1,7 @@
 """The console without a browser: programs that act by themselves."""
 
-from collections.abc import AsyncIterator
-
-import pytest
-
-from tests.support.console import MANY_SIGN_INS, Browser, Console, console
-from tests.support.service import PARENT, Service
-
-
-@pytest.fixture(scope="module", name="pages")
-async def _pages(
-    service: Service, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Console]:
-    async with console(service, tmp_path_factory.mktemp("console"), MANY_SIGN_INS) as running:
-        yield running
-
-
-@pytest.fixture(name="admin")
-async def _admin(pages: Console) -> AsyncIterator[Browser]:
-    async with pages.browser(pages.service.admin_token) as browser:
-        yield browser
+from tests.support.console import Browser, Console
+from tests.support.service import PARENT
 
 
 async def _manager(pages: Console, user_id: str, resource: str) -> str:

@@ -1,23 +1,12 @@
 """Signing in to the console: what lets a person in, what a browser keeps of it, and its end."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from keywright.v1 import session_pb2
-from tests.support.console import Console, Page, console
-from tests.support.service import PARENT, Service
+from tests.support.console import Console, Page
+from tests.support.service import PARENT
 
 SESSION = "keywright"
-
-
-@pytest.fixture(scope="module", name="pages")
-async def _pages(
-    service: Service, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Console]:
-    settings = "[limits]\nsign_ins_per_minute = 1000\n"
-    async with console(service, tmp_path_factory.mktemp("console"), settings) as running:
-        yield running
 
 
 def set_cookies(page: Page) -> dict[str, str]:

@@ -1,12 +1,11 @@
 """The console without a browser: people, from their first day to their last."""
 
-from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.console import MANY_SIGN_INS, Browser, Console, Page, console
-from tests.support.service import ADMIN, PARENT, Service, first_admin, refusal
+from tests.support.console import Browser, Console, Page
+from tests.support.service import ADMIN, PARENT, first_admin, refusal
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -14,20 +13,6 @@ HOSTILE = (
     "\N{HEBREW LETTER ALEF}\N{HEBREW LETTER BET} (admin) \N{PILE OF POO}",
     "x" * 200,
 )
-
-
-@pytest.fixture(scope="module", name="pages")
-async def _pages(
-    service: Service, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Console]:
-    async with console(service, tmp_path_factory.mktemp("console"), MANY_SIGN_INS) as running:
-        yield running
-
-
-@pytest.fixture(name="admin")
-async def _admin(pages: Console) -> AsyncIterator[Browser]:
-    async with pages.browser(pages.service.admin_token) as browser:
-        yield browser
 
 
 def link_in(page: Page) -> str:

@@ -13,7 +13,7 @@ from tests.integration import test_console_mass_revoke as mass_revoke
 from tests.integration import test_console_policy as policy
 from tests.integration import test_console_sign_in as sign_in
 from tests.support import planted
-from tests.support.console import Console, console
+from tests.support.console import MANY_SIGN_INS, Console, console
 from tests.support.service import Service
 
 pytestmark = pytest.mark.slow
@@ -162,8 +162,7 @@ async def test_a_build_without_a_guard_is_found_out(
         planted.Bug(f"console/{bug.file}", bug.guard, bug.instead, lambda _service: _nothing()),
         build,
     )
-    settings = "[limits]\nsign_ins_per_minute = 1000\n"
-    async with console(service, tmp_path, settings, PYTHONPATH=str(build)) as patched:
+    async with console(service, tmp_path, MANY_SIGN_INS, PYTHONPATH=str(build)) as patched:
         with pytest.raises(AssertionError):
             await bug.scenario(patched)
         async with patched.browser() as browser:

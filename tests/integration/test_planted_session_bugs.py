@@ -39,6 +39,48 @@ BUGS = {
         instead="credential is None",
         scenario=test_sessions.narrowed_keys,
     ),
+    "a session that nobody takes away with its key": Bug(
+        "domain/decision.py",
+        guard="for each in (opening,) if each is not None",
+        instead="for each in ()",
+        scenario=test_sessions.sessions_end_with_their_keys,
+    ),
+    "a session that asks nothing of its key": Bug(
+        "domain/sessions.py",
+        guard=" or self.is_withdrawn",
+        instead="",
+        scenario=test_sessions.sessions_end_with_their_keys,
+    ),
+    "a session of whatever token its key has": Bug(
+        "storage/sessions.py",
+        guard='_END = "least(e.expire_time, k.expire_time, o.not_after)"',
+        instead='_END = "e.expire_time"',
+        scenario=test_sessions.sessions_end_with_their_keys,
+    ),
+    "a session that makes of a key that ends one that lasts": Bug(
+        "domain/decision.py",
+        guard="return self.record.not_after if",
+        instead="return None if",
+        scenario=test_sessions.nothing_outlives_the_key,
+    ),
+    "a link that makes of a key that ends a session that lasts": Bug(
+        "service/sign_in.py",
+        guard="not_after=confirmed.caller.credential.gives_until",
+        instead="not_after=None",
+        scenario=test_sessions.nothing_outlives_the_key,
+    ),
+    "sessions without end": Bug(
+        "service/opening.py",
+        guard="but=SESSIONS_MAX_COUNT - 1",
+        instead="but=1000",
+        scenario=test_sessions.one_session_too_many,
+    ),
+    "sessions counted while others come": Bug(
+        "service/sign_in.py",
+        guard="confirmed = await call.lock(writes)",
+        instead="confirmed = await call.confirm(writes)",
+        scenario=test_sessions.one_session_too_many,
+    ),
     "a session that gives another one": Bug(
         "service/sign_in.py",
         guard="if principal.credential.kind is not ChangeKind.KEY:",
@@ -77,7 +119,7 @@ BUGS = {
         scenario=test_sessions.nobody_else_answers,
     ),
     "a sign-in without its event": Bug(
-        "service/sign_in.py",
+        "service/opening.py",
         guard='action="CreateSession"',
         instead='action="CreateKey"',
         scenario=test_sessions.every_step_has_its_event,

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +11,7 @@ import grpc
 import pytest
 
 from keywright.domain.token import Token, TokenFormat
-from keywright.v1 import principal_pb2, session_pb2
+from keywright.v1 import error_reason_pb2, principal_pb2, session_pb2
 from tests.integration.test_authenticate_stream import answer, ask, ended
 from tests.support.database import Cluster
 from tests.support.service import ADMIN, PARENT, Caller, RefusedError, Service, another, refusal
@@ -251,11 +253,129 @@ async def test_there_are_links_for_active_people_only(service: Service) -> None:
 
 async def test_a_key_signs_its_user_in_for_no_longer_than_it_stands(service: Service) -> None:
     key = await service.admin.create_key(ttl=timedelta(hours=2))
-    shown = await service.as_caller(None).do("CreateSession", key_token=key.token)
+    shown = await opened(service, key.token)
     assert shown.session.user == ADMIN
     assert shown.session.method == session_pb2.SIGN_IN_METHOD_KEY
     assert shown.session.expire_time == key.key.expire_time
     await service.as_caller(shown.token).list_users()
+
+
+FALLS: dict[str, Callable[[str, str], tuple[str, dict[str, Any]]]] = {
+    "revoked": lambda key, _: ("RevokeKey", {"name": key}),
+    "revoked with others": lambda _, user: (
+        "RevokeKeys",
+        {"parent": PARENT, "filter": {"user": user}},
+    ),
+    "disabled": lambda key, _: ("DisableKey", {"name": key}),
+    "deleted": lambda key, _: ("DeleteKey", {"name": key}),
+    "rotated": lambda key, _: ("RotateKey", {"name": key, "grace": timedelta(0)}),
+    "scoped": lambda key, _: ("UpdateKey", {"key": {"name": key, "scopes": ["datasets.*"]}}),
+    "networks": lambda key, _: (
+        "UpdateKey",
+        {"key": {"name": key, "allowed_networks": ["192.0.2.0/24"]}},
+    ),
+    "without keys": lambda _, user: (
+        "UpdateUser",
+        {"user": {"name": user, "role": f"{PARENT}/roles/guest"}},
+    ),
+}
+
+
+async def key_holder(running: Service, user_id: str, **key: Any) -> tuple[str, Any, Any]:
+    """A new member's name, its key, and the session that the key opened."""
+    await running.admin.create_user(user_id)
+    made = await running.admin.create_key(user=user(user_id), **key)
+    return user(user_id), made, await opened(running, made.token)
+
+
+async def opened(running: Service, key_token: str) -> Any:
+    """The reply to a sign-in by a key."""
+    return await running.as_caller(None).do("CreateSession", key_token=key_token)
+
+
+async def sessions_end_with_their_keys(running: Service) -> None:
+    """On every server when the call returns that takes the key away, or what it could do."""
+    async with another(running) as beside:
+        for number, (how, fall) in enumerate(FALLS.items()):
+            name, key, shown = await key_holder(running, f"holder-{number}")
+            bystander = await signed_in(running, name)
+            callers = [each.as_caller(shown.token) for each in (running, beside)]
+            for caller in callers:
+                await caller.get_user(name)
+
+            method, fields = fall(key.key.name, name)
+            await running.admin.do(method, **fields)
+            reason = "SESSION_EXPIRED" if how == "rotated" else "SESSION_REVOKED"
+            for each, caller in zip((running, beside), callers, strict=True):
+                assert await denial_of(each, shown.token) == reason, how
+                error = await refusal(caller.get_user(name))
+                assert error.info.metadata["caller_reason"] == reason, how
+                assert await denial_of(each, bystander.token) == "", how
+            assert await sessions(running.admin, user=name) == [bystander.session.name], how
+
+
+async def test_a_session_ends_with_the_key_that_opened_it_on_every_server(service: Service) -> None:
+    await sessions_end_with_their_keys(service)
+
+
+async def test_a_session_stands_again_when_its_key_does(service: Service) -> None:
+    name, key, shown = await key_holder(service, "back")
+    await service.admin.do("DisableKey", name=key.key.name)
+    assert await sessions(service.admin, user=name) == []
+    explained = await service.admin.do("ExplainAccess", name=shown.session.name)
+    assert explained.denial.reason == error_reason_pb2.ERROR_REASON_SESSION_REVOKED
+    await service.admin.do("EnableKey", name=key.key.name)
+    assert await sessions(service.admin, user=name) == [shown.session.name]
+    assert await denial_of(service, shown.token) == ""
+
+
+async def test_a_session_ends_with_the_very_token_that_opened_it(service: Service) -> None:
+    name, key, before = await key_holder(service, "rotates")
+    rotated = await service.admin.do("RotateKey", name=key.key.name, grace=timedelta(hours=1))
+    after = await opened(service, rotated.token)
+
+    assert await denial_of(service, before.token) == ""
+    old = (await service.admin.do("GetSession", name=before.session.name)).session
+    assert old.expire_time == rotated.key.retire_time
+    await service.admin.do("RotateKey", name=key.key.name, grace=timedelta(hours=1))
+    assert await denial_of(service, before.token) == "SESSION_EXPIRED"
+    assert await denial_of(service, after.token) == ""
+    assert await sessions(service.admin, user=name) == [after.session.name]
+
+
+async def test_a_session_follows_the_end_of_its_key(service: Service) -> None:
+    _, key, shown = await key_holder(service, "sooner")
+    ends = datetime.now(UTC) + timedelta(minutes=5)
+    await service.admin.do("UpdateKey", key={"name": key.key.name, "expire_time": ends})
+    session = (await service.admin.do("GetSession", name=shown.session.name)).session
+    assert session.expire_time.ToDatetime(UTC) == ends
+    await service.sql(
+        "UPDATE keywright.key SET expire_time = now() WHERE key_id = $1",
+        key.key.name.rpartition("/")[2],
+    )
+    assert await denial_of(service, shown.token) == "SESSION_EXPIRED"
+
+
+async def nothing_outlives_the_key(running: Service) -> None:
+    """Who has a key that ends makes nothing that lasts, not by way of a session either."""
+    name, key, by_key = await key_holder(running, "ends", ttl=timedelta(hours=2))
+    made = await running.as_caller(key.token).do("CreateSignInLink", user=name)
+    by_link = await running.as_caller(None).do("CreateSession", link_token=made.link_token)
+    for shown in (by_key, by_link):
+        assert shown.session.expire_time == key.key.expire_time
+        me = running.as_caller(shown.token)
+        error = await refusal(me.create_key())
+        assert error.reason == "AUTHORITY_EXCEEDED"
+        assert key.key.expire_time.ToDatetime(UTC).isoformat() in error.message
+        await me.create_key(ttl=timedelta(hours=1))
+        further = await me.do("CreateSignInLink", user=name)
+        again = await running.as_caller(None).do("CreateSession", link_token=further.link_token)
+        error = await refusal(running.as_caller(again.token).create_key())
+        assert error.reason == "AUTHORITY_EXCEEDED"
+
+
+async def test_nothing_outlives_a_key_by_way_of_a_session(service: Service) -> None:
+    await nothing_outlives_the_key(service)
 
 
 async def narrowed_keys(running: Service) -> None:
@@ -343,7 +463,8 @@ async def a_revoked_session_is_dead(running: Service) -> None:
             assert await denial_of(each, shown.token) == "SESSION_REVOKED"
             error = await refusal(each.as_caller(shown.token).get_user(name))
             assert error.info.metadata["caller_reason"] == "SESSION_REVOKED"
-            await ask(stream, running.admin_token)
+            with suppress(asyncio.InvalidStateError):  # it may have ended by itself
+                await ask(stream, running.admin_token)
             error = await ended(stream)
             assert error.info.metadata["caller_reason"] == "SESSION_REVOKED"
         again = await running.admin.do("RevokeSession", name=shown.session.name)
@@ -392,6 +513,42 @@ async def test_signing_out_everywhere_leaves_this_session_if_asked(service: Serv
     assert await denial_of(service, shown[0].token) == "SESSION_REVOKED"
     assert await denial_of(service, other.token) == ""
     assert (await service.admin.do("RevokeSessions", **everywhere)).count == 0
+
+
+async def one_session_too_many(running: Service) -> None:
+    """It ends the one that was unused for longest, on every server; never more than that."""
+    name, key, first = await key_holder(running, "everywhere")
+    made = [first, *[await opened(running, key.token) for _ in range(49)]]
+    bystander = await signed_in(running, await guest(running, "elsewhere"))
+    await moved(running, made[7].session.name, "last_used_time", timedelta(minutes=30))
+    assert await denial_of(running, made[7].token) == ""
+
+    by_link = await signed_in(running, name)
+    dead = running.admin.authenticate(made[7].token, min_revision=by_link.revision)
+    assert (await refusal(dead)).reason == "SESSION_REVOKED"
+    standing = {each.session.name for each in (*made, by_link)} - {made[7].session.name}
+    assert await listed(running, name) == standing
+    events = await running.admin.do(
+        "ListAuditEvents", parent=PARENT, filter={"resource": made[7].session.name}
+    )
+    assert [each.action for each in events.audit_events] == ["RevokeSession", "CreateSession"]
+
+    more = await asyncio.gather(*(opened(running, key.token) for _ in range(4)))
+    standing -= {each.session.name for each in (made[index] for index in (0, 1, 2, 3))}
+    standing |= {each.session.name for each in more}
+    assert await listed(running, name) == standing
+    assert await denial_of(running, bystander.token) == ""
+
+
+async def listed(running: Service, name: str) -> set[str]:
+    """The sessions of a user that stand."""
+    page = {"parent": PARENT, "page_size": 200, "filter": {"user": name}}
+    found = await running.admin.do("ListSessions", **page)
+    return {each.name for each in found.sessions}
+
+
+async def test_so_many_sessions_of_a_user_stand_and_no_more(service: Service) -> None:
+    await one_session_too_many(service)
 
 
 async def moved(running: Service, name: str, column: str, past: timedelta) -> None:

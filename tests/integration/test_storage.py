@@ -248,6 +248,8 @@ FORBIDDEN: dict[str, str] = {
     "session_id_form": change("session", "session_id = 'S'"),
     "session_method_known": change("session", "method = 'MAGIC'"),
     "session_idle_timeout_positive": change("session", "idle_timeout = '0'"),
+    "session_opening_secret_exists": change("session", "method = 'KEY', opening_secret = 999999"),
+    "session_opened_by_key": change("session", "method = 'LINK', opening_secret = 1"),
     "session_ends_after_its_beginning": change("session", "expire_time = create_time - interval "
                                                "'1 second'"),
     "sign_in_link_prefix_unique": again("sign_in_link", LINK),
@@ -350,11 +352,12 @@ async def assert_indexed(connection: Connection, prefix: str) -> None:
     text = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE look_up ('{{{prefix}}}')")
     await connection.execute("DEALLOCATE look_up")
     found = set(scans(json.loads(text)[0]["Plan"]))
-    assert {index for table, _, index in found if table == "key_secret"} == {
-        "key_secret_prefix_unique"
-    }
     large = [each for each in found if each[0] in ("key_secret", "key", "user")]
-    assert len(large) == 3
+    assert {index for table, _, index in large if table == "key_secret"} == {
+        "key_secret_prefix_unique",
+        "key_secret_pkey",  # of what opened a session
+    }
+    assert len(large) == 4
     assert [each for each in large if each[1] == "Seq Scan"] == []
 
 

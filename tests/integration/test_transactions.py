@@ -428,16 +428,20 @@ async def test_calls_that_need_the_same_rows_in_any_order_all_end(service: Servi
         assert len(reasons) == 1
 
 
+@pytest.mark.parametrize("by", ["key", "session"])
 async def test_nothing_comes_into_being_by_a_key_once_its_revocation_has_returned(
-    service: Service,
+    service: Service, by: str
 ) -> None:
     minting = await service.admin.create_key()
     caller = service.as_caller(minting.token)
+    if by == "session":  # that the key has opened
+        shown = await service.as_caller(None).do("CreateSession", key_token=minting.token)
+        caller = service.as_caller(shown.token)
     async with held_up(service, "LOCK TABLE keywright.key_secret IN SHARE MODE", calls=2):
-        child = asyncio.create_task(caller.create_key(key_id="minted"))
+        child = asyncio.create_task(caller.create_key(key_id=f"minted-by-{by}"))
         await blocked(service, 1)  # it has its key in hand, and waits to insert
         revoked = asyncio.create_task(service.admin.revoke_key(minting.key.name))
     await revoked
     listed = await service.admin.list_keys()
-    assert f"{PARENT}/keys/minted" in [key.name for key in listed.keys]
+    assert f"{PARENT}/keys/minted-by-{by}" in [key.name for key in listed.keys]
     await child

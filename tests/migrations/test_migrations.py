@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from keywright.domain.roles import BUILT_IN, Role
+from keywright.domain.sessions import SessionState
 from keywright.storage import migrate
 from keywright.storage.database import Database
 from keywright.storage.failures import UnexpectedDatabaseError
@@ -235,3 +236,38 @@ async def test_events_that_were_there_before_months_move_into_theirs(empty: str)
         " 'YYYY_MM')) IS NOT NULL",
     )
     assert ahead[0]
+
+
+async def test_sessions_that_keys_opened_before_they_were_known_to_are_over(empty: str) -> None:
+    own = migrate.load()
+    (joined,) = [each for each in own if each.title == "sessions_of_keys"]
+    await run(empty, *own[: joined.number - 1])
+    await rows(
+        empty,
+        """
+        WITH w AS (
+            INSERT INTO keywright.workspace (workspace_id, environments)
+            VALUES ('w', '{live}') RETURNING id
+        ), u AS (
+            INSERT INTO keywright.user
+                (workspace, user_id, kind, email, email_key, role, role_scope)
+            SELECT w.id, 'ann', 'HUMAN', 'a@b.example', 'a@b.example', r.id, r.scope
+            FROM w, keywright.role r WHERE r.role_id = 'member' RETURNING id, workspace
+        )
+        INSERT INTO keywright.session
+            (workspace, session_id, "user", method, idle_timeout, create_time, expire_time,
+             last_used_time)
+        SELECT workspace, lower(method), id, method, '1 hour', now(), now() + interval '1 day',
+               now()
+        FROM u, unnest(ARRAY['KEY', 'LINK']) AS method
+        """,
+    )
+    await run(empty, *own)
+    opened = await Database.open(empty, size=1, connect_timeout=TIMEOUT, statement_timeout=TIMEOUT)
+    try:
+        async with opened.reading() as reads:
+            found = {each: await reads.sessions.get("w", each) for each in ("key", "link")}
+    finally:
+        await opened.close()
+    states = {name: each and each.state for name, each in found.items()}
+    assert states == {"key": SessionState.REVOKED, "link": SessionState.ACTIVE}

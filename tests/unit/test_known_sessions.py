@@ -42,6 +42,7 @@ def credential(session: Session = SESSION, role: str = "guest") -> Credential:
         ({"last_used_time": NOW + LIFETIME - IDLE / 2}, LIFETIME, SessionState.EXPIRED),
         ({"revoke_time": NOW}, timedelta(), SessionState.REVOKED),
         ({"revoke_time": NOW}, LIFETIME, SessionState.REVOKED),
+        ({"is_withdrawn": True}, timedelta(), SessionState.REVOKED),
     ],
 )
 def test_a_session_stands_until_it_is_idle_or_old_or_revoked(

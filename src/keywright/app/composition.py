@@ -38,6 +38,7 @@ from keywright.service.memory import Memory
 from keywright.service.minting import Mint
 from keywright.service.mutation import Repetitions
 from keywright.service.notices import Notices
+from keywright.service.opening import Opening
 from keywright.service.proving import Proving
 from keywright.service.replica.history import NOWHERE, History
 from keywright.service.replica.lease import Lease, boot_time
@@ -205,7 +206,11 @@ class Parts:
                 mint,
                 self.token_format,
                 authenticate,
-                SessionTimes(self.config.session_idle_timeout, self.config.session_lifetime),
+                Opening(
+                    mint,
+                    self.token_format,
+                    SessionTimes(self.config.session_idle_timeout, self.config.session_lifetime),
+                ),
                 self._id_tokens(),
             ),
             usage=Usage(database),

@@ -28,7 +28,6 @@ from keywright.domain.keys import (
 )
 from keywright.domain.permissions import PermissionSet
 from keywright.domain.resources import covers, is_resource
-from keywright.domain.sessions import Session
 
 
 def check_form(narrowing: Narrowing) -> None:
@@ -127,12 +126,11 @@ def check_within(
     check_authority(caller, authority_of(owner, narrowing), "key.scopes")
     calling = caller.credential.record.narrowing
     _check_limits(calling, narrowing)
-    # A person who has signed in for a day makes keys that last.
-    signed_in = isinstance(caller.credential.record, Session)
-    ends = None if signed_in else caller.credential.expire_time
+    ends = caller.credential.gives_until
     if ends is not None and (expire_time is None or expire_time > ends):
         raise authority_exceeded(
-            f"a key may not outlive the token that creates it, which ends at {ends.isoformat()}",
+            "a key may not outlive the token that creates it, or that signed in to do so, which "
+            f"ends at {ends.isoformat()}",
             "key.expire_time",
         )
     bounds = calling.allowed_networks

@@ -63,16 +63,26 @@ class Credential:
         return min((each for each in times if each is not None), default=None)
 
     @property
+    def gives_until(self) -> datetime | None:
+        """When what it creates has to end at the latest; None: never.
+
+        A session's own end is no bound: a person who has signed in for a day makes keys that last.
+        """
+        return self.record.not_after if isinstance(self.record, Session) else self.expire_time
+
+    @property
     def rests_on(self) -> list[int]:
         """The dependencies of every decision about this credential."""
         roles = [self.user.role, self.authority.narrowing.role]
         role_ids = {each.internal_id for each in roles if each is not None}
         role_ids |= {each.role_internal_id for each in self.authority.grants}
+        opening = self.record.opening_key if isinstance(self.record, Session) else None
         return [
             dependency(self.kind, self.record.internal_id),
             dependency(ChangeKind.USER, self.user.internal_id),
             dependency(ChangeKind.WORKSPACE, self.workspace_internal_id),
             *(dependency(ChangeKind.ROLE, each) for each in sorted(role_ids)),
+            *(dependency(ChangeKind.KEY, each) for each in (opening,) if each is not None),
         ]
 
 
@@ -232,7 +242,12 @@ def check_session(session: Session, now: datetime) -> None:
     """The session stands."""
     match session.state(now):
         case SessionState.REVOKED:
-            _deny(Reason.SESSION_REVOKED, "the session was revoked or signed out: sign in again")
+            what = (
+                "the key that opened the session may open none any more"
+                if session.revoke_time is None
+                else "the session was revoked or signed out"
+            )
+            _deny(Reason.SESSION_REVOKED, f"{what}: sign in again")
         case SessionState.EXPIRED:
             _deny(Reason.SESSION_EXPIRED, "the session has ended: sign in again")
         case SessionState.ACTIVE:

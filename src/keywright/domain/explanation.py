@@ -55,7 +55,7 @@ def explain_session(credential: Credential, asked: Asked, now: datetime) -> Expl
     assert isinstance(session, Session), "asked of sessions only"  # noqa: S101
     ends = session.idle_expire_time
     unending = replace(session, last_used_time=now, expire_time=now + session.idle_timeout)
-    unrevoked = replace(session, revoke_time=None)
+    unrevoked = replace(session, revoke_time=None, is_withdrawn=False)
     steps = [
         _checked(
             Rule.CREDENTIAL_STATE,

@@ -14,6 +14,8 @@ SESSION_WORD = "session"
 LINK_WORD = "signin"
 """What stands there in what a sign-in link carries."""
 LINK_LIFETIME = timedelta(minutes=5)
+SESSIONS_MAX_COUNT = 50
+"""Sessions of a user that stand at a time: one more ends the one that was unused for longest."""
 
 _NOTHING_TAKEN = Narrowing()
 _NO_LABELS: Mapping[str, str] = MappingProxyType({})
@@ -28,7 +30,10 @@ class SignInMethod(StrEnum):
 
 
 class SessionState(StrEnum):
-    """The states of a session. `EXPIRED` follows from the clock; `REVOKED` is final."""
+    """The states of a session. `EXPIRED` follows from the clock; `REVOKED` is final.
+
+    Unless it follows from the key that opened the session: a key can be given back.
+    """
 
     ACTIVE = "ACTIVE"
     EXPIRED = "EXPIRED"
@@ -48,6 +53,12 @@ class Session:
     """A signed-in person; the secret is elsewhere. Times are UTC.
 
     What a key has and a session has not is there as nothing, so that either is a credential.
+
+    Attributes:
+        opening_key: the key that opened it, while there is one, by internal id.
+        is_withdrawn: whether it was opened by a key that could not open it any more.
+        expire_time: its end, or that of the token that opened it.
+        not_after: when what is created in it has to end: with what it was opened by; None: never.
     """
 
     workspace_id: str
@@ -59,6 +70,9 @@ class Session:
     idle_timeout: timedelta
     last_used_time: datetime
     revoke_time: datetime | None = None
+    opening_key: int | None = None
+    is_withdrawn: bool = False
+    not_after: datetime | None = None
     client_address: str = ""
     user_agent: str = ""
     internal_id: int = 0
@@ -76,7 +90,7 @@ class Session:
 
     def state(self, now: datetime) -> SessionState:
         """The state at `now`. Expired *at* its end already (G6)."""
-        if self.revoke_time is not None:
+        if self.revoke_time is not None or self.is_withdrawn:
             return SessionState.REVOKED
         return SessionState.EXPIRED if now >= self.idle_expire_time else SessionState.ACTIVE
 

@@ -93,7 +93,11 @@ class Bootstrap:
             if owner is None:
                 raise NotFound(str(name))
             ends = await writes.sessions.insert_link(
-                owner.user.internal_id, prefix, link_digest(secret), lifetime=LINK_LIFETIME
+                owner.user.internal_id,
+                prefix,
+                link_digest(secret),
+                lifetime=LINK_LIFETIME,
+                not_after=None,
             )
             after = {"expire_time": time_value(ends)}
             event = _event(name.workspace, "CreateSignInLink", owner.user.name, after=after)

@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from keywright.domain.decision import Credential, Principal, identify
+from keywright.domain.dependency import ChangeKind
 from keywright.domain.directory import Workspace
 from keywright.domain.errors import Denied, NotFound, Reason, ServiceError, permission_missing
 from keywright.domain.identity import RequestIdentity
 from keywright.domain.keys import Address
 from keywright.domain.position import Position
+from keywright.domain.sessions import Session
 from keywright.service.settling import Settling
 from keywright.storage.audit import AuditEvent
 from keywright.storage.authority import Change
@@ -169,9 +171,17 @@ class ConfirmedCall(Call):
     workspace: Workspace
 
 
-def calling(credential: Credential) -> Change:
-    """The row that a call stands or falls with."""
+def row_of(credential: Credential) -> Change:
+    """The row of the key or session itself."""
     return Change(credential.kind, credential.record.internal_id)
+
+
+def calling(credential: Credential) -> list[Change]:
+    """The rows that a call stands or falls with: of a session, the key that opened it as well."""
+    record, rows = credential.record, [row_of(credential)]
+    if isinstance(record, Session) and record.opening_key is not None:
+        rows.append(Change(ChangeKind.KEY, record.opening_key))
+    return rows
 
 
 def altered(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, Any]:

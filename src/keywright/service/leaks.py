@@ -14,7 +14,7 @@ from keywright.domain.sessions import Session, SessionState
 from keywright.domain.text import check_description
 from keywright.domain.token import redact
 from keywright.security.failure_limit import source_of
-from keywright.service.call import calling
+from keywright.service.call import row_of
 from keywright.service.notices import LEAK_REPORTED, Notices, digest, of_key
 from keywright.service.proving import Proving
 from keywright.storage.audit import AuditEvent
@@ -69,7 +69,7 @@ class Leaks:
             workspace = credential.workspace_internal_id
 
             async def transaction(writes: Writes) -> tuple[datetime, Reason | None]:
-                await writes.authority.lock(held_workspace=workspace, calling=calling(credential))
+                await writes.authority.lock(held_workspace=workspace, calling=[row_of(credential)])
                 again = await writes.read.credentials.again(credential.secret_internal_id)
                 if not again.found:  # deleted meanwhile
                     return again.now, None
@@ -129,4 +129,4 @@ async def _end(writes: Writes, credential: Credential, report: LeakReport, now: 
     )
     # Whoever reports it again within the minute is counted, as if that had been a notice.
     await writes.notices.passing([digest(of_key(credential.rests_on[0], LEAK_REPORTED))])
-    await writes.authority.advance([calling(credential)])
+    await writes.authority.advance([row_of(credential)])

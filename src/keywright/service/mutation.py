@@ -84,7 +84,7 @@ async def creating(
     held = Held(
         workspace=credential.workspace_internal_id,
         user=credential.user.internal_id,
-        credential=calling(credential),
+        calling=calling(credential),
     )
     return await _once(database, call, confirmed, holding=held)
 

@@ -1,13 +1,13 @@
 """Signing in: the links that admins make, and the sessions that a proof of who one is gives.
 
 A proof is a link, which is used up by it, a key, or an id token of OpenID Connect. Whoever is
-proven holds its workspace and itself until the session is there: once it was disabled, or all its
-sessions were revoked, none comes into being by what was proven before.
+proven is locked until the session is there: once it was disabled, or all its sessions were revoked,
+none comes into being by what was proven before. And of its sessions only so many stand.
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from hmac import compare_digest
 
@@ -26,16 +26,11 @@ from keywright.domain.errors import (
     Unavailable,
     authority_exceeded,
 )
-from keywright.domain.identity import mint_id
-from keywright.domain.keys import Address
-from keywright.domain.names import SessionName, UserName, WorkspaceName
+from keywright.domain.names import UserName, WorkspaceName
 from keywright.domain.secret import Secret
 from keywright.domain.sessions import (
     LINK_LIFETIME,
     LINK_WORD,
-    SESSION_WORD,
-    SessionAt,
-    SessionTimes,
     SignInMethod,
 )
 from keywright.domain.text import check_description
@@ -45,15 +40,14 @@ from keywright.security.provider_keys import ProviderKeysError
 from keywright.service.admins import is_admin
 from keywright.service.admission import Source
 from keywright.service.authenticate import Authenticate
-from keywright.service.call import Call, ConfirmedCall, Request
-from keywright.service.minting import Mint, MintedSecret
-from keywright.service.mutation import Committed, Mutated, claim, creating, keep
+from keywright.service.call import Call, ConfirmedCall
+from keywright.service.minting import Mint
+from keywright.service.mutation import Committed, Mutated, changing, claim, creating, keep
+from keywright.service.opening import Entry, Opening, ShownSession
 from keywright.service.verifying import unknown
 from keywright.service.visibility import is_named
-from keywright.storage.audit import AuditEvent
-from keywright.storage.authority import Held
 from keywright.storage.database import Database, Writes
-from keywright.storage.sessions import Link, NewSession
+from keywright.storage.sessions import Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,32 +56,6 @@ class ShownLink:
 
     token: Secret[str]
     expire_time: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ShownSession:
-    """A session with its token, which is shown this once (promise G9)."""
-
-    session: SessionAt
-    token: Secret[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Who wants to sign in, as far as the call tells.
-
-    Attributes:
-        peer: the address that the call comes from.
-        remaining: what is left of the deadline, now; None without one.
-        client_address, user_agent: what the caller says of the person's browser, for the record.
-    """
-
-    call_id: str
-    peer: Address | None
-    remaining: Callable[[], timedelta | None]
-    request: Request | None
-    client_address: Address | None
-    user_agent: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +76,7 @@ class SignIn:
     mint: Mint
     token_format: TokenFormat
     authenticate: Authenticate
-    times: SessionTimes
+    opening: Opening
     id_tokens: IdTokens | None
 
     async def create_link(self, call: Call, name: UserName) -> Committed[ShownLink]:
@@ -134,7 +102,11 @@ class SignIn:
                 raise NotFound(str(name))
             _check_person(owner.user)
             ends = await writes.sessions.insert_link(
-                owner.user.internal_id, prefix, link_digest(secret), lifetime=LINK_LIFETIME
+                owner.user.internal_id,
+                prefix,
+                link_digest(secret),
+                lifetime=LINK_LIFETIME,
+                not_after=confirmed.caller.credential.gives_until,
             )
             event = confirmed.event(
                 "CreateSignInLink",
@@ -169,10 +141,15 @@ class SignIn:
                 raise _link_invalid()
 
         proven = _Proven(link.workspace, link.workspace_id, link.user, link.user_id)
-        return await self._enter(entry, proven, SignInMethod.LINK, use, _link_invalid())
+        return await self._enter(
+            entry, proven, SignInMethod.LINK, use, _link_invalid(), not_after=link.not_after
+        )
 
     async def by_key(self, entry: Entry, text: str) -> Committed[ShownSession]:
-        """Sign in the user of a key that takes nothing away; never for longer than the key stands.
+        """Sign in the user of a key that takes nothing away, for as long as the key could do so.
+
+        Whatever becomes of the key or of this token of it, its session is withdrawn with it: the
+        look-up of the session joins them (`storage.sessions`).
 
         Raises:
             Denied: the key does not stand, or may not be used from where the call comes.
@@ -198,22 +175,23 @@ class SignIn:
             waits=False,
         )
 
-        async def transaction(writes: Writes, confirmed: ConfirmedCall) -> Mutated[ShownSession]:
+        async def transaction(writes: Writes) -> Mutated[ShownSession]:
+            confirmed = await call.lock(writes)
             credential = confirmed.caller.credential
             if credential.record.narrowing != NO_NARROWING:
                 raise authority_exceeded("the key was narrowed meanwhile", "key_token")
-            shown = await self._insert(
+            shown, ended = await self.opening.open(
                 writes,
                 entry,
                 confirmed.caller.user,
                 SignInMethod.KEY,
                 minted,
-                credential=str(credential.record.name),
-                not_after=credential.expire_time,
+                not_after=credential.gives_until,
+                key=credential,
             )
-            return Mutated(shown, confirmed.position)
+            return Mutated(shown, confirmed.position, ended)
 
-        return await creating(self.database, call, transaction)
+        return await changing(self.database, call, transaction)
 
     async def by_id_token(
         self, entry: Entry, workspace: WorkspaceName, text: str, nonce: str
@@ -270,6 +248,8 @@ class SignIn:
         method: SignInMethod,
         check: Callable[[Writes, User], Awaitable[None]],
         gone: Denied,
+        *,
+        not_after: datetime | None = None,
     ) -> Committed[ShownSession]:
         """Sign in who is proven without a credential; `check` looks at the proof once more."""
         minted = await self.mint.secret()
@@ -277,6 +257,7 @@ class SignIn:
         async def transaction(writes: Writes) -> Committed[ShownSession]:
             if replayed := await claim(writes, proven.user, entry.request):
                 raise replayed
+            await writes.authority.lock(held_workspace=proven.workspace, users=[proven.user])
             seen = await writes.read.workspaces.now(proven.workspace)
             user = await writes.read.users.get(proven.workspace_id, proven.user_id)
             if user is None or user.internal_id != proven.user:
@@ -284,12 +265,15 @@ class SignIn:
             await check(writes, user)
             rules.check_workspace(seen.workspace.state)
             rules.check_user(user)
-            shown = await self._insert(writes, entry, user, method, minted)
+            shown, ended = await self.opening.open(
+                writes, entry, user, method, minted, not_after=not_after
+            )
             await keep(writes, proven.user, entry.request, shown)
-            return Committed(shown, seen.position)
+            return Committed(
+                shown, await writes.authority.advance(ended) if ended else seen.position
+            )
 
-        held = Held(proven.workspace, proven.user)
-        return await self.database.writing(transaction, within=entry.remaining(), holding=held)
+        return await self.database.writing(transaction, within=entry.remaining())
 
     async def _link(self, text: str) -> Link | None:
         """The link that `text` is the secret of, used or not."""
@@ -302,56 +286,6 @@ class SignIn:
         if link is None or token.environment != LINK_WORD:
             return None
         return link if compare_digest(link.digest, link_digest(token.secret)) else None
-
-    async def _insert(
-        self,
-        writes: Writes,
-        entry: Entry,
-        user: User,
-        method: SignInMethod,
-        minted: MintedSecret,
-        *,
-        credential: str = "",
-        not_after: datetime | None = None,
-    ) -> ShownSession:
-        """Insert a session and its audit event."""
-        name = SessionName(user.workspace_id, mint_id(self.mint.entropy))
-        await writes.sessions.insert(
-            NewSession(
-                session_id=name.session,
-                user=user.internal_id,
-                method=method,
-                times=self.times,
-                client_address=entry.client_address,
-                user_agent=entry.user_agent,
-                prefix=minted.prefix,
-                hashed=minted.hashed,
-                not_after=not_after,
-            )
-        )
-        made = await writes.read.sessions.get(name.workspace, name.session)
-        assert made is not None, "inserted above"  # noqa: S101
-        await writes.audit.insert(
-            AuditEvent(
-                workspace_id=user.workspace_id,
-                action="CreateSession",
-                resource=str(name),
-                actor=str(user.name),
-                credential=credential,
-                actor_email=user.email or "",
-                client_address="" if entry.peer is None else str(entry.peer),
-                call_id=entry.call_id,
-                request_id="" if entry.request is None else entry.request.identity.request_id,
-                change={
-                    "after": {
-                        "method": method,
-                        "client_address": made.session.client_address,
-                        "expire_time": time_value(made.session.expire_time),
-                    }
-                },
-            )
-        )
-        return ShownSession(made, self.token_format.render(minted.token(SESSION_WORD)))
 
     def _admit(self, entry: Entry) -> None:
         if refusal := self.authenticate.admission.refusal(_source(entry)):

@@ -65,15 +65,15 @@ class Held:
 
     workspace: int
     user: int
-    credential: Change | None = None
+    calling: Sequence[Change] = ()
 
     @property
     def sql(self) -> str:
         """A statement that takes the locks, in `LOCK_ORDER`; sent with BEGIN it costs no trip."""
-        calling = [] if self.credential is None else [self.credential]
-        credential = [(each.kind.value, each.internal_id) for each in calling]
-        locks = [("workspace", self.workspace), ("user", self.user), *credential]
-        taken = (f"pg_advisory_xact_lock_shared({_SPACES[table] | each})" for table, each in locks)
+        rows = [("workspace", self.workspace), ("user", self.user)]
+        rows += [(each.kind.value, each.internal_id) for each in self.calling]
+        locks = sorted(_SPACES[table] | each for table, each in rows)
+        taken = (f"pg_advisory_xact_lock_shared({each})" for each in locks)
         return f"SELECT {', '.join(taken)}"
 
 
@@ -98,17 +98,17 @@ class AuthorityWriter:
         roles: Iterable[int] = (),
         keys: Iterable[int] = (),
         sessions: Iterable[int] = (),
-        calling: Change | None = None,
+        calling: Iterable[Change] = (),
     ) -> None:
         """Keep rows to this transaction until its end, in `LOCK_ORDER`, and hold a workspace.
 
-        `calling` is the credential that calls, whatever it is.
+        `calling` are the rows that the call stands or falls with, whatever they are.
         """
         given = (workspaces, users, roles, keys, sessions)
         rows = {table: set(ids) for table, ids in zip(LOCK_ORDER, given, strict=True)}
-        if calling is not None:
-            rows[calling.kind.value].add(calling.internal_id)
-        alone = {_SPACES[table] | each for table, ids in rows.items() for each in ids}
+        for each in calling:
+            rows[each.kind.value].add(each.internal_id)
+        alone = {_SPACES[table] | one for table, ids in rows.items() for one in ids}
         locks = sorted(alone | {_SPACES["workspace"] | held_workspace})
         await self._connection.execute(_LOCK, locks, [each in alone for each in locks])
         for table, ids in rows.items():

@@ -79,8 +79,10 @@ _COLUMNS = f"""
 """
 _FROM = """
     FROM keywright.key_secret s
-    LEFT JOIN keywright.key k ON k.id = s.key           -- a secret is of a key
-    LEFT JOIN keywright.session e ON e.id = s.session   -- or of a session
+    LEFT JOIN keywright.session e ON e.id = s.session   -- a secret is of a session
+    LEFT JOIN keywright.key_secret o ON o.id = e.opening_secret -- (which another may have opened)
+    -- Or of a key. Of a session it is the key that opened it, if one did.
+    LEFT JOIN keywright.key k ON k.id = coalesce(s.key, o.key)
     JOIN keywright.workspace w ON w.id = coalesce(k.workspace, e.workspace)
     -- The key of a deleted user proves nothing.
     JOIN keywright.user u ON u.id = coalesce(k.owner, e."user")

@@ -12,30 +12,49 @@ from keywright.domain.sessions import Session, SessionAt, SessionState, SessionT
 from keywright.storage.conditions import Conditions, in_workspace
 from keywright.storage.connection import Connection, row_count
 
-# `e` is the session, `u` its user and `w` the workspace; `Authenticate`'s look-up joins them, too.
-COLUMNS = """
-    e.id AS session, e.session_id, e.method, e.client_address, e.user_agent, e.idle_timeout,
-    e.create_time AS session_create_time, e.expire_time AS session_expire_time,
-    e.last_used_time AS session_last_used_time, e.revoke_time AS session_revoke_time
+# `e` is the session, `w` its workspace, `u` its user and `r` that user's role; `o` is the secret
+# that opened it, and `k` the key of that. `Authenticate`'s look-up joins them, too.
+#
+# What a key opened is withdrawn when the key is gone, does not stand, or could sign nobody in: as
+# `SignIn.by_key` has it, it must take nothing away from its user.
+_WITHDRAWN = """
+    (e.method = 'KEY' AND (
+        k.state = 'ACTIVE' AND coalesce(r.may_hold_keys, true) AND k.role IS NULL
+        AND cardinality(k.scopes) = 0 AND k.resource = '' AND cardinality(k.allowed_networks) = 0
+    ) IS NOT TRUE)
 """
-_SELECT = f"""
-    SELECT w.workspace_id, {COLUMNS}, u.id, u.user_id, u.email, clock_timestamp() AS now
+# (LEAST passes over what is null.)
+_END = "least(e.expire_time, k.expire_time, o.not_after)"
+COLUMNS = f"""
+    e.id AS session, e.session_id, e.method, e.client_address, e.user_agent, e.idle_timeout,
+    e.create_time AS session_create_time, {_END} AS session_expire_time,
+    e.last_used_time AS session_last_used_time, e.revoke_time AS session_revoke_time,
+    o.key AS opening_key, {_WITHDRAWN} AS is_withdrawn,
+    least(e.not_after, k.expire_time, o.not_after) AS session_not_after
+"""
+_FROM = """
     FROM keywright.session e
     JOIN keywright.workspace w ON w.id = e.workspace
     JOIN keywright.user u ON u.id = e."user"
+    LEFT JOIN keywright.role r ON r.id = u.role
+    LEFT JOIN keywright.key_secret o ON o.id = e.opening_secret
+    LEFT JOIN keywright.key k ON k.id = o.key
 """
-_STATE = """
-    CASE WHEN e.revoke_time IS NOT NULL THEN 'REVOKED'
-         WHEN least(e.expire_time, e.last_used_time + e.idle_timeout) <= now() THEN 'EXPIRED'
+_SELECT = f"""
+    SELECT w.workspace_id, {COLUMNS}, u.id, u.user_id, u.email, clock_timestamp() AS now {_FROM}
+"""
+_STATE = f"""
+    CASE WHEN e.revoke_time IS NOT NULL OR {_WITHDRAWN} THEN 'REVOKED'
+         WHEN least({_END}, e.last_used_time + e.idle_timeout) <= now() THEN 'EXPIRED'
          ELSE 'ACTIVE' END
 """
 _INSERT = """
     WITH inserted AS (
         INSERT INTO keywright.session
             (workspace, session_id, "user", method, client_address, user_agent, idle_timeout,
-             create_time, expire_time, last_used_time)
+             create_time, expire_time, last_used_time, not_after, opening_secret)
         SELECT u.workspace, $2, u.id, $3, $4, $5, $6, t.now,
-               least(t.now + $7, $8::timestamptz), t.now
+               least(t.now + $7, $8::timestamptz), t.now, $8, $13
         FROM keywright.user u, clock_timestamp() AS t (now) WHERE u.id = $1
         RETURNING id
     ), secret AS (
@@ -59,7 +78,12 @@ class SessionFilter:
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """A session to insert, with its secret; it ends at `not_after` at the latest, if given."""
+    """A session to insert, with its secret.
+
+    Attributes:
+        not_after: the latest end of it, and of what is created in it.
+        opening_secret: of the key that opens it, by internal id.
+    """
 
     session_id: str
     user: int
@@ -69,7 +93,8 @@ class NewSession:
     user_agent: str
     prefix: str
     hashed: HashedSecret
-    not_after: datetime | None = None
+    not_after: datetime | None
+    opening_secret: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +107,7 @@ class Link:
     user: int
     user_id: str
     digest: bytes
+    not_after: datetime | None
     is_good: bool
 
 
@@ -120,7 +146,7 @@ class SessionReader:
         """The link with that prefix, whether it is still good or not."""
         row = await self._connection.fetchrow(
             """
-            SELECT l.id, l.workspace, w.workspace_id, l."user", u.user_id, l.digest,
+            SELECT l.id, l.workspace, w.workspace_id, l."user", u.user_id, l.digest, l.not_after,
                    l.use_time IS NULL AND l.expire_time > clock_timestamp() AS is_good
             FROM keywright.sign_in_link l
             JOIN keywright.workspace w ON w.id = l.workspace
@@ -154,6 +180,7 @@ class SessionWriter:
             new.hashed.verifier_tag,
             new.hashed.phc,
             new.hashed.pepper_version,
+            new.opening_secret,
         )
 
     async def revoke(self, session: int) -> None:
@@ -178,20 +205,52 @@ class SessionWriter:
         )
         return {row["id"]: row["session_id"] for row in rows}
 
+    async def end_unused(self, user: int, *, but: int) -> dict[int, str]:
+        """Revoke the sessions of a user (by internal id) that stand, but those last used.
+
+        Returns:
+            Their public ids by internal id.
+        """
+        rows = await self._connection.fetch(
+            f"""
+            UPDATE keywright.session SET revoke_time = now()
+            WHERE id = ANY (ARRAY(
+                SELECT e.id {_FROM}
+                WHERE e."user" = $1 AND e.revoke_time IS NULL AND {_STATE} = 'ACTIVE'
+                ORDER BY e.last_used_time DESC, e.id DESC OFFSET $2))
+            RETURNING id, session_id
+            """,
+            user,
+            but,
+        )
+        return {row["id"]: row["session_id"] for row in rows}
+
     async def insert_link(
-        self, user: int, prefix: str, digest: bytes, *, lifetime: timedelta
+        self,
+        user: int,
+        prefix: str,
+        digest: bytes,
+        *,
+        lifetime: timedelta,
+        not_after: datetime | None,
     ) -> datetime:
-        """Insert a link that signs a user (by internal id) in; returns when it ends."""
+        """Insert a link that signs a user (by internal id) in; returns when it ends.
+
+        `not_after` is the latest end of the session, and of what is created in it.
+        """
         ends: datetime = await self._connection.fetchval(
             """
-            INSERT INTO keywright.sign_in_link (workspace, "user", prefix, digest, expire_time)
-            SELECT workspace, id, $2, $3, clock_timestamp() + $4 FROM keywright.user WHERE id = $1
+            INSERT INTO keywright.sign_in_link
+                (workspace, "user", prefix, digest, expire_time, not_after)
+            SELECT workspace, id, $2, $3, least(clock_timestamp() + $4, $5::timestamptz), $5
+            FROM keywright.user WHERE id = $1
             RETURNING expire_time
             """,
             user,
             prefix,
             digest,
             lifetime,
+            not_after,
         )
         return ends
 
@@ -240,6 +299,9 @@ def session_of(row: asyncpg.Record) -> Session:
         idle_timeout=row["idle_timeout"],
         last_used_time=row["session_last_used_time"],
         revoke_time=row["session_revoke_time"],
+        opening_key=row["opening_key"],
+        is_withdrawn=row["is_withdrawn"],
+        not_after=row["session_not_after"],
         client_address=str(row["client_address"] or ""),
         user_agent=row["user_agent"],
         internal_id=row["session"],

@@ -73,7 +73,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_SESSION_EXPIRED: _ErrorReason.ValueType  # 30
     """UNAUTHENTICATED. The session has ended: too long unused, or too old. Sign in again."""
     ERROR_REASON_SESSION_REVOKED: _ErrorReason.ValueType  # 31
-    """UNAUTHENTICATED. The session was revoked or signed out. Sign in again."""
+    """UNAUTHENTICATED. The session was revoked or signed out, or the key that opened it may open none
+    any more. Sign in again.
+    """
     ERROR_REASON_SESSION_LINK_INVALID: _ErrorReason.ValueType  # 32
     """UNAUTHENTICATED. The sign-in link is unknown, used or too old; these are not told apart. Ask
     for a new one.
@@ -318,7 +320,9 @@ ERROR_REASON_SIGNATURE_KEY_EXPIRED: ErrorReason.ValueType  # 25
 ERROR_REASON_SESSION_EXPIRED: ErrorReason.ValueType  # 30
 """UNAUTHENTICATED. The session has ended: too long unused, or too old. Sign in again."""
 ERROR_REASON_SESSION_REVOKED: ErrorReason.ValueType  # 31
-"""UNAUTHENTICATED. The session was revoked or signed out. Sign in again."""
+"""UNAUTHENTICATED. The session was revoked or signed out, or the key that opened it may open none
+any more. Sign in again.
+"""
 ERROR_REASON_SESSION_LINK_INVALID: ErrorReason.ValueType  # 32
 """UNAUTHENTICATED. The sign-in link is unknown, used or too old; these are not told apart. Ask
 for a new one.

@@ -61,7 +61,9 @@ class _SessionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SessionS
     SESSION_STATE_EXPIRED: _SessionState.ValueType  # 2
     """It was too long unused, or is too old."""
     SESSION_STATE_REVOKED: _SessionState.ValueType  # 3
-    """It was revoked or signed out."""
+    """It was revoked or signed out; or, without a `revoke_time`, the key that opened it could open
+    none any more: it was revoked, disabled, deleted or narrowed, or its user may hold no keys.
+    """
 
 class SessionState(_SessionState, metaclass=_SessionStateEnumTypeWrapper):
     """Whether a session stands."""
@@ -73,7 +75,9 @@ SESSION_STATE_ACTIVE: SessionState.ValueType  # 1
 SESSION_STATE_EXPIRED: SessionState.ValueType  # 2
 """It was too long unused, or is too old."""
 SESSION_STATE_REVOKED: SessionState.ValueType  # 3
-"""It was revoked or signed out."""
+"""It was revoked or signed out; or, without a `revoke_time`, the key that opened it could open
+none any more: it was revoked, disabled, deleted or narrowed, or its user may hold no keys.
+"""
 Global___SessionState: _TypeAlias = SessionState  # noqa: Y015
 
 @_typing.final
@@ -116,7 +120,9 @@ class Session(_message.Message):
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When the session ends, whatever happens."""
+        """When the session ends, whatever happens. If a key opened it, with the token of the key at the
+        latest: as that stands now.
+        """
 
     @_builtins.property
     def idle_expire_time(self) -> _timestamp_pb2.Timestamp:

@@ -92,7 +92,8 @@ class SessionServiceServicer(object):
     """
 
     def CreateSignInLink(self, request, context):
-        """Makes a link that signs a person in, once, within 5 minutes.
+        """Makes a link that signs a person in, once, within 5 minutes. If the credential that calls ends,
+        the session ends with it at the latest, and what is created in the session, too.
 
         Permission: `users.manage`, or `workspaces.manage` for an admin of any workspace; a link for
         oneself takes a credential with one's whole authority.
@@ -108,7 +109,11 @@ class SessionServiceServicer(object):
 
         Permission: none, and no credential but what is presented in the request. A key must have its
         user's whole authority, from everywhere: what a session may do, and from where, nothing narrows.
-        The session ends with the key's `expire_time` at the latest.
+        The session stands as long as that very token of the key could open it again: what revokes,
+        disables, deletes, narrows or rotates the key ends it at the same revision. What is created in
+        it ends with the key's `expire_time` at the latest.
+
+        50 sessions of a user stand at a time: one more ends the one that was unused for longest.
         Errors: `SESSION_LINK_INVALID`, `SESSION_ID_TOKEN_INVALID`, `SESSION_USER_UNKNOWN`,
         `USER_DISABLED`, `WORKSPACE_DISABLED`, `AUTHORITY_EXCEEDED` (a narrowed key), `STATE_CONFLICT`
         (a service user's key), every reason why a key does not stand.

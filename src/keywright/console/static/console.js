@@ -30,6 +30,10 @@ async function copy(button) {
 
 tellTimes(document);
 document.addEventListener("htmx:after:swap", () => tellTimes(document));
+// A field that is left asks for what it has asked for already: that is no other place for Back.
+document.addEventListener("htmx:before:history:update", (event) => {
+  if (event.detail.history.path === location.pathname + location.search) event.preventDefault();
+});
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = false;
   button.addEventListener("click", () => copy(button));

@@ -82,7 +82,7 @@ class Sessions(NamedSurface[Mode]):
         user_agent: str = "",
         request_id: str = "",
     ) -> Flow[SignedIn]:
-        """Sign in the user of a key that takes nothing away, for no longer than the key stands.
+        """Sign in the user of a key that takes nothing away, for as long as that is so.
 
         Args:
             key_token: the key's token.

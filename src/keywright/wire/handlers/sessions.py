@@ -5,7 +5,8 @@ from google.protobuf.message import Message
 from keywright.domain.names import SessionName, UserName, WorkspaceName
 from keywright.domain.sessions import SessionAt
 from keywright.service.mutation import Committed
-from keywright.service.sign_in import Entry, ShownLink, ShownSession
+from keywright.service.opening import Entry, ShownSession
+from keywright.service.sign_in import ShownLink
 from keywright.v1 import session_service_pb2 as pb
 from keywright.wire import convert, replies
 from keywright.wire.mutations import Repeatable, mutate
