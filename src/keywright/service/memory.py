@@ -106,7 +106,7 @@ class Memory:
         except TokenMalformedError:
             return None
         if tag is None:
-            return _UNKNOWN if self.lease.clock() < until else None
+            return _UNKNOWN if self.lease.clock() < min(until, self.lease.until) else None
         return None if compare_digest(verifier_tag(token.secret), tag) else _UNKNOWN
 
 

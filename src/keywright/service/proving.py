@@ -95,12 +95,14 @@ class Proving:
                 flight.task.cancel()
 
     async def _prove_for(self, text: str, source: Source) -> Proven:
-        """`_prove`, and count what is nobody's."""
+        """`_prove`, and count what is nobody's, as far as that can be told."""
         try:
             return await self._prove(text, source)
         except Denied as denied:
             if denied.reason is Reason.TOKEN_UNKNOWN:
                 self.admission.failed(source)
+            # An old primary that was cut off does not have what was made since (promise G3).
+            await self.replica.leased()
             raise
 
     async def _prove(self, text: str, source: Source) -> Proven:
