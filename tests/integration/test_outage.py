@@ -24,7 +24,15 @@ from keywright.v1 import key_service_pb2, key_service_pb2_grpc
 from tests.integration.test_notices import until_noticed
 from tests.support.database import TIMEOUT, Cluster
 from tests.support.proxy import Proxy, proxy
-from tests.support.service import PARENT, Caller, RefusedError, Service, refusal, service
+from tests.support.service import (
+    PARENT,
+    Caller,
+    RefusedError,
+    Service,
+    another,
+    refusal,
+    service,
+)
 from tests.support.unprivileged import directory_others_may_enter
 from tests.support.waiting import all_sealed, call_logged, held_key
 
@@ -421,3 +429,34 @@ async def test_a_postgresql_that_is_killed_and_started_again_is_used_again() -> 
         await running.becomes(SERVING)
         await running.admin.authenticate(token)
         assert [line for line in running.process.log if line["level"] == "error"] == []
+
+
+async def knows_only_a_database_that_was_left_behind(running: Service) -> None:
+    """Another server loses its lease, and all that it can still read is older than the key.
+
+    As with an old primary that was cut off from its standby, and not from us.
+    """
+    old = await Cluster(running.dsn).migrated()
+    async with proxy(running.dsn) as door:
+        await door.accept()
+        async with another(
+            running,
+            database_url=old,
+            database_direct_url=door.dsn,
+            authenticate_callers="any",
+            lease_length="1s",
+        ) as cut_off:
+            anybody = cut_off.as_caller(None)
+            door.refuse()
+            over = time.monotonic() + 1
+            while time.monotonic() < over:
+                await refusal(anybody.authenticate(running.admin_token))
+            refused = await refusal(anybody.authenticate(running.admin_token))
+    assert refused.reason in OUR_TROUBLE
+
+
+async def test_a_key_that_is_newer_than_a_database_left_behind_is_not_judged_by_it(
+    cluster: Cluster,
+) -> None:
+    async with service(await cluster.migrated()) as running:
+        await knows_only_a_database_that_was_left_behind(running)

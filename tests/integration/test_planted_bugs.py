@@ -9,6 +9,7 @@ from tests.integration import (
     test_audit,
     test_authenticate,
     test_metrics,
+    test_outage,
     test_replica,
     test_request_ids,
     test_transactions,
@@ -45,6 +46,18 @@ BUGS = {
         instead="if True:",
         scenario=test_replica.waits_while_the_server_stands_still,
         settings=test_replica.A_WHILE,
+    ),
+    "a denial by whoever holds no lease": Bug(
+        "service/proving.py",
+        guard="            await self.replica.leased()\n            raise",
+        instead="            raise",
+        scenario=test_outage.knows_only_a_database_that_was_left_behind,
+    ),
+    "a denial from memory by whoever holds no lease": Bug(
+        "service/memory.py",
+        guard="min(until, self.lease.until)",
+        instead="until",
+        scenario=test_outage.knows_only_a_database_that_was_left_behind,
     ),
     "look-ups in vain that nobody limits": Bug(
         "service/admission.py",

@@ -91,8 +91,8 @@ def principal(of: Credential) -> Principal:
     return decide(of, Asked(), NOW)
 
 
-def known(found: Credential) -> Known:
-    """What a server remembers of it."""
+def known(found: Credential, plain: bytes | None = None) -> Known:
+    """What a server remembers of it; `plain` is the permissions part of its reply."""
     return Known(
         marks=bytes(32),
         rests_on=pack(found.rests_on),
@@ -103,4 +103,5 @@ def known(found: Credential) -> Known:
         environment=found.record.environment,
         authority=found.authority,
         head=b"",
+        plain=plain,
     )

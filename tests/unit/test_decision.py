@@ -122,6 +122,13 @@ def test_permissions_that_are_missing_are_all_named() -> None:
     assert error.details["missing"] == "audit.read,keys.any"
 
 
+def test_of_very_many_missing_permissions_the_first_are_named() -> None:
+    error = denied(credential(), required_permissions=[f"x.y{number}" for number in range(100)])
+
+    assert error.details["missing"] == "x.y0,x.y1,x.y10,x.y11,x.y12,x.y13,x.y14,x.y15"
+    assert error.message.endswith("x.y15 and 92 more")
+
+
 def test_role_scopes_and_the_user_s_role_narrow_together() -> None:
     narrowing = Narrowing(role=ROLES["collaborator"], scopes=("labels.*", "users.read"))
     found = decide(credential(narrowing=narrowing), Asked(), NOW)

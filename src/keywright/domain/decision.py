@@ -19,6 +19,10 @@ from keywright.domain.position import Position
 from keywright.domain.roles import Role
 from keywright.domain.sessions import SESSION_WORD, Session, SessionState
 
+MISSING_TOLD_MAX_COUNT = 8
+"""Missing permissions that a denial names. Denials are remembered as they are told, and whoever
+asks chooses what is missing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Credential:
@@ -300,10 +304,12 @@ def check_address(narrowing: Narrowing, address: Address | None) -> None:
 def _permitted(authority: Authority, asked: Asked) -> PermissionSet:
     permissions = authority.at(asked.resource)
     if missing := authority.lacking(asked.required_permissions, permissions):
+        told = missing[:MISSING_TOLD_MAX_COUNT]
+        more = f" and {len(missing) - len(told)} more" if len(missing) > len(told) else ""
         raise Denied(
             Reason.PERMISSION_MISSING,
-            f"lacks {', '.join(missing)}",
-            details={"missing": ",".join(missing)},
+            f"lacks {', '.join(told)}{more}",
+            details={"missing": ",".join(told)},
         )
     return permissions
 

@@ -131,8 +131,6 @@ class Authenticate:
             except Denied as denied:
                 return self._denied(known, denied, time, asked.client_address)
             permissions = self.rendering.permissions(permitted_)
-            if asked is NOTHING:
-                known.plain = permissions
         self.usage.used(known, time, asked.client_address)
         return known.head + permissions + self.revision
 

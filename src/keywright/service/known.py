@@ -22,6 +22,9 @@ _NARROWING_BYTES = 600
 _KNOWN_BYTES = 300
 """What each has that is not counted singly: the object, its numbers, what parts are rounded up by.
 """
+_ROLE_BYTES = 600
+_PATTERN_BYTES = 160
+"""Of a role, and of each of its patterns beside the text, the places in sets included."""
 MARK_BYTES = 16
 HASH_MARK_BYTES = 8
 _TAG_FROM = MARK_BYTES + HASH_MARK_BYTES
@@ -57,7 +60,7 @@ class Known:
         last_end: the end of a session that no use puts off.
         denied: why the key does not stand; None if it does.
         head: the reply, but for permissions and revision; empty if the key does not stand.
-        plain: the permissions part of the reply to who asks nothing; None until somebody has.
+        plain: the permissions part of the reply to who asks nothing; None if that is denied.
         allowed: uses that `UsageCounters` has yet to collect, and the last of them.
     """
 
@@ -70,9 +73,9 @@ class Known:
     environment: str
     authority: Authority
     head: bytes
+    plain: bytes | None = None
     caller: Caller | None = None
     size: int = field(init=False)
-    plain: bytes | None = None
     allowed: int = 0
     last_time: float = 0
     last_address: Address | None = None
@@ -82,17 +85,27 @@ class Known:
     lasting = True
 
     def __post_init__(self) -> None:
-        """Share what many have, and count the bytes of the rest."""
+        """Share what many have, and count the bytes of the rest.
+
+        What is shared counts for the first who has it: it is not everybody's to pay for, and there
+        may be as many different ones as there are keys.
+        """
         self.environment = sys.intern(self.environment)
         own = (self.marks, self.rests_on, self.key_id, self.head)
         self.size = _KNOWN_BYTES + sum(map(sys.getsizeof, own))
         narrowing, grants = self.authority.narrowing, self.authority.grants
         if grants or narrowing != NO_NARROWING:
-            parts = (*narrowing.scopes, *narrowing.allowed_networks, narrowing.resource)
+            scopes, networks = narrowing.scopes, narrowing.allowed_networks
+            parts = (scopes, *scopes, networks, *networks, narrowing.resource)
             self.size += _NARROWING_BYTES + sum(map(sys.getsizeof, parts))
-            self.size += _GRANT_BYTES * len(grants)
+            self.size += _GRANT_BYTES * len(grants) + sys.getsizeof(self.plain)
         else:
-            self.authority = shared(self.authority)
+            mine = self.authority
+            self.authority, self.plain = shared(mine, self.plain)
+            if self.authority is mine:
+                patterns = mine.role.permissions.patterns
+                self.size += _ROLE_BYTES + sys.getsizeof(self.plain)
+                self.size += sum(map(len, patterns)) + _PATTERN_BYTES * len(patterns)
         if self.caller is not None:
             self.size += _CALLER_BYTES
 
@@ -180,10 +193,10 @@ class Proven:
     position: Position
 
 
-@lru_cache(maxsize=16_384)  # a few hundred bytes each
-def shared(authority: Authority) -> Authority:
-    """An authority that is equal: keys of one workspace and role that nothing narrows have one."""
-    return authority
+@lru_cache(maxsize=4096)  # a few hundred bytes each; it may be 200 KiB, and counts
+def shared(authority: Authority, plain: bytes | None) -> tuple[Authority, bytes | None]:
+    """What is equal: keys of one workspace and role that nothing narrows have one for all."""
+    return authority, plain
 
 
 def pack(dependencies: Collection[int]) -> bytes:

@@ -8,7 +8,12 @@ from hashlib import blake2b
 from hmac import compare_digest
 
 from keywright.domain.errors import Denied, Reason
-from keywright.domain.token import TokenFormat, TokenMalformedError, verifier_tag
+from keywright.domain.token import (
+    TokenDefect,
+    TokenFormat,
+    TokenMalformedError,
+    verifier_tag,
+)
 from keywright.security.cache import Cache
 from keywright.service.known import MARK_BYTES, Caller, Known, Stranger
 from keywright.service.replica.lease import Lease
@@ -21,6 +26,9 @@ _NEVER = float("inf")
 # How long a prefix that no secret has is remembered: prefixes are drawn at random, so none of them
 # comes into being meanwhile; but a database may come back that had lost it.
 _ABSENT_SECONDS = 1.0
+# Longer than the token of any product may be: not even hashed, as that would take milliseconds.
+TEXT_MAX_LENGTH = 8192
+_TOO_LONG = TokenMalformedError(TokenDefect.TOO_LONG)
 _UNKNOWN = unknown()
 
 
@@ -46,6 +54,8 @@ class Memory:
 
     def of(self, text: str, caller: Caller | None) -> Known | Denied | None:
         """What is known of a token; a denial, if it is certainly nobody's. None: nothing."""
+        if len(text) > TEXT_MAX_LENGTH:
+            return self.malformed(_TOO_LONG)
         remembered = self.cache.get(self.place(text, caller))
         if isinstance(remembered, Known):
             if compare_digest(remembered.marks[:MARK_BYTES], self.mark(text)):
@@ -106,7 +116,7 @@ class Memory:
         except TokenMalformedError:
             return None
         if tag is None:
-            return _UNKNOWN if self.lease.clock() < until else None
+            return _UNKNOWN if self.lease.clock() < min(until, self.lease.until) else None
         return None if compare_digest(verifier_tag(token.secret), tag) else _UNKNOWN
 
 

@@ -7,11 +7,12 @@ Argon2 for the right one only, and remember it if nothing that it rests on has c
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
-from keywright.domain.decision import Credential, Principal, stands
+from keywright.domain.decision import Asked, Credential, Principal, permitted, stands
 from keywright.domain.errors import Denied, Reason, ServiceError
 from keywright.domain.permissions import PermissionSet
 from keywright.domain.sessions import Session
@@ -94,12 +95,14 @@ class Proving:
                 flight.task.cancel()
 
     async def _prove_for(self, text: str, source: Source) -> Proven:
-        """`_prove`, and count what is nobody's."""
+        """`_prove`, and count what is nobody's, as far as that can be told."""
         try:
             return await self._prove(text, source)
         except Denied as denied:
             if denied.reason is Reason.TOKEN_UNKNOWN:
                 self.admission.failed(source)
+            # An old primary that was cut off does not have what was made since (promise G3).
+            await self.replica.leased()
             raise
 
     async def _prove(self, text: str, source: Source) -> Proven:
@@ -193,10 +196,13 @@ class Proving:
             # another server write of a later use of the session than the database shows.
             ends.append(moment + _FALLEN)
         rests_on = credential.rests_on
-        head = b""
+        head, plain = b"", None
         if denied is None:
             principal = Principal(credential, PermissionSet(), moment)
             head = self.rendering.head(principal, rests_on)
+            with suppress(Denied):
+                asks_nothing = permitted(record.environment, credential.authority, Asked())
+                plain = self.rendering.permissions(asks_nothing)
         known = Known(
             marks=self.memory.mark(text) + _hash_mark(found) + (found.hashed.verifier_tag or b""),
             rests_on=pack(rests_on),
@@ -207,6 +213,7 @@ class Proving:
             environment=record.environment,
             authority=credential.authority,
             head=head,
+            plain=plain,
         )
         if isinstance(record, Session) and denied is None:
             known.idle = record.idle_timeout.total_seconds()

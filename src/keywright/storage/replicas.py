@@ -21,8 +21,10 @@ from keywright.storage.acknowledgements import CHANNEL
 from keywright.storage.authority import position_of
 from keywright.storage.failures import database_unavailable, translated
 
-# Who lacks more begins anew: reading them all would take longer than reading keys again.
+# Who lacks more begins anew: reading them all would take longer than reading keys again, and than
+# the patience for an answer, so that whoever tried would never be done.
 _REVISIONS_MAX_COUNT = 10_000
+CHANGES_MAX_COUNT = 131_072
 # Whoever changes the length of leases waits for this, and finds the row, or is waited for.
 _REGISTER = """
     INSERT INTO keywright.replica (id, applied, applied_tag)
@@ -38,9 +40,17 @@ _RENEW = """
     WHERE id = $1
     RETURNING r.revision, r.tag, clock_timestamp() AS now
 """
-_CHANGES = """
+# Of the own position one row is enough: it shows the tag, and the changes that led there are known.
+_CHANGES = f"""
+    WITH here AS (
+        SELECT revision, tag, kind, changed FROM keywright.authority_change
+        WHERE revision = $1 LIMIT 1
+    ), later AS (
+        SELECT revision, tag, kind, changed FROM keywright.authority_change
+        WHERE revision > $1 ORDER BY revision LIMIT {CHANGES_MAX_COUNT + 1}
+    )
     SELECT revision, tag, kind, array_agg(changed) AS changed
-    FROM keywright.authority_change WHERE revision >= $1
+    FROM (SELECT * FROM here UNION ALL SELECT * FROM later) AS found
     GROUP BY revision, tag, kind ORDER BY revision
 """
 
@@ -90,7 +100,7 @@ class ReplicaRows:
         return None if row is None else Renewed(position_of(row), row["now"])
 
     async def since(self, applied: Position, until: Position) -> Sequence[Revision] | None:
-        """The revisions after `applied`, to `until` or beyond; None if there is a gap.
+        """The revisions after `applied`, to `until` or beyond; None if there is a gap, or too much.
 
         Raises:
             Unavailable: the database cannot be reached.
@@ -106,6 +116,8 @@ class ReplicaRows:
             if found and found[-1].position == position:
                 changed += found.pop().changed
             found.append(Revision(position, changed))
+        if sum(len(each.changed) for each in found[1:]) > CHANGES_MAX_COUNT:
+            return None
         positions = [each.position for each in found]
         if applied not in positions[:1] or until not in positions:
             return None

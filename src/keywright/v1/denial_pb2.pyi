@@ -66,7 +66,9 @@ class Denial(_message.Message):
     """
     @_builtins.property
     def missing_permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Those of `required_permissions` that the principal has not. Only with `PERMISSION_MISSING`."""
+        """Those of `required_permissions` that the principal has not, in their alphabet's order; the first
+        8 if they are more. Only with `PERMISSION_MISSING`.
+        """
 
     @_builtins.property
     def retry_delay(self) -> _duration_pb2.Duration:
