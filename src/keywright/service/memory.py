@@ -48,7 +48,7 @@ class Memory:
         """What is known of a token; a denial, if it is certainly nobody's. None: nothing."""
         remembered = self.cache.get(self.place(text, caller))
         if isinstance(remembered, Known):
-            if compare_digest(remembered.marks[:MARK_BYTES], self.mark(text)):
+            if compare_digest(remembered.packed[:MARK_BYTES], self.mark(text)):
                 return remembered
             return self._wrong(text, remembered.tag, _NEVER)
         if remembered is None:

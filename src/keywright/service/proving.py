@@ -13,6 +13,7 @@ from hashlib import blake2b
 
 from keywright.domain.decision import Credential, Principal, stands
 from keywright.domain.errors import Denied, Reason, ServiceError
+from keywright.domain.keys import Key
 from keywright.domain.permissions import PermissionSet
 from keywright.domain.sessions import Session
 from keywright.domain.token import Token, TokenMalformedError
@@ -20,7 +21,7 @@ from keywright.security.hash_pool import HashPoolFullError
 from keywright.security.token_hasher import TokenHasher, Verdict
 from keywright.service.admission import Admission, Source, limited
 from keywright.service.imported_tokens import ImportedTokens
-from keywright.service.known import HASH_MARK_BYTES, Known, Proven, Rendering, pack
+from keywright.service.known import HASH_MARK_BYTES, Idle, Known, Proven, Rendering, pack, terms
 from keywright.service.look_ups import Answer, LookUps
 from keywright.service.memory import Memory, scope
 from keywright.service.replica.lease import not_leased
@@ -193,25 +194,26 @@ class Proving:
             # another server write of a later use of the session than the database shows.
             ends.append(moment + _FALLEN)
         rests_on = credential.rests_on
-        head = b""
+        head = reply = b""
         if denied is None:
             principal = Principal(credential, PermissionSet(), moment)
             head = self.rendering.head(principal, rests_on)
-        known = Known(
-            marks=self.memory.mark(text) + _hash_mark(found) + (found.hashed.verifier_tag or b""),
-            rests_on=pack(rests_on),
+            reply = self.rendering.terms(principal, rests_on)
+        return Known(
+            packed=pack(
+                self.memory.mark(text),
+                _hash_mark(found),
+                found.hashed.verifier_tag,
+                rests_on,
+                record.session_id if isinstance(record, Session) else record.key_id,
+            ),
             as_of=as_of,
             end=min((t for end in ends if end and (t := end.timestamp()) > now), default=_NEVER),
             denied=denied,
-            key_id=record.session_id if isinstance(record, Session) else record.key_id,
-            environment=record.environment,
-            authority=credential.authority,
             head=head,
+            terms=terms(credential.authority, record.environment, reply),
+            idle=_idle(record) if denied is None else None,
         )
-        if isinstance(record, Session) and denied is None:
-            known.idle = record.idle_timeout.total_seconds()
-            known.last_end = record.expire_time.timestamp()
-        return known
 
     async def each(self, text: str, source: str) -> AsyncIterator[tuple[Credential, Seen]]:
         """All that `text` is a credential of: of another product's, there may be several.
@@ -234,6 +236,12 @@ class Proving:
                 self.admission.by_address.failed(source)
                 raise
             yield found.credential, seen
+
+
+def _idle(record: Key | Session) -> Idle | None:
+    if isinstance(record, Key):
+        return None
+    return Idle(record.idle_timeout.total_seconds(), record.expire_time.timestamp())
 
 
 def _hash_mark(found: FoundSecret) -> bytes:
