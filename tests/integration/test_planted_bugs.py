@@ -36,7 +36,7 @@ BUGS = {
     ),
     "a role that is remembered": Bug(
         "service/authenticate.py",
-        guard="if not self.history.unchanged(unpack(known.rests_on), known.as_of):",
+        guard="if not self.history.unchanged(known.rests_on, known.as_of):",
         instead="if False:",
         scenario=test_authenticate.live_role,
     ),

@@ -10,7 +10,7 @@ from keywright.domain.directory import Grant, State, User, UserKind
 from keywright.domain.keys import Key, KeyState, Narrowing, Person
 from keywright.domain.permissions import PermissionSet
 from keywright.domain.roles import BUILT_IN, Role
-from keywright.service.known import Known, pack
+from keywright.service.known import Known, pack, terms
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ROLES = {role.role_id: role for role in BUILT_IN}
@@ -93,15 +93,15 @@ def principal(of: Credential) -> Principal:
 
 def known(found: Credential, plain: bytes | None = None) -> Known:
     """What a server remembers of it; `plain` is the permissions part of its reply."""
+    own_or_shared, terms_bytes = terms(found.authority, found.record.environment, b"", plain)
     return Known(
-        marks=bytes(32),
-        rests_on=pack(found.rests_on),
+        packed=pack(
+            bytes(16), bytes(8), None, found.rests_on, str(found.record.name).rpartition("/")[2]
+        ),
         as_of=0,
         end=float("inf"),
         denied=None,
-        key_id=str(found.record.name).rpartition("/")[2],
-        environment=found.record.environment,
-        authority=found.authority,
         head=b"",
-        plain=plain,
+        terms=own_or_shared,
+        terms_bytes=terms_bytes,
     )

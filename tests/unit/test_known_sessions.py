@@ -12,6 +12,7 @@ from keywright.domain.directory import Owner, State
 from keywright.domain.errors import Denied
 from keywright.domain.keys import Person
 from keywright.domain.sessions import Session, SessionState, SignInMethod
+from keywright.service.known import Idle
 from tests.support.credentials import NOW, ROLES, known, user
 
 IDLE, LIFETIME = timedelta(hours=1), timedelta(hours=12)
@@ -63,10 +64,9 @@ def test_each_use_puts_the_end_off_but_for_the_last_end() -> None:
     remembered = replace(
         known(credential()),
         end=now + 3600,
-        idle=3600.0,
-        last_end=now + 12 * 3600,
+        idle=Idle(3600, last_end=now + 12 * 3600),
     )
-    assert remembered.is_session
+    assert remembered.ids.is_session
     assert not remembered.prolonged(now + 3600), "nobody has used it here"
     remembered.last_time = now + 3599
     assert remembered.prolonged(now + 3600)

@@ -46,14 +46,16 @@ class Cached(Protocol):
     """What can be kept.
 
     Attributes:
-        size: bytes that it takes, with all that is kept for it alone; it must not change.
         visits: the cache's own: how often it was asked for, to `MAX_VISITS`.
         lasting: whether it may enter the main queue. False for what strangers can bring about.
     """
 
-    size: int
     visits: int
     lasting: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, with all that is kept for it alone; it must not change."""
 
 
 V = TypeVar("V", bound=Cached)

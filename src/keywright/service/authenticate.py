@@ -27,7 +27,7 @@ from keywright.domain.errors import Denied, ServiceError
 from keywright.domain.keys import Address
 from keywright.domain.permissions import AUTHENTICATE, AUTHENTICATE_ANY
 from keywright.service.admission import Admission, Source
-from keywright.service.known import Caller, Known, Rendering, unpack
+from keywright.service.known import Caller, Known, Rendering
 from keywright.service.memory import Memory
 from keywright.service.notices import Notices
 from keywright.service.proving import ATTEMPTS, Proving
@@ -98,7 +98,7 @@ class Authenticate:
             return None
         if time >= known.end and not known.prolonged(time):
             return None
-        networks = known.authority.narrowing.allowed_networks
+        networks = known.terms.authority.narrowing.allowed_networks
         if networks and (address is None or not any(address in each for each in networks)):
             return None
         if calls:
@@ -114,7 +114,8 @@ class Authenticate:
         """The answer by what is known; None if that may not be true any more."""
         if not self._is_current(known):
             return None
-        if caller is not None and not caller.may_see(known.authority.workspace_id):
+        terms = known.terms
+        if caller is not None and not caller.may_see(terms.authority.workspace_id):
             return _UNKNOWN
         now = self.lease.clock()
         time = self.lease.database_time(now)
@@ -123,21 +124,21 @@ class Authenticate:
             return None
         if known.denied is not None:
             return self._denied(known, known.denied, time, asked.client_address)
-        # What is answered to who asks nothing follows from `known` alone.
-        permissions = known.plain if asked is NOTHING else None
+        # What is answered to who asks nothing follows from `terms` alone.
+        permissions = terms.plain if asked is NOTHING else None
         if permissions is None:
             try:
-                permitted_ = permitted(known.environment, known.authority, asked)
+                permitted_ = permitted(terms.environment, terms.authority, asked)
             except Denied as denied:
                 return self._denied(known, denied, time, asked.client_address)
             permissions = self.rendering.permissions(permitted_)
         self.usage.used(known, time, asked.client_address)
-        return known.head + permissions + self.revision
+        return b"".join((known.head, terms.reply, permissions, self.revision))
 
     def _is_current(self, known: Known) -> bool:
         """Whether nothing has changed that `known` rests on."""
         if known.as_of != self.history.step:
-            if not self.history.unchanged(unpack(known.rests_on), known.as_of):
+            if not self.history.unchanged(known.rests_on, known.as_of):
                 return False
             known.as_of = self.history.step
         return True

@@ -2,32 +2,37 @@
 
 import struct
 import sys
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Protocol
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+from weakref import WeakValueDictionary
 
 from keywright.domain.authority import NO_NARROWING, Authority
 from keywright.domain.decision import Credential, Principal
 from keywright.domain.dependency import internal_id
 from keywright.domain.errors import Denied
 from keywright.domain.keys import Address
-from keywright.domain.names import KeyName
 from keywright.domain.permissions import PermissionSet
 from keywright.domain.position import Position
 
 _CALLER_BYTES = 4096
 _GRANT_BYTES = 400
-_NARROWING_BYTES = 600
-_KNOWN_BYTES = 300
-"""What each has that is not counted singly: the object, its numbers, what parts are rounded up by.
+_DENIED_BYTES = 700
+_IDLE_BYTES = 160
+_NETWORK_BYTES = 600
+_TERMS_BYTES = 600
+_PATTERN_BYTES = 160  # beside its text, the places in sets included
+_KNOWN_BYTES = 32 + 2 * 15
+"""What each has that is not counted singly: its end, and what its parts are rounded up by. Uses
+that are yet to be collected are few.
 """
-_ROLE_BYTES = 600
-_PATTERN_BYTES = 160
-"""Of a role, and of each of its patterns beside the text, the places in sets included."""
 MARK_BYTES = 16
 HASH_MARK_BYTES = 8
-_TAG_FROM = MARK_BYTES + HASH_MARK_BYTES
+_TAG_BYTES = 8
+_DEPENDENCY_BYTES = 8
+_NO_TAG = bytes(_TAG_BYTES)
+# What is packed before the dependencies, and how many of these there are.
+_FIXED = struct.Struct(f"={MARK_BYTES}s{HASH_MARK_BYTES}s{_TAG_BYTES}sI")
 
 
 @dataclass(slots=True, eq=False)
@@ -44,116 +49,160 @@ class Caller:
         return self.sees_all or workspace_id == self.principal.workspace_id
 
 
+class Ids(NamedTuple):
+    """A key, or a session: its own id, and internal ones."""
+
+    key_id: str
+    key: int
+    workspace: int
+    is_session: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """How long a session stands.
+
+    Attributes:
+        seconds: from its last use on.
+        last_end: the end that no use puts off, in seconds since 1970 on the database's clock.
+    """
+
+    seconds: float
+    last_end: float
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class Terms:
+    """A key's authority, and what follows from it: the same for many keys.
+
+    Attributes:
+        reply: the part of the reply that tells of it; empty if the key does not stand.
+        plain: the permissions part of the reply to who asks nothing; None if that is denied.
+    """
+
+    authority: Authority
+    environment: str
+    reply: bytes
+    plain: bytes | None
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether a key has them for itself."""
+        return bool(self.authority.grants) or self.authority.narrowing != NO_NARROWING
+
+    @property
+    def size(self) -> int:
+        """The bytes of all of it."""
+        narrowing, grants = self.authority.narrowing, self.authority.grants
+        parts = (self.reply, self.plain, narrowing.resource, narrowing.scopes, *narrowing.scopes)
+        size = _TERMS_BYTES + sum(map(sys.getsizeof, parts))
+        size += _GRANT_BYTES * len(grants) + _NETWORK_BYTES * len(narrowing.allowed_networks)
+        for role in (self.authority.role, narrowing.role):
+            patterns = role.permissions.patterns if role is not None else ()
+            size += sum(map(len, patterns)) + _PATTERN_BYTES * len(patterns)
+        return size
+
+
 @dataclass(slots=True, eq=False)
 class Known:
     """What is remembered of one proven token, of a key or a session.
 
     Attributes:
-        marks: the keyed hash of the token that was proven (16 bytes), the mark of the stored hash
-            that it was proven against (8), and the verifier tag of its secret (8, or none), which
-            tells other tokens of the same prefix.
-        rests_on: the dependencies whose change makes the rest untrue, packed; key, user and
-            workspace come first.
-        as_of: the step of the history up to which none of them has changed.
+        packed: what tells the token, what all this rests on, and the key's id, in one (`pack`).
+        as_of: the step of the history up to which nothing has changed that this rests on.
         end: when the rest may be another, in seconds since 1970 on the database's clock.
-        idle: for how many seconds a session stands from its last use on; 0: this is of a key.
-        last_end: the end of a session that no use puts off.
         denied: why the key does not stand; None if it does.
-        head: the reply, but for permissions and revision; empty if the key does not stand.
-        plain: the permissions part of the reply to who asks nothing; None if that is denied.
+        head: the part of the reply that is its own; empty if the key does not stand.
+        terms: what it has in common with many, if nothing narrows it.
+        terms_bytes: what counts of that for this key (`terms`).
+        idle: how use puts off the end of a session that stands; None otherwise.
         allowed: uses that `UsageCounters` has yet to collect, and the last of them.
     """
 
-    marks: bytes
-    rests_on: bytes
+    packed: bytes
     as_of: int
     end: float
     denied: Denied | None
-    key_id: str
-    environment: str
-    authority: Authority
     head: bytes
-    plain: bytes | None = None
+    terms: Terms
+    terms_bytes: int
+    idle: Idle | None = None
     caller: Caller | None = None
-    size: int = field(init=False)
     allowed: int = 0
     last_time: float = 0
     last_address: Address | None = None
     visits: int = 0
-    idle: float = 0
-    last_end: float = 0
     lasting = True
 
-    def __post_init__(self) -> None:
-        """Share what many have, and count the bytes of the rest.
-
-        What is shared counts for the first who has it: it is not everybody's to pay for, and there
-        may be as many different ones as there are keys.
-        """
-        self.environment = sys.intern(self.environment)
-        own = (self.marks, self.rests_on, self.key_id, self.head)
-        self.size = _KNOWN_BYTES + sum(map(sys.getsizeof, own))
-        narrowing, grants = self.authority.narrowing, self.authority.grants
-        if grants or narrowing != NO_NARROWING:
-            scopes, networks = narrowing.scopes, narrowing.allowed_networks
-            parts = (scopes, *scopes, networks, *networks, narrowing.resource)
-            self.size += _NARROWING_BYTES + sum(map(sys.getsizeof, parts))
-            self.size += _GRANT_BYTES * len(grants) + sys.getsizeof(self.plain)
-        else:
-            mine = self.authority
-            self.authority, self.plain = shared(mine, self.plain)
-            if self.authority is mine:
-                patterns = mine.role.permissions.patterns
-                self.size += _ROLE_BYTES + sys.getsizeof(self.plain)
-                self.size += sum(map(len, patterns)) + _PATTERN_BYTES * len(patterns)
+    @property
+    def size(self) -> int:
+        """The bytes of all that counts for it."""
+        size = _KNOWN_BYTES + self.terms_bytes
+        size += sys.getsizeof(self) + sys.getsizeof(self.packed) + sys.getsizeof(self.head)
+        if self.denied is not None:
+            size += _DENIED_BYTES
+        if self.idle is not None:
+            size += _IDLE_BYTES
         if self.caller is not None:
-            self.size += _CALLER_BYTES
+            size += _CALLER_BYTES
+        return size
 
     @property
     def proof(self) -> bytes:
         """The keyed hash of the token that was proven."""
-        return self.marks[:MARK_BYTES]
+        return self.packed[:MARK_BYTES]
 
     @property
     def proven_against(self) -> bytes:
         """The mark of the stored hash."""
-        return self.marks[MARK_BYTES:_TAG_FROM]
+        _, hash_mark, _, _ = _FIXED.unpack_from(self.packed)
+        return bytes(hash_mark)
 
     @property
     def tag(self) -> bytes | None:
-        """The verifier tag; a secret that can be guessed has none."""
-        return self.marks[_TAG_FROM:] or None
+        """The verifier tag, which tells other tokens of the same prefix.
+
+        A secret that can be guessed has none.
+        """
+        _, _, tag, _ = _FIXED.unpack_from(self.packed)
+        return None if tag == _NO_TAG else bytes(tag)
+
+    @property
+    def rests_on(self) -> tuple[int, ...]:
+        """The dependencies whose change makes the rest untrue: key, user, workspace, others."""
+        *_, count = _FIXED.unpack_from(self.packed)
+        return struct.unpack_from(f"={count}q", self.packed, _FIXED.size)
 
     def prolonged(self, time: float) -> bool:
         """Whether its end is yet to come at `time`, as a use here has put it off.
 
         Asked when the end as it was known is reached, so that uses cost nothing more.
         """
-        end = min(self.last_time + self.idle, self.last_end)
-        if not self.idle or time >= end:
+        if self.idle is None:
+            return False
+        end = min(self.last_time + self.idle.seconds, self.idle.last_end)
+        if time >= end:
             return False
         self.end = end
         return True
 
-    @property
-    def is_session(self) -> bool:
-        """Whether it is of a session, and not of a key."""
-        return unpack(self.rests_on)[0] < 0
+    def collected(self) -> tuple[int, float, Address | None]:
+        """The uses that were not collected yet: how many, and when and from where the last came.
+
+        They are forgotten, but for what the end of a session depends on.
+        """
+        uses = self.allowed, self.last_time, self.last_address
+        self.allowed, self.last_address = 0, None
+        if self.idle is None:
+            self.last_time = 0
+        return uses
 
     @property
-    def name(self) -> KeyName:
-        """The key's resource name."""
-        return KeyName(self.authority.workspace_id, self.key_id)
-
-    @property
-    def key(self) -> int:
-        """The internal id of the key, or of the session."""
-        return internal_id(unpack(self.rests_on)[0])
-
-    @property
-    def workspace(self) -> int:
-        """The workspace's internal id."""
-        return internal_id(unpack(self.rests_on)[2])
+    def ids(self) -> Ids:
+        """Of which key or session it is."""
+        key, _, workspace, *_ = rests_on = self.rests_on
+        key_id = self.packed[_FIXED.size + _DEPENDENCY_BYTES * len(rests_on) :].decode()
+        return Ids(key_id, internal_id(key), internal_id(workspace), is_session=key < 0)
 
 
 @dataclass(slots=True, eq=False)
@@ -174,8 +223,11 @@ class Stranger:
 class Rendering(Protocol):
     """Makes the parts of a reply, which together are the whole of it."""
 
-    def head(self, principal: Principal, rests_on: Iterable[int]) -> bytes:
-        """All but the other two."""
+    def head(self, principal: Principal, rests_on: Sequence[int]) -> bytes:
+        """Who it is, with which credential and until when."""
+
+    def terms(self, principal: Principal, rests_on: Sequence[int]) -> bytes:
+        """What is the same for all credentials of that authority and environment."""
 
     def permissions(self, permissions: PermissionSet) -> bytes:
         """What may be done."""
@@ -193,17 +245,33 @@ class Proven:
     position: Position
 
 
-@lru_cache(maxsize=4096)  # a few hundred bytes each; it may be 200 KiB, and counts
-def shared(authority: Authority, plain: bytes | None) -> tuple[Authority, bytes | None]:
-    """What is equal: keys of one workspace and role that nothing narrows have one for all."""
-    return authority, plain
+# As long as keys that have them are remembered.
+_of_many: WeakValueDictionary[tuple[Authority, str, bytes], Terms] = WeakValueDictionary()
+_OF_MANY_MAX_COUNT = 8192
 
 
-def pack(dependencies: Collection[int]) -> bytes:
-    """Dependencies in eight bytes each."""
-    return struct.pack(f"{len(dependencies)}q", *dependencies)
+def terms(
+    authority: Authority, environment: str, reply: bytes, plain: bytes | None
+) -> tuple[Terms, int]:
+    """A key's terms, and the bytes that count for the key.
+
+    All keys of a workspace, role and environment that nothing narrows have the same, which count
+    for the first: it is not everybody's to pay for, and there may be as many different ones as
+    there are keys. Where there are too many, each of the other keys has its own.
+    """
+    own = Terms(authority, environment, reply, plain)
+    if not own.is_narrow:
+        found = _of_many.get((authority, environment, reply))
+        if found is not None:
+            return found, 0
+        if len(_of_many) < _OF_MANY_MAX_COUNT:
+            _of_many[authority, environment, reply] = own
+    return own, own.size
 
 
-def unpack(packed: bytes) -> "memoryview[int]":
-    """The dependencies again."""
-    return memoryview(packed).cast("q")
+def pack(
+    proof: bytes, proven_against: bytes, tag: bytes | None, rests_on: Collection[int], key_id: str
+) -> bytes:
+    """What `Known` has of these names, in one: each apart would take twice as much."""
+    fixed = _FIXED.pack(proof, proven_against, tag or _NO_TAG, len(rests_on))
+    return fixed + struct.pack(f"={len(rests_on)}q", *rests_on) + key_id.encode()

@@ -58,7 +58,7 @@ class Memory:
             return self.malformed(_TOO_LONG)
         remembered = self.cache.get(self.place(text, caller))
         if isinstance(remembered, Known):
-            if compare_digest(remembered.marks[:MARK_BYTES], self.mark(text)):
+            if compare_digest(remembered.packed[:MARK_BYTES], self.mark(text)):
                 return remembered
             return self._wrong(text, remembered.tag, _NEVER)
         if remembered is None:

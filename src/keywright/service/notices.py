@@ -191,9 +191,11 @@ class Notices:
         presented, self._presented = self._presented, {}
         for known, each in presented.items():
             action = _TRIPWIRES[each.reason]
-            event = _of_key(known.name, action, each.reason, each.address)
+            ids = known.ids
+            name = KeyName(known.terms.authority.workspace_id, ids.key_id)
+            event = _of_key(name, action, each.reason, each.address)
             first = datetime.fromtimestamp(each.first_time, UTC)
-            self._notice(of_key(known.key, action), event, first, count=each.count)
+            self._notice(of_key(ids.key, action), event, first, count=each.count)
 
     def _notice(
         self,

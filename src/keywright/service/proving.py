@@ -14,6 +14,7 @@ from hashlib import blake2b
 
 from keywright.domain.decision import Asked, Credential, Principal, permitted, stands
 from keywright.domain.errors import Denied, Reason, ServiceError
+from keywright.domain.keys import Key
 from keywright.domain.permissions import PermissionSet
 from keywright.domain.sessions import Session
 from keywright.domain.token import Token, TokenMalformedError
@@ -21,7 +22,7 @@ from keywright.security.hash_pool import HashPoolFullError
 from keywright.security.token_hasher import TokenHasher, Verdict
 from keywright.service.admission import Admission, Source, limited
 from keywright.service.imported_tokens import ImportedTokens
-from keywright.service.known import HASH_MARK_BYTES, Known, Proven, Rendering, pack
+from keywright.service.known import HASH_MARK_BYTES, Idle, Known, Proven, Rendering, pack, terms
 from keywright.service.look_ups import Answer, LookUps
 from keywright.service.memory import Memory, scope
 from keywright.service.replica.lease import not_leased
@@ -196,29 +197,31 @@ class Proving:
             # another server write of a later use of the session than the database shows.
             ends.append(moment + _FALLEN)
         rests_on = credential.rests_on
-        head, plain = b"", None
+        head, reply, plain = b"", b"", None
         if denied is None:
             principal = Principal(credential, PermissionSet(), moment)
             head = self.rendering.head(principal, rests_on)
+            reply = self.rendering.terms(principal, rests_on)
             with suppress(Denied):
                 asks_nothing = permitted(record.environment, credential.authority, Asked())
                 plain = self.rendering.permissions(asks_nothing)
-        known = Known(
-            marks=self.memory.mark(text) + _hash_mark(found) + (found.hashed.verifier_tag or b""),
-            rests_on=pack(rests_on),
+        own_or_shared, terms_bytes = terms(credential.authority, record.environment, reply, plain)
+        return Known(
+            packed=pack(
+                self.memory.mark(text),
+                _hash_mark(found),
+                found.hashed.verifier_tag,
+                rests_on,
+                record.session_id if isinstance(record, Session) else record.key_id,
+            ),
             as_of=as_of,
             end=min((t for end in ends if end and (t := end.timestamp()) > now), default=_NEVER),
             denied=denied,
-            key_id=record.session_id if isinstance(record, Session) else record.key_id,
-            environment=record.environment,
-            authority=credential.authority,
             head=head,
-            plain=plain,
+            terms=own_or_shared,
+            terms_bytes=terms_bytes,
+            idle=_idle(record) if denied is None else None,
         )
-        if isinstance(record, Session) and denied is None:
-            known.idle = record.idle_timeout.total_seconds()
-            known.last_end = record.expire_time.timestamp()
-        return known
 
     async def each(self, text: str, source: str) -> AsyncIterator[tuple[Credential, Seen]]:
         """All that `text` is a credential of: of another product's, there may be several.
@@ -241,6 +244,12 @@ class Proving:
                 self.admission.by_address.failed(source)
                 raise
             yield found.credential, seen
+
+
+def _idle(record: Key | Session) -> Idle | None:
+    if isinstance(record, Key):
+        return None
+    return Idle(record.idle_timeout.total_seconds(), record.expire_time.timestamp())
 
 
 def _hash_mark(found: FoundSecret) -> bytes:

@@ -14,7 +14,7 @@ from functools import partial
 from keywright.domain.errors import Reason
 from keywright.domain.keys import Address
 from keywright.domain.usage import ALLOWED
-from keywright.service.known import Known
+from keywright.service.known import Ids, Known
 from keywright.storage.batches import BATCH_PATIENCE, batches
 from keywright.storage.database import Database, Writes
 from keywright.storage.last_use import Use
@@ -109,24 +109,23 @@ class UsageCounters:
         """Count what was used since the last time, in the hour in which it was."""
         denied, self._denied = self._denied, {}
         for (known, reason), count in denied.items():
-            self._count(known, self._hour_end - 1, reason.value, count)
+            self._count(known.ids, self._hour_end - 1, reason.value, count)
         used, self._used = self._used, []
         for known in used:
-            count, known.allowed = known.allowed, 0
-            self._count(known, known.last_time, ALLOWED, count)
-            uses, key = (self._session_uses if known.is_session else self._uses), known.key
-            if key not in uses and len(uses) >= self.max_count:
+            ids, (count, last, address) = known.ids, known.collected()
+            self._count(ids, last, ALLOWED, count)
+            uses = self._session_uses if ids.is_session else self._uses
+            if ids.key not in uses and len(uses) >= self.max_count:
                 self.dropped += 1
             else:
-                moment = datetime.fromtimestamp(known.last_time, UTC)
-                uses[key] = Use(key, moment, known.last_address)
+                uses[ids.key] = Use(ids.key, datetime.fromtimestamp(last, UTC), address)
         self._hour_end = (time // _HOUR_SECONDS + 1) * _HOUR_SECONDS
 
-    def _count(self, known: Known, time: float, outcome: str, more: int) -> None:
-        if known.is_session:
+    def _count(self, ids: Ids, time: float, outcome: str, more: int) -> None:
+        if ids.is_session:
             return
         hour = int(time) // _HOUR_SECONDS
-        counted = Counted(known.key, hour, outcome, known.workspace, known.key_id)
+        counted = Counted(ids.key, hour, outcome, ids.workspace, ids.key_id)
         count = self._counts.get(counted, 0)
         if not count and len(self._counts) >= self.max_count:
             self.dropped += more

@@ -7,7 +7,7 @@ calls.
 
 import base64
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -21,6 +21,7 @@ from keywright.wire import replies
 from keywright.wire.sealing import Seal
 
 _MARK_BYTES = 9
+_ITS_OWN = 2  # of what it rests on: the credential and its user
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +30,30 @@ class Rendering:
 
     seal: Seal
 
-    def head(self, principal: Principal, rests_on: Iterable[int]) -> bytes:
-        """All but permissions and revision."""
+    def head(self, principal: Principal, rests_on: Sequence[int]) -> bytes:
+        """Who it is, with which credential and until when."""
         record = principal.credential.record
-        is_session = principal.credential.kind is ChangeKind.SESSION
         return pb.AuthenticateResponse(
-            workspace=f"workspaces/{principal.workspace_id}",
             user=replies.principal_user(principal),
             credential=replies.credential(principal),
+            rate_limit=replies.rate_limit(record.rate_limit),
+            # The token's own end: a rotation's grace may end before the key does.
+            expire_time=replies.timestamp(principal.credential.expire_time),
+            depends_on=self._depends_on(principal, rests_on[:_ITS_OWN]),
+        ).SerializeToString()
+
+    def terms(self, principal: Principal, rests_on: Sequence[int]) -> bytes:
+        """What is the same for all credentials of that authority and environment."""
+        record = principal.credential.record
+        return pb.AuthenticateResponse(
+            workspace=f"workspaces/{principal.workspace_id}",
             environment=record.environment,
             role=replies.role_of(principal.user),
             whole_authority=principal.credential.authority.is_whole,
             scopes=record.narrowing.scopes,
             resource=record.narrowing.resource,
-            rate_limit=replies.rate_limit(record.rate_limit),
-            # The token's own end: a rotation's grace may end before the key does.
-            expire_time=replies.timestamp(principal.credential.expire_time),
             allowed_networks=map(str, record.narrowing.allowed_networks),
-            # A use puts off the end of a session: nobody else may answer for it from memory.
-            depends_on=() if is_session else map(self.dependency, rests_on),
+            depends_on=self._depends_on(principal, rests_on[_ITS_OWN:]),
         ).SerializeToString()
 
     def permissions(self, permissions: PermissionSet) -> bytes:
@@ -58,6 +64,11 @@ class Rendering:
         """The position at which that was decided."""
         revision = self.seal.revision(position)
         return pb.AuthenticateResponse(revision=revision).SerializeToString()
+
+    def _depends_on(self, principal: Principal, rests_on: Sequence[int]) -> Iterable[str]:
+        # A use puts off the end of a session: nobody else may answer for it from memory.
+        is_session = principal.credential.kind is ChangeKind.SESSION
+        return () if is_session else map(self.dependency, rests_on)
 
     def dependency(self, number: int) -> str:
         """A dependency, for the outside: the same on every server, and opaque."""
