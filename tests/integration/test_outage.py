@@ -35,6 +35,10 @@ POOL_SIZE = 3
 FOUND_OUT_SECONDS = 15.0
 # Less than the patience of a call: the default deadline of 10 s.
 AT_ONCE_SECONDS = 8.0
+ENDED_BY_DEADLINE = {
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.UNAVAILABLE,  # where the server found out first
+}
 OUR_TROUBLE = {"DATABASE_UNAVAILABLE", "SERVER_UNAVAILABLE"}
 
 
@@ -189,10 +193,7 @@ async def test_a_call_with_a_near_deadline_ends_with_it_while_the_database_says_
             metadata=[("authorization", f"Bearer {token}"), ("x-request-id", "near-deadline")],
             timeout=1,
         )
-    assert failed.value.code() in {
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.UNAVAILABLE,  # where the server found out first
-    }
+    assert failed.value.code() in ENDED_BY_DEADLINE
     assert time.monotonic() - began < AT_ONCE_SECONDS
     # And the server's side of it ended, too.
     line = await call_logged(outage.service.process, "near-deadline")
@@ -234,8 +235,8 @@ async def test_a_deadline_during_a_commit_ends_the_call_and_leaves_the_commit_al
         await outage.service.channel.unary_unary(
             "/keywright.v1.KeyService/RevokeKey",
             request_serializer=key_service_pb2.RevokeKeyRequest.SerializeToString,
-        )(request, metadata=caller._metadata(), timeout=3)  # enough to come to the COMMIT
-    assert failed.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        )(request, metadata=caller._metadata(), timeout=2)  # enough to come to the COMMIT
+    assert failed.value.code() in ENDED_BY_DEADLINE
     line = await call_logged(outage.service.process, "late-commit-1")
     assert line["duration_ms"] < 1000 * AT_ONCE_SECONDS
 
