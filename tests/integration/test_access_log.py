@@ -182,8 +182,10 @@ async def test_each_call_has_one_line(service: Service) -> None:
 
 async def test_a_token_in_any_field_is_not_in_the_log(service: Service) -> None:
     """By mistake or on purpose: as a name, an id, a label, metadata, the call's id."""
-    token = (await service.admin.create_key()).token
+    first = service.as_caller(service.admin_token, ("x-request-id", "before-the-tokens"))
+    token = (await first.create_key()).token
     secret = token.rpartition("_")[2]
+    await call_logged(service.process, "before-the-tokens")
     before = len(service.process.raw)
     key = key_pb2.Key(
         display_name=token,

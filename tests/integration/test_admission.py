@@ -1,7 +1,7 @@
 """Tokens that are nobody's are looked up in moderation; keys that are remembered do not notice."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import grpc
@@ -83,17 +83,17 @@ async def test_an_address_that_guesses_is_refused_from_memory(limited: Service) 
 async def test_addresses_of_one_site_share_what_there_is(limited: Service) -> None:
     for number in range(OF_AN_ADDRESS):
         assert await told(limited.admin, f"2001:db8:0:{number}::1") == ["TOKEN_UNKNOWN"]
-    assert "FAILURES_LIMITED" in await told(limited.admin, "2001:db8:0:ffff::2", times=5)
+    while await told(limited.admin, "2001:db8:0:ffff::2") != ["FAILURES_LIMITED"]:
+        pass  # a second gives one more
     assert await told(limited.admin, "2001:db8:1::1") == ["TOKEN_UNKNOWN"]
 
 
 async def test_a_caller_is_limited_whatever_addresses_it_names_and_others_are_not(
     limited: Service,
 ) -> None:
-    refused = 0
-    for number in range(OF_A_CALLER + 30):
-        refused += (await told(limited.admin, f"198.51.100.{number}")).count("FAILURES_LIMITED")
-    assert refused > 0
+    addresses = (f"198.51.100.{number}" for number in range(256))  # a second gives four more
+    while await told(limited.admin, next(addresses)) != ["FAILURES_LIMITED"]:
+        pass
     assert await count(limited, "keywright_failures_limited_by_caller_total") > 0
     second = await limited.admin.create_key()
     assert await told(limited.as_caller(second.token), "203.0.113.1") == ["TOKEN_UNKNOWN"]
@@ -102,22 +102,29 @@ async def test_a_caller_is_limited_whatever_addresses_it_names_and_others_are_no
 async def test_in_batches_and_on_streams_an_item_is_refused_and_no_other(limited: Service) -> None:
     kept = (await limited.admin.create_key()).token
     await limited.admin.authenticate(kept)
-    while await told(limited.admin, "192.0.2.1") != ["FAILURES_LIMITED"]:
-        pass
-    asked = [
-        auth_service_pb2.AuthenticateRequest(token=token, client_address="192.0.2.1")
-        for token in (forged(), kept)
-    ]
-    batch = await limited.admin.do("BatchAuthenticate", requests=asked)
-    refused, allowed = batch.results
-    assert refused.denied.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
-    assert refused.denied.retry_delay.seconds == 1
-    assert allowed.WhichOneof("outcome") == "allowed"
     stream = limited.admin.open("AuthenticateStream")
-    for each in asked:
-        await stream.write(auth_service_pb2.AuthenticateStreamRequest(request=each))
-    assert (await stream.read()).result.denied.retry_delay.seconds == 1
-    assert (await stream.read()).result.WhichOneof("outcome") == "allowed"
+
+    def asked() -> list[auth_service_pb2.AuthenticateRequest]:
+        return [
+            auth_service_pb2.AuthenticateRequest(token=token, client_address="192.0.2.1")
+            for token in (forged(), kept)
+        ]
+
+    async def by_batch() -> Sequence[auth_service_pb2.AuthenticateResult]:
+        return (await limited.admin.do("BatchAuthenticate", requests=asked())).results
+
+    async def by_stream() -> Sequence[auth_service_pb2.AuthenticateResult]:
+        for each in asked():
+            await stream.write(auth_service_pb2.AuthenticateStreamRequest(request=each))
+        return [(await stream.read()).result for _ in range(2)]
+
+    for answers in (by_batch, by_stream):
+        refused, allowed = await answers()
+        while not refused.denied.HasField("retry_delay"):  # a second gives one more
+            refused, allowed = await answers()
+        assert refused.denied.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+        assert refused.denied.retry_delay.seconds == 1
+        assert allowed.WhichOneof("outcome") == "allowed"
     stream.cancel()
 
 

@@ -87,5 +87,6 @@ async def test_a_signal_ends_it_though_somebody_is_connected(
         writer.write(sent.encode())
         await writer.drain()
         assert await pages.process.stop() == 0
+        await pages.process.ended()
         assert [each["event"] for each in pages.process.log][-2:] == ["stopping", "stopped"]
         writer.close()

@@ -29,7 +29,7 @@ from tests.support.service import (
     serve,
     service,
 )
-from tests.support.waiting import held_key, lock_waited_for
+from tests.support.waiting import call_logged, held_key, lock_waited_for
 
 ENVOY = {"front": "envoy", "shutdown_grace": "2s"}
 AUTHENTICATE = METHODS["Authenticate"][0]
@@ -235,16 +235,18 @@ async def test_a_call_that_is_cancelled_ends_in_the_server_too(cluster: Cluster)
     async with service(await cluster.migrated(), **ENVOY) as running:
         created = await running.admin.create_key()
         await running.admin.authenticate(running.admin_token)
-        seen = len(running.process.log)
         async with running.connection() as connection, connection.transaction():
             await connection.execute("LOCK TABLE keywright.key_secret IN ACCESS EXCLUSIVE MODE")
-            bearer = (("authorization", f"Bearer {running.admin_token}"),)
+            bearer = (
+                ("authorization", f"Bearer {running.admin_token}"),
+                ("x-request-id", "given-up"),
+            )
             method: Any = running.channel.unary_unary(AUTHENTICATE)
             body = pb.AuthenticateRequest(token=created.token).SerializeToString()
             call = method(body, metadata=bearer, timeout=20)
             await lock_waited_for(connection)
             call.cancel()
-            line = await running.process.logged("call", seen)
+            line = await call_logged(running.process, "given-up")
         assert (line["code"], line["method"]) == ("CANCELLED", AUTHENTICATE)
         await running.admin.authenticate(created.token)
 

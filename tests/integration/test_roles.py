@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 
 from keywright.v1 import role_pb2
-from tests.integration.test_transactions import MOVE_ON, held_up
+from tests.integration.test_transactions import MOVE_ON, held_up_at_their_events
 from tests.support.service import ADMIN, PARENT, Caller, RefusedError, Service, refusal
 
 BUILT_IN = [
@@ -534,8 +534,7 @@ async def edits_at_once_that_would_leave_no_admin(service: Service) -> None:
     callers = [await service.person(f"edits-{n}", "roles-only") for n in range(2)]
     await only_admins_by(service, "left", "right")
     try:
-        # Both get as far as they come: to the audit event, or to a lock that the other one holds.
-        async with held_up(service, "LOCK TABLE keywright.audit_event IN SHARE MODE", calls=2):
+        async with held_up_at_their_events(service, calls=2):
             calls = [
                 asyncio.create_task(update(caller, role_id, "permissions"))
                 for caller, role_id in zip(callers, ("left", "right"), strict=True)

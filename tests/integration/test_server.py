@@ -20,7 +20,14 @@ from keywright.security.pepper import PepperRing
 from keywright.storage import migrate
 from tests.support.database import TIMEOUT, Cluster
 from tests.support.proxy import proxy
-from tests.support.service import Caller, Process, first_admin, refusal, serve
+from tests.support.service import (
+    PATIENCE_SECONDS,
+    Caller,
+    Process,
+    first_admin,
+    refusal,
+    serve,
+)
 
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -43,7 +50,7 @@ async def _health(channel: grpc.aio.Channel) -> int:
 async def _serves(channel: grpc.aio.Channel) -> None:
     """Wait until the server says by itself that it serves."""
     stub: Any = health_pb2_grpc.HealthStub(channel)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         async for update in stub.Watch(health_pb2.HealthCheckRequest()):
             if update.status == SERVING:
                 return
@@ -66,7 +73,7 @@ async def _waits(process: Process, channel: grpc.aio.Channel, why: str) -> None:
 
 
 async def _ended(process: Process) -> tuple[int, str]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await process.ended()
     status = process.process.returncode
     assert status is not None

@@ -10,7 +10,7 @@ import pytest
 
 from keywright.v1 import key_pb2, user_pb2
 from tests.integration.test_roles import no_other_admins, set_first_admin_s_role
-from tests.integration.test_transactions import held_up
+from tests.integration.test_transactions import held_up_at_their_events
 from tests.integration.test_workspaces import seen_when_told
 from tests.support.service import ADMIN, PARENT, Caller, RefusedError, Service, refusal
 
@@ -407,8 +407,7 @@ async def test_of_the_last_two_admins_one_remains_whatever_becomes_of_them_at_on
         await service.admin.create_user(f"{pair}-{n}", "admin")
     await set_first_admin_s_role(service, "member")
     try:
-        # Both get as far as they come: to the audit event, or to a lock that the other one holds.
-        async with held_up(service, "LOCK TABLE keywright.audit_event IN SHARE MODE", calls=2):
+        async with held_up_at_their_events(service, calls=2):
             calls = [
                 asyncio.create_task(end(caller, f"{pair}-{n}"))
                 for n, (end, caller) in enumerate(zip((one, two), callers, strict=True))

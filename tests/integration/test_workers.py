@@ -23,7 +23,7 @@ from keywright.domain.errors import Reason
 from keywright.sidecar.counting import Counts
 from tests.support.database import Cluster
 from tests.support.planted import Bug, build, plant
-from tests.support.service import Caller, Service, refusal, running, service
+from tests.support.service import PATIENCE_SECONDS, Caller, Service, refusal, running, service
 from tests.support.waiting import held_key
 
 pytestmark = pytest.mark.slow  # each is three processes
@@ -183,6 +183,7 @@ async def test_workers_end_one_after_the_other_with_the_calls_that_they_have(
             await row.let_go()
             assert (await revoking).key.name == names[0]
         assert await asyncio.wait_for(several.process.process.wait(), 20) == 0
+        await several.process.ended()
         stops = [line.get("worker") for line in several.process.log if line["event"] == "stopped"]
         assert stops == [0, 1, None]
 
@@ -212,7 +213,7 @@ async def ends(dsn: str, *arguments: str, **settings: str) -> tuple[int, str]:
     }
     argv = [sys.executable, "-m", "keywright", "serve", *arguments]
     async with running(argv, environ) as process:
-        await asyncio.wait_for(process.ended(), 30)
+        await asyncio.wait_for(process.ended(), PATIENCE_SECONDS)
         assert process.process.returncode is not None
         return process.process.returncode, "\n".join(process.raw)
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from tests.security.contract import (
+    an_hour_ago,
     import_of,
     new_id,
     new_role,
@@ -415,7 +415,7 @@ async def _query_usage(world: World, who: Actor, _column: str, *, whose: str, by
     await used_once(world.service, key.name)
     asked: dict[str, Any] = {"": {}, "key": {"keys": [key.name]}, "user": {"user": world.another}}
     parent = key.name.partition("/keys/")[0]
-    given = {"parent": parent, "start_time": datetime.now(UTC), "page_size": 1000, **asked[by]}
+    given = {"parent": parent, "start_time": an_hour_ago(), "page_size": 1000, **asked[by]}
     return Ask(given, sought=key.name)
 
 

@@ -5,7 +5,7 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.api import field_behavior_pb2, resource_pb2
@@ -400,7 +400,12 @@ async def _of_sessions(service: Operated, method: str, of: str) -> Fields:
 async def _of_usage(service: Operated, _method: str, of: str) -> Fields:
     created = await service.admin.create_key(user=of)
     await used_once(service, created.key.name)
-    return {"parent": PARENT, "start_time": datetime.now(UTC), "keys": [created.key.name]}
+    return {"parent": PARENT, "start_time": an_hour_ago(), "keys": [created.key.name]}
+
+
+def an_hour_ago() -> datetime:
+    """When a key was not used yet that was used once, though an hour begins meanwhile."""
+    return datetime.now(UTC) - timedelta(hours=1)
 
 
 async def used_once(service: Operated, key: str) -> None:

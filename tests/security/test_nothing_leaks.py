@@ -2,6 +2,7 @@
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2
 
 from keywright.v1 import auth_service_pb2, key_service_pb2
 from tests.security.leaks import (
@@ -11,6 +12,7 @@ from tests.security.leaks import (
 )
 from tests.support.database import Cluster
 from tests.support.service import PARENT, Caller, RefusedError, Service, service
+from tests.support.waiting import call_logged
 
 # A fault of ours, at the moment a user is written, whose text tells all that it can.
 BROKEN_FUNCTION = """
@@ -73,12 +75,13 @@ async def test_a_constraint_that_a_request_breaks_is_told_in_words(service: Serv
 
 
 async def test_an_error_has_the_id_under_which_the_log_has_the_call(service: Service) -> None:
-    before = len(service.process.log)
     caller = service.as_caller(service.admin_token, ("x-request-id", "a-call-of-mine-1"))
-    with pytest.raises(RefusedError):
+    with pytest.raises(RefusedError) as refused:
         await caller.get_key(f"{PARENT}/keys/nothing")
-    line = await service.process.logged("call", after=before)
-    assert line["request_id"] == "a-call-of-mine-1"
+    told = refused.value.detail(error_details_pb2.RequestInfo)
+    assert told is not None
+    assert told.request_id == "a-call-of-mine-1"
+    line = await call_logged(service.process, "a-call-of-mine-1")
     assert line["reason"] == "RESOURCE_NOT_FOUND"
 
 

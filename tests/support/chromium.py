@@ -5,7 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    async_playwright,
+    expect,
+)
 
 WIDE, NARROW = 1280, 390
 Scheme = Literal["light", "dark"]
@@ -16,6 +22,9 @@ _ARGUMENTS = [
     "--disable-lcd-text",
     "--disable-partial-raster",  # edges would depend on what was there before
 ]
+# Of what a page shows, as of what is done to it: a busy machine takes seconds for either.
+_PATIENCE_MILLISECONDS = 30_000
+expect.set_options(timeout=_PATIENCE_MILLISECONDS)
 
 
 @asynccontextmanager
@@ -62,7 +71,7 @@ async def person(
         locale="en-GB",
         timezone_id="Europe/Vienna",
     ) as context:
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(_PATIENCE_MILLISECONDS)
         context.on("console", heard)
         context.on("weberror", lambda error: complaints.append(str(error.error)))
         yield context

@@ -6,12 +6,12 @@ import os
 import pkgutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import grpc
@@ -59,6 +59,9 @@ STREAMS = frozenset(METHODS[name][0] for name in ("AuthenticateStream", "Watch")
 WORKSPACE = "default"
 PARENT = f"workspaces/{WORKSPACE}"
 ADMIN = f"{PARENT}/users/admin"
+PATIENCE_SECONDS = 60
+"""How long a program may take to say something: on a busy machine its start alone takes half."""
+Found = TypeVar("Found")
 
 
 @dataclass
@@ -102,11 +105,7 @@ class Process:
         def found() -> dict[str, Any] | None:
             return next((line for line in self.log[after:] if line["event"] == event), None)
 
-        async with asyncio.timeout(30), self._changed:
-            await self._changed.wait_for(lambda: found() or self._over)
-            line = found()
-            assert line is not None, f"ended without logging {event!r}: {self.raw[-20:]}"
-            return line
+        return await self._until(found, f"logging {event!r}")
 
     async def each_logged(
         self, event: str, field: str, values: Iterable[object], after: int = 0
@@ -118,9 +117,7 @@ class Process:
             logged = (line for line in self.log[after:] if line["event"] == event)
             return missing <= {line.get(field) for line in logged}
 
-        async with asyncio.timeout(30), self._changed:
-            await self._changed.wait_for(lambda: found() or self._over)
-            assert found(), f"ended without logging {event!r}: {self.raw[-20:]}"
+        await self._until(found, f"logging {event!r} with {field} {missing}")
 
     async def told(self, text: str) -> str:
         """Wait until a line with `text` has been written to stderr; returns it."""
@@ -138,11 +135,19 @@ class Process:
         def found() -> str | None:
             return next((line for line in lines if text in line), None)
 
-        async with asyncio.timeout(30), self._changed:
-            await self._changed.wait_for(lambda: found() or self._over)
-            line = found()
-            assert line is not None, f"ended without saying {text!r}: {self.raw[-20:]}"
-            return line
+        return await self._until(found, f"saying {text!r}")
+
+    async def _until(self, found: Callable[[], Found | None], what: str) -> Found:
+        """Wait until something is found in what the process writes."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS), self._changed:
+                await self._changed.wait_for(lambda: found() or self._over)
+        except TimeoutError as error:
+            error.add_note(f"for {PATIENCE_SECONDS} s without {what}: {self.raw[-20:]}")
+            raise
+        it = found()
+        assert it, f"ended without {what}: {self.raw[-20:]}"
+        return it
 
     async def ended(self) -> None:
         """Wait until the process has ended and all it wrote was read."""
@@ -153,7 +158,7 @@ class Process:
         """Send a signal and wait for the end; returns the exit status."""
         if self.process.returncode is None:
             self.process.send_signal(how)
-        return await asyncio.wait_for(self.process.wait(), 30)
+        return await asyncio.wait_for(self.process.wait(), PATIENCE_SECONDS)
 
 
 @asynccontextmanager
@@ -458,7 +463,7 @@ class Service:
     async def becomes(self, status: int) -> None:
         """Wait until the health is `status`, which the server announces by itself."""
         stub: Any = health_pb2_grpc.HealthStub(self.channel)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             async for update in stub.Watch(health_pb2.HealthCheckRequest()):
                 if update.status == status:
                     return
