@@ -177,6 +177,21 @@ async def test_a_session_that_is_revoked_elsewhere_is_over_here(pages: Console) 
         assert not here.session, "the browser is told to forget it"
 
 
+async def test_who_revokes_the_key_they_signed_in_with_is_told_and_signed_out(
+    pages: Console,
+) -> None:
+    token = await pages.person("resets")
+    async with pages.browser(token) as browser, pages.browser() as elsewhere:
+        await elsewhere.sign_in(token)
+        (key,) = (each for each in (await browser.get("/keys")).links if each.startswith("/keys/"))
+        assert (await browser.get("/sessions")).links.count(key) == 2
+        asked = await browser.get(f"{key}/revoke")
+        assert "You have signed in with this key" in asked.text
+        page = await browser.send(asked)
+        assert page.path.startswith("/sign-in?")
+        assert (await elsewhere.get("/keys")).path.startswith("/sign-in?")
+
+
 async def test_everywhere_is_everywhere_but_here_if_that_is_wished(pages: Console) -> None:
     token = await pages.person("many")
     async with pages.browser(token) as here, pages.browser(token) as there:

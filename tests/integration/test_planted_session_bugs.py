@@ -41,8 +41,8 @@ BUGS = {
     ),
     "a session that nobody takes away with its key": Bug(
         "domain/decision.py",
-        guard="for each in (opening,) if each is not None",
-        instead="for each in ()",
+        guard="for each in (opening,) if each)",
+        instead="for each in ())",
         scenario=test_sessions.sessions_end_with_their_keys,
     ),
     "a session that asks nothing of its key": Bug(

@@ -256,6 +256,7 @@ async def test_a_key_signs_its_user_in_for_no_longer_than_it_stands(service: Ser
     shown = await opened(service, key.token)
     assert shown.session.user == ADMIN
     assert shown.session.method == session_pb2.SIGN_IN_METHOD_KEY
+    assert shown.session.key == key.key.name
     assert shown.session.expire_time == key.key.expire_time
     await service.as_caller(shown.token).list_users()
 

@@ -28,6 +28,7 @@ from keywright.domain.keys import (
 )
 from keywright.domain.permissions import PermissionSet
 from keywright.domain.resources import covers, is_resource
+from keywright.domain.sessions import Session
 
 
 def check_form(narrowing: Narrowing) -> None:
@@ -128,9 +129,11 @@ def check_within(
     _check_limits(calling, narrowing)
     ends = caller.credential.gives_until
     if ends is not None and (expire_time is None or expire_time > ends):
+        what = "token that creates it"
+        if isinstance(caller.credential.record, Session):
+            what = "key that this session comes from"
         raise authority_exceeded(
-            "a key may not outlive the token that creates it, or that signed in to do so, which "
-            f"ends at {ends.isoformat()}",
+            f"a key may not outlive the {what}, which ends at {ends.isoformat()}",
             "key.expire_time",
         )
     bounds = calling.allowed_networks

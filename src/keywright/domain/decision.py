@@ -86,7 +86,7 @@ class Credential:
             dependency(ChangeKind.USER, self.user.internal_id),
             dependency(ChangeKind.WORKSPACE, self.workspace_internal_id),
             *(dependency(ChangeKind.ROLE, each) for each in sorted(role_ids)),
-            *(dependency(ChangeKind.KEY, each) for each in (opening,) if each is not None),
+            *(dependency(ChangeKind.KEY, each.internal_id) for each in (opening,) if each),
         ]
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from keywright.domain.keys import Narrowing, Person, RateLimit
-from keywright.domain.names import SessionName
+from keywright.domain.names import KeyName, SessionName
 
 SESSION_WORD = "session"
 """What stands in the token of a session where that of a key says its environment."""
@@ -49,13 +49,21 @@ class SessionTimes:
 
 
 @dataclass(frozen=True, slots=True)
+class OpeningKey:
+    """A key that opened a session: by it the session stands or falls."""
+
+    name: KeyName
+    internal_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """A signed-in person; the secret is elsewhere. Times are UTC.
 
     What a key has and a session has not is there as nothing, so that either is a credential.
 
     Attributes:
-        opening_key: the key that opened it, while there is one, by internal id.
+        opening_key: the key that opened it, if one did and is there.
         is_withdrawn: whether it was opened by a key that could not open it any more.
         expire_time: its end, or that of the token that opened it.
         not_after: when what is created in it has to end: with what it was opened by; None: never.
@@ -70,7 +78,7 @@ class Session:
     idle_timeout: timedelta
     last_used_time: datetime
     revoke_time: datetime | None = None
-    opening_key: int | None = None
+    opening_key: OpeningKey | None = None
     is_withdrawn: bool = False
     not_after: datetime | None = None
     client_address: str = ""

@@ -180,7 +180,7 @@ def calling(credential: Credential) -> list[Change]:
     """The rows that a call stands or falls with: of a session, the key that opened it as well."""
     record, rows = credential.record, [row_of(credential)]
     if isinstance(record, Session) and record.opening_key is not None:
-        rows.append(Change(ChangeKind.KEY, record.opening_key))
+        rows.append(Change(ChangeKind.KEY, record.opening_key.internal_id))
     return rows
 
 

@@ -7,8 +7,16 @@ import asyncpg
 
 from keywright.domain.keys import Address, Person
 from keywright.domain.listing import Listed
+from keywright.domain.names import KeyName
 from keywright.domain.secret import HashedSecret
-from keywright.domain.sessions import Session, SessionAt, SessionState, SessionTimes, SignInMethod
+from keywright.domain.sessions import (
+    OpeningKey,
+    Session,
+    SessionAt,
+    SessionState,
+    SessionTimes,
+    SignInMethod,
+)
 from keywright.storage.conditions import Conditions, in_workspace
 from keywright.storage.connection import Connection, row_count
 
@@ -29,7 +37,7 @@ COLUMNS = f"""
     e.id AS session, e.session_id, e.method, e.client_address, e.user_agent, e.idle_timeout,
     e.create_time AS session_create_time, {_END} AS session_expire_time,
     e.last_used_time AS session_last_used_time, e.revoke_time AS session_revoke_time,
-    o.key AS opening_key, {_WITHDRAWN} AS is_withdrawn,
+    o.key AS opening_key, k.key_id AS opening_key_id, {_WITHDRAWN} AS is_withdrawn,
     least(e.not_after, k.expire_time, o.not_after) AS session_not_after
 """
 _FROM = """
@@ -289,6 +297,10 @@ class SessionWriter:
 
 def session_of(row: asyncpg.Record) -> Session:
     """A session from `COLUMNS`, its workspace's id and its user's `id`, `user_id` and `email`."""
+    opening = None
+    if row["opening_key"] is not None:
+        name = KeyName(row["workspace_id"], row["opening_key_id"])
+        opening = OpeningKey(name, row["opening_key"])
     return Session(
         workspace_id=row["workspace_id"],
         session_id=row["session_id"],
@@ -299,7 +311,7 @@ def session_of(row: asyncpg.Record) -> Session:
         idle_timeout=row["idle_timeout"],
         last_used_time=row["session_last_used_time"],
         revoke_time=row["session_revoke_time"],
-        opening_key=row["opening_key"],
+        opening_key=opening,
         is_withdrawn=row["is_withdrawn"],
         not_after=row["session_not_after"],
         client_address=str(row["client_address"] or ""),

@@ -30,7 +30,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from keywright.v1 import rules_pb2 as keywright_dot_v1_dot_rules__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1akeywright/v1/session.proto\x12\x0ckeywright.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18keywright/v1/rules.proto\"\xfa\x04\n\x07Session\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12)\n\x04user\x18\x02 \x01(\tB\x1b\xe2\x41\x01\x03\xfa\x41\x14\n\x12keywright.dev/User\x12\x18\n\nuser_email\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x30\n\x06method\x18\x04 \x01(\x0e\x32\x1a.keywright.v1.SignInMethodB\x04\xe2\x41\x01\x03\x12/\n\x05state\x18\x05 \x01(\x0e\x32\x1a.keywright.v1.SessionStateB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12:\n\x10idle_expire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0brevoke_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x38\n\x0elast_used_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12$\n\x0e\x63lient_address\x18\x0b \x01(\tB\x0c\xe2\x41\x01\x03\xe2\x8c\xcf\xd7\x08\x02\x08\x04\x12\x18\n\nuser_agent\x18\x0c \x01(\tB\x04\xe2\x41\x01\x03:X\xea\x41U\n\x15keywright.dev/Session\x12)workspaces/{workspace}/sessions/{session}*\x08sessions2\x07session\"\x80\x01\n\rSessionFilter\x12.\n\x04user\x18\x01 \x01(\tB \xfa\x41\x14\n\x12keywright.dev/User\xbaH\x06r\x04\x98\xea\x30\x01\x12?\n\x06states\x18\x02 \x03(\x0e\x32\x1a.keywright.v1.SessionStateB\x13\xbaH\x10\x92\x01\r\x10\x08\"\t\x82\x01\x06\x10\x01\x88\xea\x30\x01*\x82\x01\n\x0cSignInMethod\x12\x1e\n\x1aSIGN_IN_METHOD_UNSPECIFIED\x10\x00\x12\x17\n\x13SIGN_IN_METHOD_LINK\x10\x01\x12\x16\n\x12SIGN_IN_METHOD_KEY\x10\x02\x12!\n\x1dSIGN_IN_METHOD_OPENID_CONNECT\x10\x03*}\n\x0cSessionState\x12\x1d\n\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14SESSION_STATE_ACTIVE\x10\x01\x12\x19\n\x15SESSION_STATE_EXPIRED\x10\x02\x12\x19\n\x15SESSION_STATE_REVOKED\x10\x03\x42Q\n\x10\x64\x65v.keywright.v1B\x0cSessionProtoP\x01Z-keywright.dev/gen/go/keywright/v1;keywrightv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1akeywright/v1/session.proto\x12\x0ckeywright.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18keywright/v1/rules.proto\"\xa3\x05\n\x07Session\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12)\n\x04user\x18\x02 \x01(\tB\x1b\xe2\x41\x01\x03\xfa\x41\x14\n\x12keywright.dev/User\x12\x18\n\nuser_email\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x30\n\x06method\x18\x04 \x01(\x0e\x32\x1a.keywright.v1.SignInMethodB\x04\xe2\x41\x01\x03\x12/\n\x05state\x18\x05 \x01(\x0e\x32\x1a.keywright.v1.SessionStateB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12:\n\x10idle_expire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0brevoke_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x38\n\x0elast_used_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12$\n\x0e\x63lient_address\x18\x0b \x01(\tB\x0c\xe2\x41\x01\x03\xe2\x8c\xcf\xd7\x08\x02\x08\x04\x12\x18\n\nuser_agent\x18\x0c \x01(\tB\x04\xe2\x41\x01\x03\x12\'\n\x03key\x18\r \x01(\tB\x1a\xe2\x41\x01\x03\xfa\x41\x13\n\x11keywright.dev/Key:X\xea\x41U\n\x15keywright.dev/Session\x12)workspaces/{workspace}/sessions/{session}*\x08sessions2\x07session\"\x80\x01\n\rSessionFilter\x12.\n\x04user\x18\x01 \x01(\tB \xfa\x41\x14\n\x12keywright.dev/User\xbaH\x06r\x04\x98\xea\x30\x01\x12?\n\x06states\x18\x02 \x03(\x0e\x32\x1a.keywright.v1.SessionStateB\x13\xbaH\x10\x92\x01\r\x10\x08\"\t\x82\x01\x06\x10\x01\x88\xea\x30\x01*\x82\x01\n\x0cSignInMethod\x12\x1e\n\x1aSIGN_IN_METHOD_UNSPECIFIED\x10\x00\x12\x17\n\x13SIGN_IN_METHOD_LINK\x10\x01\x12\x16\n\x12SIGN_IN_METHOD_KEY\x10\x02\x12!\n\x1dSIGN_IN_METHOD_OPENID_CONNECT\x10\x03*}\n\x0cSessionState\x12\x1d\n\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14SESSION_STATE_ACTIVE\x10\x01\x12\x19\n\x15SESSION_STATE_EXPIRED\x10\x02\x12\x19\n\x15SESSION_STATE_REVOKED\x10\x03\x42Q\n\x10\x64\x65v.keywright.v1B\x0cSessionProtoP\x01Z-keywright.dev/gen/go/keywright/v1;keywrightv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -62,18 +62,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SESSION'].fields_by_name['client_address']._serialized_options = b'\342A\001\003\342\214\317\327\010\002\010\004'
   _globals['_SESSION'].fields_by_name['user_agent']._loaded_options = None
   _globals['_SESSION'].fields_by_name['user_agent']._serialized_options = b'\342A\001\003'
+  _globals['_SESSION'].fields_by_name['key']._loaded_options = None
+  _globals['_SESSION'].fields_by_name['key']._serialized_options = b'\342A\001\003\372A\023\n\021keywright.dev/Key'
   _globals['_SESSION']._loaded_options = None
   _globals['_SESSION']._serialized_options = b'\352AU\n\025keywright.dev/Session\022)workspaces/{workspace}/sessions/{session}*\010sessions2\007session'
   _globals['_SESSIONFILTER'].fields_by_name['user']._loaded_options = None
   _globals['_SESSIONFILTER'].fields_by_name['user']._serialized_options = b'\372A\024\n\022keywright.dev/User\272H\006r\004\230\3520\001'
   _globals['_SESSIONFILTER'].fields_by_name['states']._loaded_options = None
   _globals['_SESSIONFILTER'].fields_by_name['states']._serialized_options = b'\272H\020\222\001\r\020\010\"\t\202\001\006\020\001\210\3520\001'
-  _globals['_SIGNINMETHOD']._serialized_start=990
-  _globals['_SIGNINMETHOD']._serialized_end=1120
-  _globals['_SESSIONSTATE']._serialized_start=1122
-  _globals['_SESSIONSTATE']._serialized_end=1247
+  _globals['_SIGNINMETHOD']._serialized_start=1031
+  _globals['_SIGNINMETHOD']._serialized_end=1161
+  _globals['_SESSIONSTATE']._serialized_start=1163
+  _globals['_SESSIONSTATE']._serialized_end=1288
   _globals['_SESSION']._serialized_start=222
-  _globals['_SESSION']._serialized_end=856
-  _globals['_SESSIONFILTER']._serialized_start=859
-  _globals['_SESSIONFILTER']._serialized_end=987
+  _globals['_SESSION']._serialized_end=897
+  _globals['_SESSIONFILTER']._serialized_start=900
+  _globals['_SESSIONFILTER']._serialized_end=1028
 # @@protoc_insertion_point(module_scope)

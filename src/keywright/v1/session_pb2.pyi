@@ -100,6 +100,7 @@ class Session(_message.Message):
     LAST_USED_TIME_FIELD_NUMBER: _builtins.int
     CLIENT_ADDRESS_FIELD_NUMBER: _builtins.int
     USER_AGENT_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`workspaces/{workspace}/sessions/{session}`"""
     user: _builtins.str
@@ -114,6 +115,10 @@ class Session(_message.Message):
     """From which address the person signed in; empty if it was not told."""
     user_agent: _builtins.str
     """The `User-Agent` of the browser; empty if it was not told."""
+    key: _builtins.str
+    """The key that opened it: `workspaces/{workspace}/keys/{key}`. Empty if none did, or if that was
+    deleted.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the person signed in."""
@@ -151,10 +156,11 @@ class Session(_message.Message):
         last_used_time: _timestamp_pb2.Timestamp | None = ...,
         client_address: _builtins.str = ...,
         user_agent: _builtins.str = ...,
+        key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "idle_expire_time", b"idle_expire_time", "last_used_time", b"last_used_time", "revoke_time", b"revoke_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_address", b"client_address", "create_time", b"create_time", "expire_time", b"expire_time", "idle_expire_time", b"idle_expire_time", "last_used_time", b"last_used_time", "method", b"method", "name", b"name", "revoke_time", b"revoke_time", "state", b"state", "user", b"user", "user_agent", b"user_agent", "user_email", b"user_email"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_address", b"client_address", "create_time", b"create_time", "expire_time", b"expire_time", "idle_expire_time", b"idle_expire_time", "key", b"key", "last_used_time", b"last_used_time", "method", b"method", "name", b"name", "revoke_time", b"revoke_time", "state", b"state", "user", b"user", "user_agent", b"user_agent", "user_email", b"user_email"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

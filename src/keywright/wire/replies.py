@@ -114,6 +114,7 @@ def session(found: SessionAt) -> session_pb2.Session:
         last_used_time=timestamp(record.last_used_time),
         client_address=record.client_address,
         user_agent=record.user_agent,
+        key="" if record.opening_key is None else str(record.opening_key.name),
     )
 
 

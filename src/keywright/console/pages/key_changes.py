@@ -1,5 +1,6 @@
 """Changes of a key that are asked about first: revoke, disable, enable, delete."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -90,8 +91,12 @@ def changes_of(key: Key) -> list[Asked]:
 
 def _page(change: Asked) -> Route:
     async def show(visit: PersonVisit) -> Response:
-        key = await visit.client.keys.get(visit.id())
-        return visit.page("keys/confirm.html", key=key, change=change)
+        key, session = await asyncio.gather(
+            visit.client.keys.get(visit.id()), visit.client.sessions.get(visit.me.credential.name)
+        )
+        return visit.page(
+            "keys/confirm.html", key=key, change=change, has_signed_in=session.key == key.name
+        )
 
     async def act(visit: PersonVisit) -> Response:
         await change.make(visit.client.keys, visit.id(), visit.form.request_id)

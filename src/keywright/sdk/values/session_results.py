@@ -18,7 +18,7 @@ class SignInMethod(StrEnum):
 
 
 class SessionState(StrEnum):
-    """Whether a session stands. `REVOKED` is final."""
+    """Whether a session stands. `REVOKED` is final, unless it is the key's that opened it."""
 
     UNKNOWN = "UNKNOWN"
     ACTIVE = "ACTIVE"
@@ -31,12 +31,14 @@ class Session(Named):
     """A signed-in person; never the token.
 
     It ends at `expire_time` whatever happens, and at `idle_expire_time` unless it is used before.
+    `key` opened it, and withdraws it with itself; empty if it was opened otherwise.
     """
 
     name: str
     user: str
     user_email: str
     method: SignInMethod
+    key: str
     state: SessionState
     create_time: datetime | None
     expire_time: datetime | None
