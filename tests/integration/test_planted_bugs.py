@@ -167,6 +167,12 @@ BUGS = {
         instead="            raise replayed\n        done = await",
         scenario=test_waiting.repeats_a_revocation,
     ),
+    "a revision that a lost server keeps from everybody": Bug(
+        "storage/authority.py",
+        guard="SELECT revision, tag, {_AT_ONCE} FROM moved",
+        instead="SELECT revision, tag FROM moved",
+        scenario=test_waiting.cut_off_before_its_commit,
+    ),
     "a wait that keeps its connection from everybody": Bug(
         "service/settling.py",
         guard="if pause == _LONGEST_PAUSE and crowded():",

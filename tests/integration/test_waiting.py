@@ -23,8 +23,8 @@ from keywright.v1 import key_pb2, wait_mode_pb2
 from tests.support.database import Cluster
 from tests.support.planted import Bug, build
 from tests.support.proxy import proxy
-from tests.support.service import PARENT, Service, another, refusal, service
-from tests.support.waiting import all_sealed
+from tests.support.service import PARENT, RefusedError, Service, another, refusal, service
+from tests.support.waiting import all_sealed, held_row
 
 BRIEF = timedelta(milliseconds=300)
 # A call that takes less than this was not ended by the lease, however slow the machine is.
@@ -483,3 +483,29 @@ async def test_who_made_room_for_others_waits_all_the_same(service: Service) -> 
         await asyncio.gather(
             *(waits_for(small, lambda k=key: small.admin.revoke_key(k.name)) for key in keys)  # type: ignore[misc]
         )
+
+
+async def cut_off_before_its_commit(running: Service) -> None:
+    """One server is lost with its revision given and not committed: others want the next one."""
+    key, others = await a_key(running), await a_key(running)
+    async with proxy(running.dsn) as door:
+        await door.accept()
+        async with another(replace(running, dsn=door.dsn)) as lost:
+            async with held_row(running.dsn, "keywright.authority_revision") as revision:
+                call = asyncio.create_task(refusal(lost.admin.revoke_key(key.name)))
+                await revision.waited_for(1)
+                door.freeze()
+                await revision.let_go()
+            began = time.monotonic()
+            try:
+                await running.admin.revoke_key(others.name)
+            except RefusedError as refused:
+                raise AssertionError(f"after {time.monotonic() - began:.1f} s") from refused
+            await door.accept()
+            await call
+
+
+async def test_a_server_that_is_lost_before_its_commit_holds_others_up_for_a_moment_only(
+    service: Service,
+) -> None:
+    await cut_off_before_its_commit(service)

@@ -54,6 +54,9 @@ _LOCK = """
         SELECT pg_advisory_xact_lock_shared(id)::text WHERE NOT alone
     ) AS lock (taken)
 """
+# Nothing is asked from here to the COMMIT, for which everybody waits who changes something: a
+# process that is stopped or cut off just then must not have them all wait until they give up.
+_AT_ONCE = "set_config('idle_in_transaction_session_timeout', '2s', true)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ class AuthorityWriter:
         before the COMMIT: then revisions are in commit order and without gaps.
         """
         row = await self._connection.fetchrow(
-            """
+            f"""
             WITH moved AS (
                 UPDATE keywright.authority_revision
                 SET revision = revision + 1, tag = gen_random_uuid()
@@ -143,7 +146,7 @@ class AuthorityWriter:
                 SELECT moved.revision, moved.tag, one.kind, one.id
                 FROM moved, unnest($1::text[], $2::bigint[]) AS one (kind, id)
             )
-            SELECT revision, tag FROM moved
+            SELECT revision, tag, {_AT_ONCE} FROM moved
             """,
             [change.kind.value for change in changes],
             [change.internal_id for change in changes],
@@ -158,7 +161,8 @@ class AuthorityWriter:
         primary that is cut off still shows what it never made durable. It cannot commit a write.
         """
         row = await self._connection.fetchrow(
-            "UPDATE keywright.authority_revision SET revision = revision RETURNING revision, tag"
+            "UPDATE keywright.authority_revision SET revision = revision "
+            f"RETURNING revision, tag, {_AT_ONCE}"
         )
         assert row is not None, "the first migration inserts the one row"  # noqa: S101
         return position_of(row)
