@@ -6,7 +6,8 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from keywright.front import installation, places
-from keywright.programs.addresses import Address, parse_address
+from keywright.listening import ListenAddress
+from keywright.programs.addresses import parse_address
 from keywright.programs.reading import Table, chosen, read, text_of
 from keywright.sdk.drop_ins.patterns import Pattern
 from keywright.sdk.drop_ins.presented import API_KEY, AUTHORIZATION
@@ -82,7 +83,7 @@ def _config(root: Table) -> Config:
     )
 
 
-def _front(root: Table, envoy: Address | None) -> Front:
+def _front(root: Table, envoy: ListenAddress | None) -> Front:
     front = root.choice("front", Front, Front.GRPC)
     if front is Front.ENVOY:
         if envoy is None:
@@ -96,7 +97,7 @@ def _front(root: Table, envoy: Address | None) -> Front:
     return front
 
 
-def _listen(table: Table) -> tuple[Address | None, Address | None]:
+def _listen(table: Table) -> tuple[ListenAddress | None, ListenAddress | None]:
     table.only(["http", "envoy", "beyond_this_machine"])
     defaults = Config(Routes(()))
     http = table.parsed("http", defaults.http, _address)
@@ -117,7 +118,7 @@ def _listen(table: Table) -> tuple[Address | None, Address | None]:
     return http, envoy
 
 
-def _address(text: str) -> Address | None:
+def _address(text: str) -> ListenAddress | None:
     return parse_address(text) if text else None
 
 
