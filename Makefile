@@ -68,7 +68,7 @@ FRONT_TESTS := tests/security tests/seeds $(patsubst %,tests/integration/test_%.
 	request_ids roles sdk_clients service_users sessions user_changes users watch whoami workspaces)
 
 test-front: $(READY) ## Run the tests of calls once more, with Envoy in front (8 minutes at most)
-	TESTED_FRONT=envoy "$(BIN)/pytest" -n 3 --dist loadfile -m "not slow and not grpc_front" $(FRONT_TESTS)
+	TESTED_FRONT=envoy "$(BIN)/pytest" -n 3 --dist loadfile -m "not slow" $(FRONT_TESTS)
 
 # A suite of its own, as it wants the machine for itself.
 test-front-consistency: $(READY) ## Check a history of a million decisions with Envoy in front (8 minutes at most)

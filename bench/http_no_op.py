@@ -9,8 +9,9 @@ from typing import Any
 
 import uvloop
 
+from keywright.listening import TcpAddress
 from keywright.programs import limited_http
-from keywright.programs.addresses import TcpAddress, listening_socket
+from keywright.programs.addresses import listening_socket
 from keywright.sidecar.config import Limits
 
 

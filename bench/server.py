@@ -27,10 +27,10 @@ from keywright.app.config import Config
 from keywright.app.embedded import EmbeddedPostgres, locate_binaries
 from keywright.app.front.program import front
 from keywright.app.grpc_server import connection_options
-from keywright.app.listen import TcpAddress
 from keywright.app.workers.port import claimed
 from keywright.front.admin import Admin
 from keywright.front.places import Places
+from keywright.listening import TcpAddress
 from keywright.storage import migrate
 
 WORKSPACE = "default"

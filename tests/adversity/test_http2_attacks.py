@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import grpc
-import psutil
 import pytest
 from grpc_health.v1 import health_pb2
 
@@ -61,7 +60,7 @@ async def survived(of: Service) -> AsyncIterator[None]:
     A good client is answered all the time; memory grows by no more than `MOST_MEMORY`; and
     after the block the server has no more connections open than before.
     """
-    process = answering(of)
+    process = of.answering
     await of.admin.authenticate(of.admin_token)
     memory, before, over = process.memory_info().rss, connections_of(of), asyncio.Event()
 
@@ -91,16 +90,10 @@ async def survived(of: Service) -> AsyncIterator[None]:
     assert most.result() - memory < MOST_MEMORY
 
 
-def answering(of: Service) -> psutil.Process:
-    """The process that answers: the server itself, or the one that it supervises."""
-    process = psutil.Process(of.process.process.pid)
-    return next(iter(process.children()), process)
-
-
 def connections_of(of: Service) -> int:
     """How many sockets of its port the server has open."""
     port = int(of.uri.rpartition(":")[2])
-    sockets = answering(of).net_connections("tcp")
+    sockets = of.answering.net_connections("tcp")
     return sum(each.laddr.port == port for each in sockets)
 
 

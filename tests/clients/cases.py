@@ -210,7 +210,7 @@ CASES: dict[str, Case] = {
                 ("x-words-bin", WORDS.encode()),
                 ("x-punctuation", " !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ ,".strip()),
                 ("x-long", "x" * 4000),
-                *((f"x-many-{each}", str(each)) for each in range(50)),
+                *((f"x-many-{each}", str(each)) for each in range(200)),
             ]
         },
     ),

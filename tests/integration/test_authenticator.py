@@ -206,13 +206,12 @@ async def test_a_stopped_server_is_survived_for_its_lease_and_its_return_noticed
                     assert isinstance(await authenticator.authenticate(each), Principal)
 
 
-@pytest.mark.grpc_front  # it pauses the process, which is the server's only where there is one
 async def test_a_paused_server_is_survived_for_its_lease_and_no_longer(service: Service) -> None:
     token = (await service.admin.create_key()).token
     async with leased(service, timeout=timedelta(seconds=1)) as authenticator:
         await authenticator.authenticate(token)
-        pid = service.process.process.pid
-        os.kill(pid, signal.SIGSTOP)
+        server = service.answering
+        server.suspend()
         try:
             await authenticator.authenticate(token)
             async with asyncio.timeout(PATIENCE):
@@ -221,7 +220,7 @@ async def test_a_paused_server_is_survived_for_its_lease_and_no_longer(service: 
             with pytest.raises(Unavailable):
                 await authenticator.authenticate(token)
         finally:
-            os.kill(pid, signal.SIGCONT)
+            server.resume()
         async with asyncio.timeout(PATIENCE):
             await authenticator.leased()
         await authenticator.authenticate(token)

@@ -1,6 +1,7 @@
 """`keywright serve --front envoy`: the same answers at one port, from a process that ends whole."""
 
 import asyncio
+import shutil
 import signal
 import socket
 from collections.abc import AsyncIterator, Mapping
@@ -16,6 +17,7 @@ from grpc_health.v1 import health_pb2
 
 from keywright.domain.errors import Reason
 from keywright.v1 import auth_service_pb2 as pb
+from tests.clients.raw_calls import raw_connection
 from tests.integration.test_workers import IMPATIENT, MISSED_MOST, SILENT, ends
 from tests.support.database import Cluster
 from tests.support.planted import Bug, build, plant
@@ -55,15 +57,9 @@ async def _fronts(cluster: Cluster) -> AsyncIterator[Fronts]:
         yield Fronts(by_grpc, by_envoy)
 
 
-def inside(running: Service) -> psutil.Process:
-    """The process that is Envoy and Python."""
-    [process] = psutil.Process(running.process.process.pid).children()
-    return process
-
-
 def directory_of(running: Service) -> Path:
     """Its private directory."""
-    arguments = inside(running).cmdline()
+    arguments = running.answering.cmdline()
     return Path(arguments[arguments.index("--config-path") + 1]).parent
 
 
@@ -231,6 +227,32 @@ async def test_a_compressed_request_is_taken_where_it_can_be_inflated_within_a_b
         assert await call.code() is code
 
 
+async def test_a_call_may_have_as_many_headers_as_fit(fronts: Fronts) -> None:
+    many = tuple((f"x-{each}", "value") for each in range(300))
+    for front in (fronts.grpc, fronts.envoy):
+        caller = front.as_caller(front.admin_token, *many)
+        await caller.authenticate(front.admin_token)
+        await caller.list_keys()
+
+
+async def test_what_envoy_says_to_a_client_of_grpc_is_said_in_words(fronts: Fronts) -> None:
+    fields = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": AUTHENTICATE,
+        ":authority": "localhost",
+        "content-type": "application/grpc",
+        "te": "trailers",
+        "grpc-timeout": "300m",
+    }
+    async with raw_connection(fronts.envoy.uri) as connection:
+        stream = connection.begin(list(fields.items()), ends=False)  # and nothing more
+        await connection.flush()
+        answer = await connection.answer(stream)
+    assert str(answer) == "DEADLINE_EXCEEDED"
+    assert answer.fields["grpc-message"] == "downstream duration timeout"
+
+
 async def test_a_call_that_is_cancelled_ends_in_the_server_too(cluster: Cluster) -> None:
     async with service(await cluster.migrated(), **ENVOY) as running:
         created = await running.admin.create_key()
@@ -262,6 +284,18 @@ async def test_a_unix_socket_is_listened_on_and_has_no_address(
         assert (await refusal(own.authenticate(created.token))).code is not grpc.StatusCode.OK
         assert (await refusal(own.get_key(created.key.name))).code is not grpc.StatusCode.OK
         assert await running.process.stop() == 0
+
+
+async def test_all_addresses_of_a_machine_are_those_of_ipv4_as_well(cluster: Cluster) -> None:
+    everywhere = {"listen": "[::]:0", "allow_plaintext": "true"}
+    async with service(await cluster.migrated(), **{**ENVOY, **everywhere}) as running:
+        for host, network in (("127.0.0.1", "127.0.0.0/8"), ("[::1]", "::1/128")):
+            token = (await running.admin.create_key(allowed_networks=[network])).token
+            target = f"{host}:{running.uri.rpartition(':')[2]}"
+            async with grpc.aio.insecure_channel(target) as channel:
+                caller = Caller(channel, token)
+                await caller.authenticate(token)
+                await caller.list_keys()
 
 
 SPOOFS = (
@@ -340,7 +374,7 @@ async def test_health_is_not_serving_until_the_database_is_there(cluster: Cluste
 async def test_calls_of_both_halves_are_finished_before_the_end(cluster: Cluster) -> None:
     async with service(await cluster.migrated(), **{**ENVOY, "shutdown_grace": "20s"}) as running:
         created = await running.admin.create_key()
-        directory, process = directory_of(running), inside(running)
+        directory, process = directory_of(running), running.answering
         async with held_key(running.dsn, created.key.name) as row:
             revoking = asyncio.create_task(running.admin.revoke_key(created.key.name))
             await row.waited_for()
@@ -358,19 +392,19 @@ async def test_calls_of_both_halves_are_finished_before_the_end(cluster: Cluster
 async def test_when_envoy_is_killed_all_of_it_is_started_again(cluster: Cluster) -> None:
     async with service(await cluster.migrated(), **ENVOY) as running:
         await running.process.logged("a worker serves")
-        first, seen = inside(running), len(running.process.log)
+        first, seen = running.answering, len(running.process.log)
         first.kill()
         ended = await running.process.logged("a worker has ended, and is started again", seen)
         assert ended["exit_status"] == -signal.SIGKILL
         await running.process.logged("a worker serves", seen)
         async with grpc.aio.insecure_channel(running.uri) as channel:
             await Caller(channel, running.admin_token).authenticate(running.admin_token)
-        assert inside(running) != first
+        assert running.answering != first
 
 
 async def test_when_the_supervisor_is_killed_no_envoy_is_left(cluster: Cluster) -> None:
     async with service(await cluster.migrated(), **ENVOY) as running:
-        left, directory = inside(running), directory_of(running)
+        left, directory = running.answering, directory_of(running)
         running.process.process.kill()
         _, alive = await asyncio.to_thread(psutil.wait_procs, [left], 15)
         for each in alive:
@@ -378,6 +412,30 @@ async def test_when_the_supervisor_is_killed_no_envoy_is_left(cluster: Cluster) 
         assert alive == []
         assert not directory.exists()
         assert await running.quietly("SELECT FROM keywright.replica") == []  # it went in order
+
+
+async def test_what_was_left_behind_is_removed_by_the_next_start(
+    cluster: Cluster, fronts: Fronts
+) -> None:
+    async with service(await cluster.migrated(), **ENVOY) as running:
+        left, directory = running.answering, directory_of(running)
+        running.process.process.kill()
+        left.kill()
+        await running.process.ended()
+        assert directory.exists()
+        async with another(running, **ENVOY):
+            assert not directory.exists()
+            assert directory_of(fronts.envoy).exists()
+
+
+async def test_without_its_directory_it_still_ends_in_order(cluster: Cluster) -> None:
+    async with service(await cluster.migrated(), **ENVOY) as running:
+        process = running.answering
+        shutil.rmtree(directory_of(running))
+        await running.admin.authenticate(running.admin_token)
+        assert await running.process.stop() == 0
+        assert not process.is_running()
+        assert [line for line in running.process.log if line["level"] == "error"] == []
 
 
 BLOCK = """
@@ -404,12 +462,12 @@ async def test_when_python_is_stuck_all_of_it_is_replaced(
     monkeypatch.setenv("PYTHONPATH", str(built))
     async with service(await cluster.migrated(), **ENVOY) as running:
         await running.process.logged("a worker serves")
-        first, seen = inside(running), len(running.process.log)
+        first, seen = running.answering, len(running.process.log)
         flag.touch()
         await running.process.logged(SILENT, seen)
         flag.unlink()
         await running.process.logged("a worker serves", seen)
-        assert inside(running) != first
+        assert running.answering != first
 
 
 async def _nobody_asks(_running: Service) -> None:

@@ -88,6 +88,9 @@ async def test_a_connection_may_do_what_the_settings_say() -> None:
         keepalive_timeout="12s",
         handshake_timeout="13s",
         max_connections="77",
+        max_metadata_bytes="8KiB",
+        max_memory_bytes="300MiB",
+        cache_bytes="50MiB",
     )
     connection = manager(found["files"])
     assert connection["http2_protocol_options"]["max_concurrent_streams"] == 7
@@ -95,6 +98,7 @@ async def test_a_connection_may_do_what_the_settings_say() -> None:
         "idle_timeout": "90.000s",
         "max_connection_duration": "180.000s",
         "max_stream_duration": "223.000s",
+        "max_headers_count": 512,
     }
     assert connection["http2_protocol_options"]["connection_keepalive"] == {
         "interval": "11.000s",
@@ -102,6 +106,7 @@ async def test_a_connection_may_do_what_the_settings_say() -> None:
     }
     assert connection["request_headers_timeout"] == "13.000s"
     assert '"max_active_downstream_connections": 77' in json.dumps(found)
+    assert f'"max_heap_size_bytes": {400 * 2**20}' in json.dumps(found)
     assert "access_log" not in connection
 
 

@@ -1,14 +1,18 @@
 """JSON at the same port: what `curl -d` sends becomes a call, and the answer JSON."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import grpc
 import pytest
-from google.api import annotations_pb2
+from google.api import annotations_pb2, httpbody_pb2
 
 from keywright.wire.contract import services
+from keywright.wire.json_body import PATH_KEY, WHOLE
 from tests.support.database import Cluster
 from tests.support.front import ENVOY, http, reason
 from tests.support.planted import Bug, assert_noticed
@@ -167,7 +171,63 @@ async def test_what_envoy_refuses_is_told_in_json(front: Service) -> None:
             assert answered.json()["message"]
 
 
+async def test_an_answer_to_head_has_nothing_after_its_headers(front: Service) -> None:
+    await an_answer_to_head_has_nothing_after_its_headers(front)
+
+
+async def an_answer_to_head_has_nothing_after_its_headers(front: Service) -> None:
+    """Else whoever hands on the calls of many takes the rest for the answer to the next."""
+    reader, writer = await asyncio.open_connection(*front.uri.rsplit(":", 1))
+    try:
+        for path in UNARY:
+            for kind in ("application/grpc", "application/json"):
+                fields = f"host: a\r\ncontent-type: {kind}\r\nte: trailers\r\n\r\n"
+                writer.write(f"HEAD {path} HTTP/1.1\r\n{fields}".encode())
+                answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+                assert answer.startswith(b"HTTP/1.1 ")
+    finally:
+        writer.close()
+
+
+def _in_json(request: Any, text: bytes) -> bytes:
+    """A call of gRPC that looks as Envoy would have made it of JSON."""
+    body = httpbody_pb2.HttpBody(data=text).SerializeToString()
+    key = WHOLE << 3 | 2
+    numbers = (key & 0x7F | 0x80, key >> 7 & 0x7F | 0x80, key >> 14, len(body))
+    return bytes(request.SerializeToString()) + bytes(numbers) + body
+
+
+async def test_who_speaks_grpc_is_not_read_as_json(service: Service, front: Service) -> None:
+    for each in (service, front):
+        await who_speaks_grpc_is_not_read_as_json(each)
+
+
+async def who_speaks_grpc_is_not_read_as_json(running: Service) -> None:
+    """Envoy bounds JSON, because to read it takes long; a call may have sixteen times as much."""
+    bearer = ("authorization", f"Bearer {running.admin_token}")
+    for method, token in (("Authenticate", running.admin_token), ("ReportLeakedToken", "none")):
+        asked = METHODS[method][1](token=token)
+        call: Any = running.channel.unary_unary(METHODS[method][0])
+        answered = call(
+            _in_json(asked, b"this is no JSON"), metadata=(bearer, (PATH_KEY, "/")), timeout=20
+        )
+        assert await answered.code() is grpc.StatusCode.OK
+
+
 BUGS = {
+    "an answer to HEAD has a body": Bug(
+        "front/calls.py",
+        guard='_NOTHING if scope["method"] == "HEAD" else _NOT_GRPC_TEXT',
+        instead="_NOT_GRPC_TEXT",
+        scenario=an_answer_to_head_has_nothing_after_its_headers,
+    ),
+    "a client says that it speaks JSON, and there is no Envoy": Bug(
+        "wire/grpc.py",
+        guard="lambda _context: False",
+        instead="lambda context: _told_json(context)",
+        scenario=who_speaks_grpc_is_not_read_as_json,
+        settings={"front": "grpc"},
+    ),
     "fields that are not known are left out": Bug(
         "wire/json_body.py",
         guard="json_format.Parse(text, into)",
@@ -188,4 +248,4 @@ BUGS = {
 async def test_a_build_with_a_planted_bug_is_found_out(
     bug: Bug, cluster: Cluster, tmp_path: Path
 ) -> None:
-    await assert_noticed(bug, cluster, tmp_path, **ENVOY)
+    await assert_noticed(bug, cluster, tmp_path, **{**ENVOY, **bug.settings})

@@ -16,6 +16,7 @@ from tests.adversity.test_http2_attacks import (
     A_BOUND_OF_CONNECTIONS,
     A_SHORT_KEEPALIVE,
     A_SHORT_LIFE,
+    MEBIBYTE,
     a_silent_client_is_given_up,
     all_ended,
     connections_have_a_bound,
@@ -37,6 +38,9 @@ from tests.support.service import Service, service
 pytestmark = pytest.mark.slow
 
 IDLE_CONNECTIONS = 2_000
+# The bound of both together is 288 MiB, of which an idle server takes half.
+LITTLE_MEMORY = {"max_memory_bytes": "256MiB", "cache_bytes": "16MiB"}
+HALF_MESSAGES = attacks.half_messages(15, 800)  # 750 MiB
 
 
 @pytest.fixture(scope="module", name="front")
@@ -139,6 +143,30 @@ async def test_a_client_that_has_gone_without_a_word_is_given_up(cluster: Cluste
         await a_silent_client_is_given_up(attentive)
 
 
+async def test_messages_that_never_end_do_not_fill_the_memory(cluster: Cluster) -> None:
+    async with service(await cluster.migrated(), **LITTLE_MEMORY, **ENVOY) as small:
+        await messages_that_never_end_do_not_fill_the_memory(small)
+        await small.admin.authenticate(small.admin_token)
+
+
+async def messages_that_never_end_do_not_fill_the_memory(small: Service) -> None:
+    """Who sends them is sent away, sooner or later."""
+    outcome = await HALF_MESSAGES.run(small.uri)
+    assert outcome.ended > HALF_MESSAGES.connections / 4
+
+
+async def test_memory_that_was_taken_is_given_back(front: Service) -> None:
+    await memory_that_was_taken_is_given_back(front)
+
+
+async def memory_that_was_taken_is_given_back(front: Service) -> None:
+    """Not all of it: what is left is in pieces."""
+    process = front.answering
+    await attacks.half_messages(15, 300).run(front.uri)
+    most = process.memory_info().rss
+    await until(lambda: process.memory_info().rss < most - 100 * MEBIBYTE, "given back", 20)
+
+
 # So that it is not their deadline that ends calls.
 PATIENT = {"default_deadline": "1m"}
 
@@ -236,6 +264,24 @@ async def test_metadata_beyond_the_limit_is_refused_and_the_server_lives(
 
 
 BUGS = {
+    "who fills the memory is waited for": (
+        Bug(
+            "front/envoy.py",
+            guard='{"name": each, "triggers": triggers} for each in _SHEDDING',
+            instead="",
+            scenario=messages_that_never_end_do_not_fill_the_memory,
+        ),
+        LITTLE_MEMORY,
+    ),
+    "memory is kept": (
+        Bug(
+            "front/envoy.py",
+            guard='"bytes_to_release": _RELEASED_BYTES,',
+            instead='"bytes_to_release": 0,',
+            scenario=memory_that_was_taken_is_given_back,
+        ),
+        {},
+    ),
     "who says nothing is waited for": (
         Bug(
             "app/front/envoy.py",

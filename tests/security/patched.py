@@ -13,8 +13,8 @@ from grpc_health.v1 import health_pb2
 from structlog.testing import capture_logs
 
 from keywright.app.config import Config
-from keywright.app.listen import TcpAddress
 from keywright.app.server import listening
+from keywright.listening import TcpAddress
 from tests.support.service import Service
 
 AnyService = TypeVar("AnyService", bound=Service)

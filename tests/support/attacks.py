@@ -1,6 +1,7 @@
 """Attacks on an HTTP/2 server: what they send is made beforehand, so that sending it is cheap."""
 
 import asyncio
+import struct
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -8,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from hpack import Encoder
+from hyperframe.frame import DataFrame
 
 from keywright.v1 import auth_service_pb2
 from tests.support.http2 import (
@@ -27,6 +29,8 @@ AUTHENTICATE = "/keywright.v1.AuthService/Authenticate"
 # How many connections are opened at once: fewer than wait in the kernel for the server (somaxconn).
 _OPENED_AT_ONCE = 100
 _MEBIBYTE = bytes(2**20)
+_WINDOW_BYTES = 2**16 - 1  # of a stream, before its server says more (RFC 9113, section 6.9.2)
+_LONGEST_FRAME = 2**14
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,19 @@ def open_calls(count: int, connections: int = 1) -> Attack:
         return request_headers(encoder, stream, AUTHENTICATE)
 
     return Attack("calls without a message", count, _calls(count, call), connections)
+
+
+def half_messages(count: int, connections: int) -> Attack:
+    """Calls whose message is long, and comes as far as it may before anybody takes it."""
+    beginning = struct.pack(">BI", False, 4_000_000) + bytes(_WINDOW_BYTES - 5)
+    starts = range(0, _WINDOW_BYTES, _LONGEST_FRAME)
+
+    def call(encoder: Encoder, stream: int) -> bytes:
+        parts = (beginning[start : start + _LONGEST_FRAME] for start in starts)
+        body = b"".join(DataFrame(stream, part).serialize() for part in parts)
+        return request_headers(encoder, stream, AUTHENTICATE) + body
+
+    return Attack("half messages", 5 * count, _calls(count, call), connections)
 
 
 def pings(count: int, connections: int = 1) -> Attack:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 import grpc
+import psutil
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -55,6 +56,11 @@ def _methods() -> dict[str, tuple[str, Any, Any]]:
 
 METHODS = _methods()
 FRONT = os.environ.get("TESTED_FRONT", "grpc")  # of servers whose test does not say
+# Envoy resets the stream, without a word.
+TOO_LONG_METADATA = {
+    "grpc": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "envoy": grpc.StatusCode.INTERNAL,
+}[FRONT]
 STREAMS = frozenset(METHODS[name][0] for name in ("AuthenticateStream", "Watch"))
 WORKSPACE = "default"
 PARENT = f"workspaces/{WORKSPACE}"
@@ -416,6 +422,12 @@ class Service:
     admin_token: str
     channel: grpc.aio.Channel
     workspace: str = WORKSPACE
+
+    @property
+    def answering(self) -> psutil.Process:
+        """The process that answers calls: the server itself, or the one that it supervises."""
+        process = psutil.Process(self.process.process.pid)
+        return next(iter(process.children()), process)
 
     @property
     def admin(self) -> Caller:

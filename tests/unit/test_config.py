@@ -8,10 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from keywright.app.config import Config, load
-from keywright.app.listen import TcpAddress
 from keywright.app.mistakes import ConfigurationError
 from keywright.app.quantities import format_size, parse_duration, parse_size
 from keywright.domain.secret import Secret
+from keywright.listening import TcpAddress
 from keywright.security.audit_signing import TrustedKeys
 from keywright.security.pepper import PepperRing
 

@@ -3,12 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from keywright.app.listen import (
-    TcpAddress,
-    UnixAddress,
-    parse_listen_address,
-    parse_tcp_address,
-)
+from keywright.app.listen import parse_listen_address, parse_tcp_address
+from keywright.listening import TcpAddress, UnixAddress
 
 
 @pytest.mark.parametrize(
@@ -81,7 +77,7 @@ def test_a_unix_socket_is_refused_where_only_tcp_is_of_use() -> None:
     ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "LOCALHOST:1", "unix:/run/grpc.sock"],
 )
 def test_only_this_machine_reaches_loopback_addresses_and_unix_sockets(text: str) -> None:
-    assert parse_listen_address(text).is_loopback_or_unix
+    assert parse_listen_address(text).stays_here
 
 
 @pytest.mark.parametrize(
@@ -98,4 +94,4 @@ def test_only_this_machine_reaches_loopback_addresses_and_unix_sockets(text: str
     ],
 )
 def test_other_machines_may_reach_every_other_address(text: str) -> None:
-    assert not parse_listen_address(text).is_loopback_or_unix
+    assert not parse_listen_address(text).stays_here

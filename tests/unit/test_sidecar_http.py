@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from keywright.listening import TcpAddress
 from keywright.programs import limited_http
-from keywright.programs.addresses import TcpAddress, listening_socket
+from keywright.programs.addresses import listening_socket
 from keywright.programs.limited_http import RawAnswer
 from keywright.sidecar.config import Limits
 from keywright.sidecar.http import raw

@@ -26,13 +26,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from keywright.app.listen import (
-    ListenAddress,
-    TcpAddress,
-    UnixAddress,
-    parse_listen_address,
-    parse_tcp_address,
-)
+from keywright.app.listen import parse_listen_address, parse_tcp_address
 from keywright.app.log import LogFormat, LogLevel
 from keywright.app.mistakes import ENVIRONMENT_PREFIX, ConfigurationError, Mistake, variable
 from keywright.app.setting_types import (
@@ -47,6 +41,7 @@ from keywright.app.tls import TlsFiles, TlsFilesError
 from keywright.domain.secret import Secret
 from keywright.domain.token import DEFAULT_BRAND, TokenFormat
 from keywright.front import installation, places
+from keywright.listening import ListenAddress, TcpAddress, UnixAddress
 from keywright.security.audit_signing import AuditKeyError, AuditSigner, TrustedKeys
 from keywright.security.hash_pool import DEFAULT_MAX_WAITING
 from keywright.security.pepper import PepperRing
@@ -178,6 +173,7 @@ class Config(BaseModel):
     max_response_bytes: Annotated[int, size(2**16, 2**28)] = 4 * 2**20
     max_metadata_bytes: Annotated[int, size(2**12, 2**20)] = 16 * 2**10
     max_connections: Annotated[int, whole(16, 1_000_000)] = 10_000
+    max_memory_bytes: Annotated[int, size(2**28, 2**40)] = 2**30
     max_concurrent_streams: Annotated[int, whole(1, 1_000_000)] = 100
     max_deadline: Annotated[timedelta, duration("100ms", "1h")] = timedelta(seconds=60)
     default_deadline: Annotated[timedelta, duration("100ms", "1h")] = timedelta(seconds=10)
@@ -302,7 +298,7 @@ class Config(BaseModel):
         mistakes = []
         if needs_database_url and self.database_url is None:
             mistakes.append(Mistake.of("database_url", _NO_DATABASE))
-        if self.tls is None and not (self.allow_plaintext or self.listen.is_loopback_or_unix):
+        if self.tls is None and not (self.allow_plaintext or self.listen.stays_here):
             mistakes.append(Mistake.of("listen", _PLAINTEXT))
         if isinstance(self.listen, UnixAddress) and not _is_directory(self.listen.path.parent):
             mistakes.append(Mistake.of("listen", "must name a socket in a directory that exists"))

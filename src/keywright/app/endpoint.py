@@ -18,7 +18,8 @@ import structlog
 from prometheus_client.exposition import MetricsHandler
 from prometheus_client.registry import Collector
 
-from keywright.app.listen import ListenError, TcpAddress
+from keywright.app.listen import ListenError
+from keywright.listening import TcpAddress
 
 _log = structlog.get_logger("keywright.server")
 

@@ -15,7 +15,8 @@ from keywright import __version__
 from keywright.app import descriptors
 from keywright.app.config import Config
 from keywright.app.health import Health
-from keywright.app.listen import TcpAddress, in_use
+from keywright.app.listen import in_use
+from keywright.listening import TcpAddress
 from keywright.wire.contract import services
 from keywright.wire.grpc import OF_THE_CONNECTION, Peers, Transport
 from keywright.wire.rpc import Backend

@@ -1,65 +1,28 @@
 """Addresses to listen on: `127.0.0.1:7700`, `[::1]:7700`, `localhost:7700`, `unix:/run/kw.sock`."""
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
-UNIX_PATH_MAX_BYTES = 107
-"""`sun_path` of unix(7) on Linux, less the byte that ends it."""
+from keywright.listening import (
+    PORT_MAX,
+    UNIX_PATH_MAX_BYTES,
+    UNIX_SCHEME,
+    ListenAddress,
+    TcpAddress,
+    UnixAddress,
+)
 
-_UNIX_SCHEME = "unix:"
 _TCP = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^\[\]:]+)):(?P<port>[0-9]{1,5})")
-_PORT_MAX = 65535
 _IPV6_CHARACTERS = re.compile(r"[0-9A-Fa-f:.]+")
 _LABEL = r"[0-9a-z](?:[0-9a-z-]{0,61}[0-9a-z])?"
 # A name that ends in a number is an IPv4 address with a mistake in it (WHATWG URL, section 3.5).
 _HOST_NAME = re.compile(rf"(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL}", re.IGNORECASE)
 _HOST_NAME_MAX_LENGTH = 253
-_LOOPBACK_NAME = "localhost"  # RFC 6761, section 6.3
 
 
 class ListenError(Exception):
     """An address cannot be listened on; the message names it and says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class TcpAddress:
-    """A host, an IP address or a name, and a port; port 0 is any free one."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        """As gRPC, and `parse_listen_address`, take it."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def is_loopback_or_unix(self) -> bool:
-        """Whether only this machine can connect, so that plain text crosses no network."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:  # any other name may come to mean any address
-            return self.host.lower() == _LOOPBACK_NAME
-
-
-@dataclass(frozen=True, slots=True)
-class UnixAddress:
-    """A UNIX socket's absolute path; the directory's permissions say who can connect."""
-
-    path: Path
-
-    def __str__(self) -> str:
-        """As gRPC, and `parse_listen_address`, take it."""
-        return f"{_UNIX_SCHEME}{self.path}"
-
-    @property
-    def is_loopback_or_unix(self) -> bool:
-        """Whether only this machine can connect: always."""
-        return True
-
-
-ListenAddress = TcpAddress | UnixAddress
 
 
 def in_use(address: ListenAddress) -> ListenError:
@@ -76,8 +39,8 @@ def parse_listen_address(text: str) -> ListenAddress:
     Raises:
         ValueError: it says none; the message says what would be right.
     """
-    if text.startswith(_UNIX_SCHEME):
-        return _parse_unix(text.removeprefix(_UNIX_SCHEME))
+    if text.startswith(UNIX_SCHEME):
+        return _parse_unix(text.removeprefix(UNIX_SCHEME))
     return parse_tcp_address(text)
 
 
@@ -91,8 +54,8 @@ def parse_tcp_address(text: str) -> TcpAddress:
     if match is None:
         raise ValueError(_what_is_wrong(text))
     host, port = match["v6"] or match["host"], int(match["port"])
-    if port > _PORT_MAX:
-        raise ValueError(f"has a port above {_PORT_MAX}")
+    if port > PORT_MAX:
+        raise ValueError(f"has a port above {PORT_MAX}")
     if match["v6"] and not _is_ipv6(host):
         raise ValueError("has no IPv6 address between its brackets, as [::1]:7700 has")
     if match["host"] and not _is_ipv4_or_name(host):

@@ -5,7 +5,7 @@ from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
-from keywright.programs.addresses import Address, TcpAddress
+from keywright.listening import ListenAddress, TcpAddress
 from keywright.programs.limited_http import HttpLimits
 
 Network = IPv4Network | IPv6Network
@@ -60,7 +60,7 @@ class Config:
         trusted_proxies: whose `X-Forwarded-For` tells the client's address.
     """
 
-    listen: Address = DEFAULT_LISTEN
+    listen: ListenAddress = DEFAULT_LISTEN
     public_url: str = ""
     trusted_proxies: tuple[Network, ...] = ()
     sign_in: frozenset[SignIn] = frozenset({SignIn.LINK, SignIn.KEY})

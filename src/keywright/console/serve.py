@@ -8,8 +8,9 @@ from dataclasses import replace
 from keywright import __version__
 from keywright.console.app import create_app
 from keywright.console.config import Config
+from keywright.listening import TcpAddress, UnixAddress
 from keywright.programs import limited_http
-from keywright.programs.addresses import TcpAddress, UnixAddress, listening_socket
+from keywright.programs.addresses import listening_socket
 from keywright.programs.log import Log
 from keywright.programs.signals import stop_at_a_signal, stop_with_input
 from keywright.sdk.client import AsyncClient

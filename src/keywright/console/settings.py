@@ -7,7 +7,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from keywright.console.config import Config, Limits, Network, OpenIdConnect, SignIn
-from keywright.programs.addresses import Address, parse_address
+from keywright.listening import ListenAddress
+from keywright.programs.addresses import parse_address
 from keywright.programs.reading import Table, chosen, read, text_of
 
 _LIMIT_MAX = 100_000_000
@@ -57,7 +58,7 @@ def _config(root: Table, file: Path) -> Config:
     )
 
 
-def _needs_public_url(root: Table, listen: Address) -> None:
+def _needs_public_url(root: Table, listen: ListenAddress) -> None:
     if not listen.stays_here or str(listen).startswith("unix:"):
         root.mistake(
             "public_url",

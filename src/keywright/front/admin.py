@@ -63,9 +63,12 @@ class Admin:
         return any(each.get("cert_chain") for each in json.loads(text)["certificates"])
 
     async def quit(self) -> None:
-        """Have Envoy end, and with it this process."""
-        with suppress(OSError, HTTPException):
-            await self._ask("POST", "/quitquitquit")
+        """Have Envoy end, and with it this process.
+
+        Raises:
+            OSError, HTTPException: it is not to be spoken to.
+        """
+        await self._ask("POST", "/quitquitquit")
 
     async def _count(self, name: str) -> int:
         _, text = await self._ask("GET", f"/stats?filter={name}")

@@ -46,10 +46,12 @@ def is_call(scope: Scope, said: Mapping[bytes, bytes]) -> bool:
     return (kind == _GRPC or kind.startswith(_GRPC_OF)) and scope["method"] == "POST"
 
 
-async def refuse_other(send: Send) -> None:
+async def refuse_other(scope: Scope, send: Send) -> None:
     """Answer what is no gRPC."""
     await send(_NOT_GRPC)
-    await send(_NOT_GRPC_TEXT)
+    # Nothing follows the answer to HEAD (RFC 9110, section 9.3.2): Envoy sends whatever it is given
+    # here, and over HTTP/1.1 that would be read as the answer to somebody's next request.
+    await send(_NOTHING if scope["method"] == "HEAD" else _NOT_GRPC_TEXT)
 
 
 async def message_of(

@@ -13,9 +13,11 @@ import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from pathlib import Path
+from contextlib import suppress
+from http.client import HTTPException
 from typing import Any, NoReturn
 
+from keywright.front import places
 from keywright.front.admin import Admin
 from keywright.front.calls import Receive, Scope, Send
 from keywright.front.places import Places
@@ -32,7 +34,7 @@ class Life:
     """The ASGI application: it lives for as long as Envoy does, and hands calls on.
 
     Args:
-        places: in the private directory, which this removes in the end.
+        ours: in the private directory, which this removes in the end.
         work: serves to the end; raises SystemExit where it has told what is wrong.
         complain: told of what nobody has foreseen; inside of `except` where there is an error.
     """
@@ -42,11 +44,11 @@ class Life:
 
     def __init__(
         self,
-        places: Places,
+        ours: Places,
         work: Callable[[Serve], Awaitable[None]],
         complain: Callable[[str], None],
     ) -> None:
-        self._places = places
+        self._places = ours
         self._work = work
         self._complain = complain
         self._application: Application | None = None
@@ -88,7 +90,10 @@ class Life:
         self._is_over = True
         if self._application is None:  # Envoy waits for the start, which is not to come
             self.end(0)
-        await Admin(self._places.admin).quit()
+        with suppress(OSError, HTTPException):
+            await Admin(self._places.admin).quit()
+            return
+        self.end(0)  # Envoy is not to be spoken to: its socket is gone, say
 
     def end(self, status: int) -> NoReturn:
         """End at once, and Envoy with it."""
@@ -101,7 +106,7 @@ def here() -> Places:
     """The places of this process, which Envoy was started in; to be called first."""
     # pyvoy puts it first; nothing is to be imported from where this process is.
     sys.path[:] = [each for each in sys.path if each != "."]
-    return Places(Path.cwd())
+    return places.here()
 
 
 def at_signals(act: Callable[[signal.Signals], None]) -> None:

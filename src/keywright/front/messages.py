@@ -34,9 +34,9 @@ def file(path: Path) -> Message:
     return {"filename": str(path.absolute())}
 
 
-def port(host: str, number: int) -> Message:
+def port(host: str, number: int, **fields: Any) -> Message:
     """config.core.v3.Address."""
-    return {"socket_address": {"address": host, "port_value": number}}
+    return {"socket_address": {"address": host, "port_value": number, **fields}}
 
 
 def pipe(path: Path, **fields: Any) -> Message:

@@ -5,53 +5,20 @@ Only IP addresses: what a name stands for may change, and with it who can ask.
 
 import re
 import socket
-from dataclasses import dataclass
 from errno import EADDRINUSE
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
-from keywright.sdk.connection.address import UNIX_PATH_MAX_BYTES
+from keywright.listening import (
+    PORT_MAX,
+    UNIX_PATH_MAX_BYTES,
+    UNIX_SCHEME,
+    ListenAddress,
+    TcpAddress,
+    UnixAddress,
+)
 
-_UNIX = "unix:"
 _TCP = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+)):(?P<port>[0-9]{1,5})")
-_PORT_MAX = 65_535
-
-
-@dataclass(frozen=True, slots=True)
-class TcpAddress:
-    """An IP address and a port; port 0 is any free one."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def stays_here(self) -> bool:
-        """Whether only this machine (or pod) can connect."""
-        return ip_address(self.host).is_loopback
-
-
-@dataclass(frozen=True, slots=True)
-class UnixAddress:
-    """A UNIX socket's absolute path; whoever may write to the socket can connect.
-
-    That is its owner, unless the program's umask lets its group, or others.
-    """
-
-    path: Path
-
-    def __str__(self) -> str:
-        return f"{_UNIX}{self.path}"
-
-    @property
-    def stays_here(self) -> bool:
-        """Whether only this machine can connect: always."""
-        return True
-
-
-Address = TcpAddress | UnixAddress
 
 
 def unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
@@ -59,14 +26,14 @@ def unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def parse_address(text: str) -> Address:
+def parse_address(text: str) -> ListenAddress:
     """The address that `text` says.
 
     Raises:
         ValueError: it says none; the message says what would be right.
     """
-    if text.startswith(_UNIX):
-        path = Path(text.removeprefix(_UNIX))
+    if text.startswith(UNIX_SCHEME):
+        path = Path(text.removeprefix(UNIX_SCHEME))
         if not path.is_absolute() or len(bytes(path)) > UNIX_PATH_MAX_BYTES or "\0" in text:
             raise ValueError(
                 f"a UNIX socket is written unix:/path, with {UNIX_PATH_MAX_BYTES} bytes at most"
@@ -74,14 +41,14 @@ def parse_address(text: str) -> Address:
         return UnixAddress(path)
     match = _TCP.fullmatch(text)
     try:
-        if match is None or int(match["port"]) > _PORT_MAX:
+        if match is None or int(match["port"]) > PORT_MAX:
             raise ValueError  # noqa: TRY301  told below, as the other
         return TcpAddress(str(ip_address(match["v6"] or match["v4"])), int(match["port"]))
     except ValueError:
         raise ValueError("an address is written 127.0.0.1:7710, [::1]:7710 or unix:/path") from None
 
 
-def listening_socket(address: Address) -> socket.socket:
+def listening_socket(address: ListenAddress) -> socket.socket:
     """A socket that listens there. One that was left behind is replaced.
 
     Raises:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from keywright.programs.addresses import Address, TcpAddress
+from keywright.listening import ListenAddress, TcpAddress
 from keywright.programs.limited_http import HttpLimits
 from keywright.sdk.drop_ins.routes import Routes
 from keywright.sidecar.headers import IdentityHeaders
@@ -101,8 +101,8 @@ class Config:
     """Everything that the file says. A None address: not listened on."""
 
     routes: Routes
-    http: Address | None = DEFAULT_HTTP
-    envoy: Address | None = DEFAULT_ENVOY
+    http: ListenAddress | None = DEFAULT_HTTP
+    envoy: ListenAddress | None = DEFAULT_ENVOY
     credentials: frozenset[CredentialSource] = frozenset(
         {CredentialSource.BEARER, CredentialSource.X_API_KEY}
     )

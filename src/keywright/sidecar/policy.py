@@ -6,7 +6,8 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from keywright.front import installation, places
-from keywright.programs.addresses import Address, TcpAddress, parse_address
+from keywright.listening import ListenAddress, TcpAddress
+from keywright.programs.addresses import parse_address
 from keywright.programs.reading import Table, chosen, read, text_of
 from keywright.sdk.drop_ins.patterns import Pattern
 from keywright.sdk.drop_ins.presented import API_KEY, AUTHORIZATION
@@ -79,7 +80,7 @@ def _config(root: Table) -> Config:
     )
 
 
-def _front(root: Table, envoy: Address | None) -> Front:
+def _front(root: Table, envoy: ListenAddress | None) -> Front:
     front = root.choice("front", Front, Front.GRPC)
     if front is Front.ENVOY:
         if envoy is None:
@@ -93,7 +94,7 @@ def _front(root: Table, envoy: Address | None) -> Front:
     return front
 
 
-def _listen(table: Table) -> tuple[Address | None, Address | None]:
+def _listen(table: Table) -> tuple[ListenAddress | None, ListenAddress | None]:
     table.only(["http", "envoy", "beyond_this_machine"])
     defaults = Config(Routes(()))
     http = table.parsed("http", defaults.http, _address)
@@ -114,7 +115,7 @@ def _listen(table: Table) -> tuple[Address | None, Address | None]:
     return http, envoy
 
 
-def _address(text: str) -> Address | None:
+def _address(text: str) -> ListenAddress | None:
     return parse_address(text) if text else None
 
 
@@ -155,7 +156,7 @@ def _header(text: str) -> str:
     return name
 
 
-def _forward_auth(root: Table, http: Address | None) -> ForwardAuth | None:
+def _forward_auth(root: Table, http: ListenAddress | None) -> ForwardAuth | None:
     if "forward_auth" not in root.values:
         return None
     if http is None:

@@ -7,13 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from keywright import __version__
+from keywright.listening import ListenAddress, TcpAddress, UnixAddress
 from keywright.programs import limited_http
-from keywright.programs.addresses import (
-    Address,
-    TcpAddress,
-    UnixAddress,
-    listening_socket,
-)
+from keywright.programs.addresses import listening_socket
 from keywright.programs.log import Log
 from keywright.sdk.authenticating.authenticator import Authenticator
 from keywright.sdk.errors import ConfigurationError
@@ -145,7 +141,7 @@ async def _tell_of_leases(authenticator: Authenticator, log: Log) -> None:
         await asyncio.sleep(_WATCH_SECONDS)  # nobody tells when a lease ends
 
 
-def cannot_listen(address: Address, why: str) -> ConfigurationError:
+def cannot_listen(address: ListenAddress, why: str) -> ConfigurationError:
     """What is told of an address that cannot be listened on."""
     return ConfigurationError(
         f"{address} cannot be listened on: {why}; choose another under [listen]",

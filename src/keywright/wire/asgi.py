@@ -63,7 +63,7 @@ class Application:
         headers = scope["headers"]
         said = dict(headers)
         if not calls.is_call(scope, said):
-            await calls.refuse_other(send)
+            await calls.refuse_other(scope, send)
             return
         unary, event = self._methods.get(scope["path"], self._unknown), await receive()
         # A key that is there twice is the chain's to judge, and so is JSON.
@@ -110,6 +110,7 @@ class Application:
                 certified=self._certified,
                 time_remaining=_remaining(said.get(b"grpc-timeout")),
                 body=message,
+                from_json=_FROM_JSON in said,
             )
         except RefusedCall as error:
             return refused(_told(error, self._limit))

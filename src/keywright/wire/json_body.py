@@ -14,8 +14,8 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from keywright.domain.errors import Reason, ServiceError
 
 PATH_KEY = "x-envoy-original-path"
-"""Metadata of such a call. Who sends it and is not Envoy is read the same way, and gains nothing.
-"""
+"""Metadata of such a call. Envoy takes away what a client has sent under that name, and nobody else
+is believed: to read JSON takes long, and its bound is Envoy's."""
 WHOLE = 100_000
 """The field with a `google.api.HttpBody` that is the request; of one that is a part of it, the
 number is higher by that of the part."""

@@ -1,6 +1,6 @@
 """Who is at the other end, as the proxy in front of a private socket tells it.
 
-The proxy writes both keys over whatever a client has sent. So they are believed over that socket,
+The proxy writes the keys over whatever a client has sent. So they are believed over that socket,
 which nobody else can reach, and read nowhere else.
 """
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from keywright.domain.keys import Address, parse_address
+from keywright.wire.json_body import PATH_KEY
 
 ADDRESS_KEY = "x-keywright-peer"
 CERTIFIED_KEY = "x-keywright-certified"
@@ -32,6 +33,11 @@ def told_address(metadata: Iterable[tuple[str, str | bytes]]) -> Address | None:
 def told_certified(metadata: Iterable[tuple[str, str | bytes]]) -> bool:
     """Whether the proxy has verified a certificate of the client's."""
     return _told(metadata, CERTIFIED_KEY) == CERTIFIED
+
+
+def told_json(metadata: Iterable[tuple[str, str | bytes]]) -> bool:
+    """Whether the proxy has made a call of what was JSON."""
+    return any(name == PATH_KEY for name, _ in metadata)
 
 
 def _told(metadata: Iterable[tuple[str, str | bytes]], key: str) -> str:

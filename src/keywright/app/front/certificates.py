@@ -13,6 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from keywright.app.tls import Renewal, TlsFiles
 from keywright.front.messages import Message, file, named, typed
 from keywright.front.places import Places
@@ -20,6 +22,7 @@ from keywright.front.places import Places
 _POLL = timedelta(seconds=1)
 _TLS = "extensions.transport_sockets.tls.v3"
 _OURS, _CLIENTS = "server", "clients"
+_log = structlog.get_logger("keywright.server")
 
 
 def transport_socket(files: TlsFiles, places: Places) -> Message:
@@ -94,13 +97,21 @@ class Renewing:
     async def watch(self) -> None:
         """Look now and then, until cancelled."""
         # What has changed since Envoy has read them, and before `renewal` knew them.
-        self._tell()
+        is_new = True
         while True:
+            if is_new:
+                is_new = not self._told()
             await asyncio.sleep(_POLL.total_seconds())
             if await asyncio.to_thread(self.renewal) is not None:
-                self._tell()
+                is_new = True
 
-    def _tell(self) -> None:
+    def _told(self) -> bool:
+        """Tell Envoy; returns whether that could be done."""
         written = self.places.directory / "renewed"
-        written.touch()
-        written.replace(self.places.renewals / written.name)
+        try:
+            written.touch()
+            written.replace(self.places.renewals / written.name)
+        except OSError as error:  # no room, say: there may be some in a second
+            _log.warning("envoy cannot be told of the renewed tls files", error=str(error))
+            return False
+        return True

@@ -16,11 +16,13 @@ from pathlib import Path
 from keywright.app import descriptors
 from keywright.app.config import Config
 from keywright.app.front import calls, certificates
-from keywright.app.listen import ListenAddress, TcpAddress
 from keywright.front.envoy import STAT_PREFIX, Inside, bootstrapped
 from keywright.front.messages import NO_LIMIT, Message, named, pipe, port, seconds, typed
 from keywright.front.places import Places
+from keywright.listening import ListenAddress, TcpAddress
+from keywright.wire.json_body import PATH_KEY
 
+_EVERY_ADDRESS = "::"
 _CONNECT_TIMEOUT = timedelta(seconds=5)
 # After which an ending connection takes no call any more: a client has long heard of the end.
 _DRAIN_TIMEOUT = timedelta(seconds=1)
@@ -29,6 +31,7 @@ _PLENTY = 1_000_000
 # and fails every later call that refers to its name there; that connection is everybody's. So none
 # of them are kept, which costs little on a socket.
 _UNREMEMBERED = {"hpack_table_size": 0}
+_FIELD_BYTES = 32  # what each header counts for beside what is in it (RFC 9113, section 6.5.2)
 _STREAM_WINDOW_BYTES = 2**16
 _CONNECTION_WINDOW_BYTES = 2**20
 
@@ -45,6 +48,8 @@ def bootstrap(
         [_listener(config, listen, inside, places)],
         [_cluster(config, places.grpc_aio)],
         connections=descriptors.connections(config),
+        # What is remembered takes more than it counts.
+        memory_bytes=config.max_memory_bytes + 2 * config.cache_bytes,
     )
 
 
@@ -73,7 +78,9 @@ def _listener(
 def _address(listen: ListenAddress) -> Message:
     """config.core.v3.Address."""
     if isinstance(listen, TcpAddress):
-        return port(listen.host, listen.port)
+        # What stands for every address of IPv6 stands for those of IPv4 as well, as at grpc.aio.
+        every = {"ipv4_compat": True} if listen.host == _EVERY_ADDRESS else {}
+        return port(listen.host, listen.port, **every)
     return pipe(listen.path)
 
 
@@ -103,6 +110,8 @@ def _chain(config: Config, inside: Inside | None, places: Places) -> Message:
 
 def _http(config: Config, inside: Inside | None, places: Places) -> Message:
     """extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."""
+    # Envoy ends longer ones without a word of ours, so grpc.aio has the real limit.
+    headers_max_bytes = 2 * config.max_metadata_bytes
     return named(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "envoy.filters.network.http_connection_manager",
@@ -122,13 +131,14 @@ def _http(config: Config, inside: Inside | None, places: Places) -> Message:
         request_headers_timeout=seconds(config.handshake_timeout),
         # Who does not read the last of a reply.
         stream_flush_timeout=seconds(config.keepalive_timeout),
-        # Envoy ends longer ones without a word of ours, so grpc.aio has the real limit.
-        max_request_headers_kb=2 * config.max_metadata_bytes // 1024,
+        max_request_headers_kb=headers_max_bytes // 1024,
         drain_timeout=seconds(min(_DRAIN_TIMEOUT, config.max_connection_age_grace)),
         common_http_protocol_options={
             "idle_timeout": seconds(config.max_connection_idle),
             "max_connection_duration": seconds(config.max_connection_age),
             "max_stream_duration": seconds(calls.longest(config)),
+            # Else a hundred, and more of them fit into what is to be taken.
+            "max_headers_count": headers_max_bytes // _FIELD_BYTES,
         },
         # Its connections end with an answer, and not between a call and its answer.
         http1_safe_max_connection_duration=True,
@@ -140,8 +150,19 @@ def _http(config: Config, inside: Inside | None, places: Places) -> Message:
 
 
 def _words() -> Message:
-    """extensions.filters.network.http_connection_manager.v3.LocalReplyConfig: errors of Envoy's."""
-    return {"body_format": {"json_format": {"message": "%LOCAL_REPLY_BODY%"}}}
+    """extensions.filters.network.http_connection_manager.v3.LocalReplyConfig: errors of Envoy's.
+
+    In JSON; to a client of gRPC, which is told the same in a header, without it.
+    """
+    grpc = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
+    # What was JSON looks the same by then, but for this.
+    not_json = {"name": PATH_KEY, "present_match": True, "invert_match": True}
+    both = {"filters": [{"header_filter": {"header": each}} for each in (grpc, not_json)]}
+    plain = {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}}
+    return {
+        "mappers": [{"filter": {"and_filter": both}, "body_format_override": plain}],
+        "body_format": {"json_format": {"message": "%LOCAL_REPLY_BODY%"}},
+    }
 
 
 def _http2(config: Config) -> Message:

@@ -7,7 +7,7 @@ from pathlib import Path
 from keywright.app import descriptors
 from keywright.app.config import Config
 from keywright.app.front import certificates, contract, envoy
-from keywright.app.listen import ListenAddress, TcpAddress, in_use
+from keywright.app.listen import ListenError, in_use
 from keywright.app.mistakes import ConfigurationError, Mistake
 from keywright.app.workers.port import resolved
 from keywright.app.workers.process import Program
@@ -17,6 +17,7 @@ from keywright.front.installation import Installation
 from keywright.front.messages import Message
 from keywright.front.places import Places
 from keywright.front.program import STOP_SIGNALS, command, environ, refusal
+from keywright.listening import ListenAddress, TcpAddress
 
 APPLICATION = "keywright.app.front.application:app"
 
@@ -56,11 +57,15 @@ def check(config: Config) -> None:
 
     Raises:
         ConfigurationError: it refuses; with its words.
+        ListenError: there is no room for what it is started with.
     """
     found = installation.find()
-    with places.private() as ours:
-        _write(configuration(config, config.listen, None, ours), ours)
-        words = refusal(found.envoy, ours)
+    try:
+        with places.private() as ours:
+            _write(configuration(config, config.listen, None, ours), ours)
+            words = refusal(found.envoy, ours)
+    except OSError as error:
+        raise ListenError(f"envoy needs a directory for temporary files: {error}") from error
     if words:
         raise ConfigurationError([_mistake(config, words)])
 

@@ -9,7 +9,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from keywright.app.listen import TcpAddress, in_use
+from keywright.app.listen import in_use
+from keywright.listening import TcpAddress
 
 _NOT_HERE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 

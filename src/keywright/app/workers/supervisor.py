@@ -25,13 +25,13 @@ from keywright import __version__
 from keywright.app import endpoint
 from keywright.app.config import Config, config_file_of
 from keywright.app.front.program import front
-from keywright.app.listen import ListenAddress, TcpAddress
 from keywright.app.mistakes import variable
 from keywright.app.server import until_signalled
 from keywright.app.workers.control import MARGIN, Order
 from keywright.app.workers.metrics import WorkersMetrics
 from keywright.app.workers.port import claimed
 from keywright.app.workers.process import PYTHON, Process, Program
+from keywright.listening import ListenAddress, TcpAddress
 
 _log = structlog.get_logger("keywright.supervisor")
 

@@ -15,7 +15,7 @@ import typer
 from keywright.front import life
 from keywright.front.admin import Admin
 from keywright.front.life import Life, Serve
-from keywright.programs.addresses import TcpAddress, UnixAddress
+from keywright.listening import TcpAddress, UnixAddress
 from keywright.programs.command import EXIT_USAGE
 from keywright.sdk.errors import ConfigurationError
 from keywright.sidecar.config import Config

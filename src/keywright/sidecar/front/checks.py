@@ -23,7 +23,7 @@ class Checks:
         """Answer one call."""
         said = dict(scope["headers"])
         if not calls.is_call(scope, said):
-            await calls.refuse_other(send)
+            await calls.refuse_other(scope, send)
             return
         if scope["path"] != PATH:
             await calls.refuse(send, framing.UNIMPLEMENTED, f"there is nothing here but {PATH}")

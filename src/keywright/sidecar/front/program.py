@@ -13,12 +13,14 @@ from keywright.front.envoy import STAT_PREFIX, Inside, bootstrapped, python, wri
 from keywright.front.messages import Message, named, pipe, port
 from keywright.front.places import Places
 from keywright.front.program import STOP_SIGNALS, command, environ
-from keywright.programs.addresses import Address, TcpAddress, listening_socket
+from keywright.listening import ListenAddress, TcpAddress
+from keywright.programs.addresses import listening_socket
 from keywright.programs.caller import Caller
 from keywright.sidecar.config import Config, Limits
 from keywright.sidecar.serve import cannot_listen
 
 _APPLICATION = "keywright.sidecar.front.application:app"
+_MEMORY_BYTES = 2**30  # ten times what it takes
 _HEADERS_MAX_KIB = 8_192  # as much as Envoy takes
 
 
@@ -73,13 +75,15 @@ def become_envoy(config: Config, order: Order) -> NoReturn:
     os.execve(argv[0], list(argv), environment)  # noqa: S606  it is no shell's to find
 
 
-def bootstrap(listen: Address, limits: Limits, inside: Inside, ours: Places) -> Message:
+def bootstrap(listen: ListenAddress, limits: Limits, inside: Inside, ours: Places) -> Message:
     """config.bootstrap.v3.Bootstrap: one listener, and nothing behind it."""
     listener = _listener(listen, limits, inside)
-    return bootstrapped(ours, [listener], connections=limits.connections)
+    return bootstrapped(
+        ours, [listener], connections=limits.connections, memory_bytes=_MEMORY_BYTES
+    )
 
 
-def _listener(listen: Address, limits: Limits, inside: Inside) -> Message:
+def _listener(listen: ListenAddress, limits: Limits, inside: Inside) -> Message:
     """config.listener.v3.Listener."""
     return {
         "name": "envoy",
@@ -92,7 +96,7 @@ def _listener(listen: Address, limits: Limits, inside: Inside) -> Message:
     }
 
 
-def _address(listen: Address) -> Message:
+def _address(listen: ListenAddress) -> Message:
     """config.core.v3.Address."""
     if isinstance(listen, TcpAddress):
         return port(listen.host, listen.port)

@@ -50,7 +50,7 @@ def parsed(rpc: Rpc, body: bytes) -> Any:
             Reason.REQUEST_MALFORMED,
             f"the body is not a {request.DESCRIPTOR.full_name}, or has text that is not UTF-8",
         ) from None
-    return json_body.merged(request) if rpc.values(json_body.PATH_KEY) else request
+    return json_body.merged(request) if rpc.from_json else request
 
 
 def too_large(size: int, limit: int) -> ServiceError:
