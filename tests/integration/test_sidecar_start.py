@@ -83,6 +83,17 @@ async def test_an_address_in_use_ends_it_and_is_named(config: Path, text: str, n
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("name", ["http", "envoy"])
+async def test_why_a_socket_cannot_be_listened_on_is_told(
+    config: Path, text: str, name: str, tmp_path: Path
+) -> None:
+    address = f"unix:{tmp_path}/absent/own.sock"
+    config.write_text(text.replace(f'{name} = "127.0.0.1:0"', f'{name} = "{address}"'))
+    status, said = await ended(argv(config), environment("127.0.0.1:1", TOKEN))
+    told = f"{address} cannot be listened on: No such file or directory"
+    assert (status, told in said) == (2, True), said
+
+
 async def test_a_socket_that_another_sidecar_listens_on_is_not_taken_over(
     config: Path, text: str, tmp_path: Path
 ) -> None:

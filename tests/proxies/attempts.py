@@ -135,6 +135,7 @@ def _wrong_headers(headers: Headers, user: str) -> list[str]:
         if name in ("authorization", "x-api-key"):
             found.append(f"it was given a key in {name}")
         if "method-override" in name or name in (
+            "script-name",
             "x-http-method",
             "x-original-url",
             "x-rewrite-url",

@@ -49,6 +49,8 @@ SPOOFS: list[tuple[tuple[str, str], ...]] = [
         ((name, "/projects/secret"),)
         for name in ("X-Original-URL", "X-Rewrite-URL", "X_Original_URL", "x-rewrite_url")
     ),
+    # Have gunicorn take a part of the path for where the application is mounted.
+    *(((name, "/public"),) for name in ("SCRIPT_NAME", "Script_Name", "script-name")),
     # Present two keys, so that the application may believe the other.
     (("X-Api-Key", OTHER_KEY),),
     (("X_Api_Key", OTHER_KEY),),

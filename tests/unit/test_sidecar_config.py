@@ -102,6 +102,10 @@ def test_everything_can_be_set() -> None:
         ("[forward_auth]", "forward_auth.proxy: is needed: nginx, traefik or caddy"),
         ('[forward_auth]\nproxy = "apache"', "forward_auth.proxy: 'apache': must be one of nginx"),
         (
+            '[forward_auth]\nproxy = "caddy"\ntrusted_proxies = []',
+            "forward_auth.trusted_proxies: names none, so that nobody could ever ask at 127.0.0.1",
+        ),
+        (
             '[forward_auth]\nproxy = "caddy"\ntrusted_proxies = ["10.0.0.1/8"]',
             "forward_auth.trusted_proxies: '10.0.0.1/8': must be a network",
         ),

@@ -70,6 +70,7 @@ async def test_no_request_reaches_an_application_with_a_forged_identity(
         assert "authorization" not in dict(seen)
         assert "x-api-key" not in dict(seen)
         assert not any("override" in name or "rewrite" in name for name, _ in seen)
+        assert "script-name" not in dict(seen)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,10 @@ class TcpAddress:
 
 @dataclass(frozen=True, slots=True)
 class UnixAddress:
-    """A UNIX socket's absolute path; the permissions of its directory say who can connect."""
+    """A UNIX socket's absolute path; whoever may write to the socket can connect.
+
+    That is its owner, unless the program's umask lets its group, or others.
+    """
 
     path: Path
 

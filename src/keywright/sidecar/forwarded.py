@@ -41,21 +41,23 @@ def original_request(
 def client_address(forwarded_for: str, trusted: Sequence[Network]) -> str:
     """The last address of `X-Forwarded-For` that is no trusted proxy's; empty if there is none.
 
-    What stands before it was sent by that client, and may be anything.
+    What stands before it was sent by that client, and may be anything: it is not looked at.
 
     Raises:
-        MisleadingProxy: it is no address.
+        MisleadingProxy: what a trusted proxy has added is no address.
     """
     if not forwarded_for:
         return ""
-    try:
-        addresses = [ip_address(text.strip()) for text in forwarded_for.split(",")]
-    except ValueError:
-        raise MisleadingProxy("an address that the proxy sends for the client is none") from None
-    for address in map(unmapped, reversed(addresses)):
+    found = ""
+    for text in reversed(forwarded_for.split(",")):
+        try:
+            address = unmapped(ip_address(text.strip()))
+        except ValueError:
+            raise MisleadingProxy("what the proxy sends for the client's address is none") from None
+        found = str(address)
         if not any(address in network for network in trusted):
-            return str(address)
-    return str(addresses[0])  # a client on the proxy's own machine, or in its network
+            break
+    return found  # of them all trusted the first: a client on the proxy's own machine or network
 
 
 def _once(name: str, before: str | None, value: str) -> str:

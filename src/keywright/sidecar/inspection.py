@@ -14,9 +14,11 @@ from keywright.sidecar.headers import IdentityHeaders
 
 Name = TypeVar("Name", str, bytes)
 
-# An application that honours them does something else than what was decided about.
+# An application that honours them does something else than what was decided about. SCRIPT_NAME
+# tells gunicorn where it is mounted: with /public, it serves /public/admin as /admin.
 _OVERRIDES = frozenset(
     {
+        "script-name",
         "x-http-method",
         "x-http-method-override",
         "x-method-override",

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from keywright.front import installation, places
-from keywright.programs.addresses import Address, parse_address
+from keywright.programs.addresses import Address, TcpAddress, parse_address
 from keywright.programs.reading import Table, chosen, read, text_of
 from keywright.sdk.drop_ins.patterns import Pattern
 from keywright.sdk.drop_ins.presented import API_KEY, AUTHORIZATION
@@ -66,16 +66,13 @@ def _config(root: Table) -> Config:
     )
     identity = _identity(root.table("headers"))
     http, envoy = _listen(root.table("listen"))
-    forward_auth = _forward_auth(root)
-    if forward_auth is not None and http is None:
-        root.mistake("forward_auth", "nobody could ever ask: listen.http is switched off")
     return Config(
         routes=_routes(root),
         http=http,
         envoy=envoy,
         credentials=_credentials(root),
         identity=identity,
-        forward_auth=forward_auth,
+        forward_auth=_forward_auth(root, http),
         limits=_limits(root.table("limits")),
         access_log=root.choice("access_log", AccessLog, AccessLog.ALL),
         front=_front(root, envoy),
@@ -158,9 +155,11 @@ def _header(text: str) -> str:
     return name
 
 
-def _forward_auth(root: Table) -> ForwardAuth | None:
+def _forward_auth(root: Table, http: Address | None) -> ForwardAuth | None:
     if "forward_auth" not in root.values:
         return None
+    if http is None:
+        root.mistake("forward_auth", "nobody could ever ask: listen.http is switched off")
     table = root.table("forward_auth")
     table.only(["proxy", "trusted_proxies"])
     if "proxy" not in table.values:
@@ -169,6 +168,8 @@ def _forward_auth(root: Table) -> ForwardAuth | None:
     given = table.texts("trusted_proxies")
     if given is None:
         return ForwardAuth(proxy)
+    if not given and isinstance(http, TcpAddress):
+        table.mistake("trusted_proxies", f"names none, so that nobody could ever ask at {http}")
     networks: list[Network] = []
     for text in given:
         try:

@@ -13,7 +13,6 @@ from keywright.programs.addresses import (
     TcpAddress,
     UnixAddress,
     listening_socket,
-    remove_left_behind,
 )
 from keywright.programs.log import Log
 from keywright.sdk.authenticating.authenticator import Authenticator
@@ -117,11 +116,11 @@ async def over_grpc(check: envoy.Check, config: Config) -> AsyncIterator[str]:
     address = config.envoy
     server = envoy.create_server(check, config.limits)
     try:
-        if isinstance(address, UnixAddress):
-            remove_left_behind(address.path)
+        listening_socket(address).close()  # gRPC would not say why it cannot
         port = server.add_insecure_port(str(address))
     except (OSError, RuntimeError) as error:
-        raise cannot_listen(address, "it is in use, or not this machine's") from error
+        why = getattr(error, "strerror", None) or "somebody else listens there"
+        raise cannot_listen(address, why) from error
     if isinstance(address, TcpAddress):
         address = TcpAddress(address.host, port)
     await server.start()
@@ -147,7 +146,7 @@ async def _tell_of_leases(authenticator: Authenticator, log: Log) -> None:
 
 
 def cannot_listen(address: Address, why: str) -> ConfigurationError:
-    """What is told of an address that is in use, or not this machine's."""
+    """What is told of an address that cannot be listened on."""
     return ConfigurationError(
         f"{address} cannot be listened on: {why}; choose another under [listen]",
         reason="LISTEN_FAILED",
