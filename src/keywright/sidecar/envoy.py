@@ -12,12 +12,13 @@ from typing import Any
 
 import grpc
 
+from keywright.sdk.drop_ins.http_denial import unavailable
 from keywright.sdk.drop_ins.routes import Rule
 from keywright.sdk.values.asked_for import is_environment, is_permission
 from keywright.sdk.values.resources import is_resource
 from keywright.sidecar.by_identity import ByIdentity
 from keywright.sidecar.config import Limits
-from keywright.sidecar.decisions import Decision, refused, unavailable
+from keywright.sidecar.decisions import Decision, denied, refused
 from keywright.sidecar.envoy_api.envoy.config.core.v3.base_pb2 import HeaderValueOption
 from keywright.sidecar.envoy_api.envoy.service.auth.v3.external_auth_pb2 import (
     CheckRequest,
@@ -96,7 +97,7 @@ class Check:
         try:
             rule = _rule(dict(extensions)) if extensions else None
         except ValueError as error:
-            return settled(unavailable("CONTEXT_EXTENSIONS_INVALID", str(error)))
+            return settled(denied(unavailable("CONTEXT_EXTENSIONS_INVALID", str(error))))
         return self._gate.plan(Request(method, path, headers, address, rule))
 
     def _of_matter(self, http: Any) -> list[tuple[str, str]]:

@@ -9,19 +9,14 @@ from time import perf_counter
 from typing import Protocol
 
 from keywright.sdk.drop_ins.challenge import is_about_token
+from keywright.sdk.drop_ins.http_denial import Denials, denial, unavailable
 from keywright.sdk.drop_ins.presented import API_KEY, CredentialReader, RefusedCredential
 from keywright.sdk.drop_ins.routes import Routes
+from keywright.sdk.errors import KeywrightError
 from keywright.sdk.values.results import Principal
 from keywright.sidecar.by_identity import ByIdentity
 from keywright.sidecar.config import CredentialSource
-from keywright.sidecar.decisions import (
-    Decision,
-    denied,
-    from_error,
-    no_credential,
-    refused,
-    unavailable,
-)
+from keywright.sidecar.decisions import REALM, Decision, denied, refused
 from keywright.sidecar.headers import IdentityHeaders, IdentityTooLarge
 from keywright.sidecar.inspection import HeaderInspection
 from keywright.sidecar.planning import Plan, Planner
@@ -85,10 +80,11 @@ class Gate:
         observe: Observer,
         fault: Fault,
     ) -> None:
-        self._basic = CredentialSource.BASIC in sources
+        basic = CredentialSource.BASIC in sources
+        self._denials = Denials(REALM, basic=basic)
         self._token = CredentialReader(
             bearer=CredentialSource.BEARER in sources,
-            basic=self._basic,
+            basic=basic,
             api_key_header=API_KEY if CredentialSource.X_API_KEY in sources else None,
         )
         self.key_headers = self._token.headers
@@ -143,7 +139,7 @@ class Gate:
     def _recalled(self, plan: Plan, credentials: Sequence[tuple[str, str]]) -> Decision | None:
         token = self._token(credentials)
         if not token:
-            return no_credential(basic=self._basic)
+            return denied(self._denials.without_credential())
         rule = plan.rule
         principal = self._authenticator.recall(
             token, rule.resource, rule.permissions, rule.required_environment, plan.client_address
@@ -152,7 +148,7 @@ class Gate:
 
     async def _asked(self, plan: Plan, credentials: Sequence[tuple[str, str]]) -> Decision:
         if self.in_flight >= self._max_concurrent:
-            return unavailable("OVERLOADED", "too many requests at a time")
+            return denied(unavailable("OVERLOADED", "too many requests at a time"))
         rule = plan.rule
         self.in_flight += 1
         try:
@@ -171,10 +167,13 @@ class Gate:
         if isinstance(error, RefusedCredential):
             return refused("CREDENTIAL_REFUSED", str(error))
         if isinstance(error, IdentityTooLarge):
-            return denied(HTTPStatus.INTERNAL_SERVER_ERROR, "IDENTITY_TOO_LARGE", str(error))
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            return denied(denial(status, "IDENTITY_TOO_LARGE", str(error)))
         if not is_about_token(error):
             self._fault(error)
-        return from_error(error, plan.rule.permissions, basic=self._basic)
+        if not isinstance(error, KeywrightError):
+            return denied(unavailable("INTERNAL", "the sidecar failed"))
+        return denied(self._denials.of(error, plan.rule.permissions))
 
     def _identified(self, principal: Principal) -> Decision:
         return self._let_through(self._identity.of(principal), principal)

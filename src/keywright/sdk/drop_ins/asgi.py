@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from keywright.sdk.authenticating.authenticator import Authenticator
+from keywright.sdk.drop_ins.challenge import is_about_token
 from keywright.sdk.drop_ins.current import current
 from keywright.sdk.drop_ins.http_denial import Denials, HttpDenial
 from keywright.sdk.drop_ins.presented import (
@@ -168,7 +169,7 @@ class KeywrightMiddleware:
         try:
             token = self._token(presented)
         except RefusedCredential as error:
-            return self._denials.refused(error)
+            return self._denials.refused(error.reason, str(error))
         if not token:
             return self._denials.without_credential()
         try:
@@ -180,6 +181,8 @@ class KeywrightMiddleware:
                 client_address=_address(scope),
             )
         except KeywrightError as error:
+            if not is_about_token(error):
+                _log.error("a token was not decided on: %s", error)
             return self._denials.of(error, rule.permissions)
 
 
@@ -227,6 +230,7 @@ async def _deny(denial: HttpDenial, scope: Scope, receive: Receive, send: Send) 
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
             return
     headers = [(name.encode(), value.encode()) for name, value in denial.headers]
+    headers.append((b"content-length", b"%d" % len(denial.body)))
     await send({"type": f"{kind}.start", "status": int(denial.status), "headers": headers})
     await send({"type": f"{kind}.body", "body": denial.body})
 
