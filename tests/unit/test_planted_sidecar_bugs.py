@@ -19,6 +19,7 @@ BUGS = {
         "elif name in _OVERRIDES or _ODD.search(name):",
         "elif False:",
     ),
+    "mounted-elsewhere": ("sidecar/inspection.py", '        "script-name",\n', ""),
     "tunnels": ("sidecar/inspection.py", "elif name == _UPGRADE:", "elif False:"),
     "hidden-by-connection": ("sidecar/inspection.py", "if name == _CONNECTION:", "if False:"),
     "doubled-keys": ("sdk/drop_ins/presented.py", "if len(sent) > 1:", "if False:"),

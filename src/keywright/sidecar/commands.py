@@ -3,22 +3,17 @@
 Each imports what it needs when it is called.
 """
 
-import asyncio
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from keywright.sdk.errors import ConfigurationError
+from keywright.programs.caller import Caller
+from keywright.programs.command import ConfigArgument, ConfigOption, fail, mistakes_told, run_async
 
 if TYPE_CHECKING:
     from keywright.sdk.drop_ins.routes import Rule
-    from keywright.sidecar.caller import Caller
     from keywright.sidecar.config import Config
-
-EXIT_USAGE = 2
-_FILE_HELP = "The sidecar's configuration, a TOML file."
 
 sidecar = typer.Typer(rich_markup_mode="rich")
 
@@ -31,9 +26,7 @@ def add_to(app: typer.Typer) -> None:
 @sidecar.callback(invoke_without_command=True)
 def run(
     ctx: typer.Context,
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=_FILE_HELP, show_default=False)
-    ] = None,
+    config: ConfigOption = None,
     front: Annotated[
         str | None,
         typer.Option(
@@ -53,42 +46,34 @@ def run(
     if ctx.invoked_subcommand is not None:
         return
     if config is None:
-        _fail("--config is needed; docs/guides/sidecar.md tells what belongs in it")
-    try:
+        fail("--config is needed; docs/guides/sidecar.md tells what belongs in it")
+    with mistakes_told("sidecar"):
         from keywright.programs.signals import stop_at_a_signal  # noqa: PLC0415
         from keywright.sidecar.config import Front  # noqa: PLC0415
         from keywright.sidecar.front.program import Order, become_envoy  # noqa: PLC0415
         from keywright.sidecar.policy import read_config  # noqa: PLC0415
         from keywright.sidecar.serve import over_grpc, serve  # noqa: PLC0415
 
-        settings, caller = read_config(config, front), _caller(ctx)
+        settings, caller = read_config(config, front), Caller.of(ctx)
         if settings.front is Front.ENVOY:
             become_envoy(settings, Order(str(Path.cwd()), str(config), caller))
 
         async def serving() -> None:
             await serve(settings, caller.authenticator(), stop_at_a_signal(), over_grpc)
 
-        _run_async(serving())
-    except ModuleNotFoundError as error:
-        _fail(f"{error.name} is not installed; a sidecar needs: pip install 'keywright[sidecar]'")
-    except ConfigurationError as error:
-        _fail(str(error))
+        run_async(serving())
 
 
 @sidecar.command("check-config")
-def check_config(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help=_FILE_HELP)],
-) -> None:
+def check_config(file: ConfigArgument) -> None:
     """Verify a configuration, and show which route wins where several match.
 
     Example: keywright sidecar check-config sidecar.toml
     """
-    from keywright.sidecar.policy import read_config  # noqa: PLC0415
+    with mistakes_told("sidecar"):
+        from keywright.sidecar.policy import read_config  # noqa: PLC0415
 
-    try:
         config = read_config(file)
-    except ConfigurationError as error:
-        _fail(str(error))
     typer.echo("\n".join(_described(config)))
 
 
@@ -114,35 +99,3 @@ def _needs(rule: "Rule") -> str:
     if rule.required_environment:
         needs += f", of environment {rule.required_environment}"
     return needs
-
-
-def _caller(ctx: typer.Context) -> "Caller":
-    from keywright.sidecar.caller import Caller  # noqa: PLC0415
-
-    options = ctx.find_root().params
-
-    def text(name: str) -> str | None:
-        return str(options[name]) if options.get(name) else None
-
-    return Caller(
-        uri=text("uri"),
-        api_key_file=text("api_key_file"),
-        ca_file=text("ca_file"),
-        certificate_file=text("certificate_file"),
-        key_file=text("key_file"),
-        allow_plaintext=bool(options.get("allow_plaintext")),
-    )
-
-
-def _run_async(coroutine: Coroutine[Any, Any, None]) -> None:
-    try:
-        import uvloop  # noqa: PLC0415
-    except ModuleNotFoundError:  # there is none for Windows
-        asyncio.run(coroutine)
-    else:
-        uvloop.run(coroutine)
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(EXIT_USAGE)

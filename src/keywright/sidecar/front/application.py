@@ -16,8 +16,8 @@ from keywright.front import life
 from keywright.front.admin import Admin
 from keywright.front.life import Life, Serve
 from keywright.programs.addresses import TcpAddress, UnixAddress
+from keywright.programs.command import EXIT_USAGE
 from keywright.sdk.errors import ConfigurationError
-from keywright.sidecar.commands import EXIT_USAGE
 from keywright.sidecar.config import Config
 from keywright.sidecar.envoy import Check
 from keywright.sidecar.front.checks import Checks

@@ -14,7 +14,7 @@ from keywright.front.messages import Message, named, pipe, port
 from keywright.front.places import Places
 from keywright.front.program import STOP_SIGNALS, command, environ
 from keywright.programs.addresses import Address, TcpAddress, listening_socket
-from keywright.sidecar.caller import Caller
+from keywright.programs.caller import Caller
 from keywright.sidecar.config import Config, Limits
 from keywright.sidecar.serve import cannot_listen
 
