@@ -89,8 +89,8 @@ BUGS = {
     ),
     "a channel that is left open": SdkBug(
         "connection/transport.py",
-        "await self._line.channel.close()",
-        "pass",
+        "channel, self._line.channel = self._line.channel, None",
+        "channel = None",
         CLIENTS + "test_a_client_leaves_no_task_and_no_connection",
     ),
     "a channel of another event loop": SdkBug(

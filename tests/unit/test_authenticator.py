@@ -415,6 +415,21 @@ async def test_nothing_is_left_at_the_end_and_who_still_waits_is_told() -> None:
             await authenticator.authenticate("k")
 
 
+async def test_in_another_event_loop_it_says_so_instead_of_being_out_of_reach() -> None:
+    async def elsewhere(authenticator: Authenticator) -> None:
+        for use in (
+            authenticator.authenticate("k"),
+            authenticator.leased(),
+            authenticator.__aenter__(),
+        ):
+            with pytest.raises(RuntimeError, match="in another event loop: make one for each"):
+                await use
+
+    async with rig() as at:
+        await asyncio.to_thread(asyncio.run, elsewhere(at.authenticator))
+        await at.authenticator.authenticate("k")
+
+
 async def test_a_program_starts_without_a_server_and_is_told_why_it_is_not_leased() -> None:
     async with Authenticator("127.0.0.1:1", "kw_own") as authenticator:
         assert not authenticator.is_leased

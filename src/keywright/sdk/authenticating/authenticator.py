@@ -95,6 +95,7 @@ class Authenticator:
         self._entered = 0
         self._running = AsyncExitStack()
         self._pid = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._watch: Watch | None = None
         self._questions: Questions | None = None
         self._out_of_reach = False
@@ -102,7 +103,9 @@ class Authenticator:
 
     async def __aenter__(self) -> Self:
         """Begin to watch. A block within the block is one and the same."""
-        if not self._entered:
+        if self._entered:
+            self._begun()
+        else:
             await self._begin()
         self._entered += 1
         return self
@@ -265,7 +268,7 @@ class Authenticator:
             running.push_async_callback(self._questions.close)
             running.push_async_callback(self._end_trying)
             self._running = running.pop_all()
-        self._pid = os.getpid()
+        self._pid, self._loop = os.getpid(), asyncio.get_running_loop()
         _watched.add(self._cache)
 
     async def _end_trying(self) -> None:
@@ -278,6 +281,11 @@ class Authenticator:
             raise RuntimeError("enter the authenticator first: async with authenticator: ...")
         if self._pid != os.getpid():
             raise forked()
+        if self._loop is not asyncio.get_running_loop():
+            raise RuntimeError(
+                "this authenticator was entered in another event loop: make one for each, or a "
+                "BlockingAuthenticator for threads"
+            )
         return self._questions
 
 

@@ -100,10 +100,11 @@ def _check_of(annotation: Any) -> Check | None:
 
 
 def _one(kinds: Sequence[type]) -> Check:
+    accepted = tuple(kinds)
     expected = " or ".join(_ONE[kind] for kind in kinds if kind is not NoneType)
 
     def check(name: str, value: Any) -> None:
-        if not isinstance(value, tuple(kinds)):
+        if not isinstance(value, accepted):
             raise other(name, expected, value)
 
     return check
