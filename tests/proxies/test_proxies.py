@@ -65,6 +65,14 @@ async def test_who_has_many_permissions_gets_through_with_all_of_them(through: F
     assert sorted(identity(through)["x-keywright-permissions"].split(",")) == sorted(scopes)
 
 
+async def test_who_has_more_permissions_than_a_header_takes_is_told_so(through: Front) -> None:
+    scopes = ["projects.read", *(f"projects.n{number:0111}" for number in range(99))]
+    created = await through.service.admin.create_key(scopes=scopes)
+    answer = await through.ask(token=created.token)
+    # Not 503: it would be the same when it is tried again.
+    assert (answer.status, reason(answer)) == (500, "IDENTITY_TOO_LARGE")
+
+
 async def test_what_is_public_is_reached_by_nobody_in_particular(through: Front) -> None:
     assert (await through.ask("/public/x")).status == 200
     assert identity(through) == dict.fromkeys(IDENTITY, "")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +314,16 @@ async def test_what_can_be_no_question_is_not_asked() -> None:
         nothing: Any = None
         with pytest.raises(TypeError, match="a token is text"):
             await at.authenticator.authenticate(nothing)
+        asked: list[tuple[dict[str, Any], str]] = [
+            ({"resource": 5}, "resource is a str, and not int"),
+            ({"environment": nothing}, "environment is a str, and not NoneType"),
+            ({"client_address": ip_address("192.0.2.1")}, "client_address is a str, and not IPv4"),
+            ({"require": [5]}, r"require\[0\] is a str, and not int"),
+            ({"require": (each for each in ["a.b"])}, "require is a collection, .* not generator"),
+        ]
+        for wrong, told in asked:
+            with pytest.raises(TypeError, match=told):
+                await at.authenticator.authenticate("k", **wrong)
         with pytest.raises(InvalidArgument):
             await at.authenticator.authenticate("k", resource="\ud800")
         assert not at.server.calls

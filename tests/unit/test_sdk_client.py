@@ -143,6 +143,19 @@ def test_no_call_waits_longer_than_its_deadline() -> None:
         client.authenticate("slow")
 
 
+def test_who_calls_while_another_thread_closes_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client("127.0.0.1:1", "key")
+    check = client._blocking._check_open
+
+    def check_and_be_overtaken() -> None:
+        check()
+        client.close()
+
+    monkeypatch.setattr(client._blocking, "_check_open", check_and_be_overtaken)
+    with pytest.raises(RuntimeError, match="this client is closed"):
+        client.whoami()
+
+
 def test_all_tries_of_a_call_have_one_deadline() -> None:
     with serving("127.0.0.1:0") as (port, servicer):
         with Client(f"127.0.0.1:{port}", "own", timeout=timedelta(seconds=4)) as client:

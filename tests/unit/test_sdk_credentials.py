@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from keywright.sdk import ConfigurationError, Secret
+from keywright.sdk import Client, ConfigurationError, Secret
 from keywright.sdk.connection.credentials import find_api_key, find_uri, read_api_key
 
 KEY = "kw_live_3fK9aZ01bQxYp8"
@@ -73,6 +73,16 @@ def test_what_is_no_text_is_a_mistake_of_the_program() -> None:
         find_uri(given, {})
     with pytest.raises(TypeError, match="key is text, and not int"):
         find_api_key(given, {})
+
+
+def test_an_empty_argument_does_not_fall_back_to_another_server() -> None:
+    with pytest.raises(ConfigurationError, match="'' is no address"):
+        Client(" ", "key")
+
+
+def test_a_client_has_a_key_or_none() -> None:
+    with pytest.raises(ValueError, match="an api_key is given, and anonymous"):
+        Client("127.0.0.1:1", "key", anonymous=True)
 
 
 def test_an_empty_argument_does_not_fall_back_to_another_key() -> None:

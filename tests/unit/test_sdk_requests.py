@@ -492,6 +492,10 @@ def test_whatever_a_method_takes_is_named_where_it_is_of_another_type(
             lambda: client.authenticate("t", required_permissions=word),
         ),
         (
+            "required_permissions is a collection, each a str, and not generator",
+            lambda: client.authenticate("t", required_permissions=(each for each in ["a.b"])),
+        ),
+        (
             r"required_permissions\[0\] is a str, and not int",
             lambda: client.authenticate("t", required_permissions=[number]),
         ),

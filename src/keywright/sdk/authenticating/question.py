@@ -4,6 +4,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from keywright.sdk.authenticating.leased_cache import LeasedCache
+from keywright.sdk.connection.argument_types import checks_of
 from keywright.sdk.connection.credentials import Secret
 from keywright.sdk.errors import FieldViolation, InvalidArgument, Unauthenticated
 from keywright.sdk.values.asked_for import PERMISSION_MAX_LENGTH
@@ -45,11 +46,13 @@ class Question:
         Raises:
             Unauthenticated: `TOKEN_MALFORMED`.
             InvalidArgument: `FIELD_INVALID`.
+            TypeError: one is of another type.
         """
         if isinstance(require, str):
             raise TypeError('permissions are given as a sequence: require=["datasets.read"]')
         if len(token.reveal().encode()) > _TOKEN_MAX_BYTES:
             raise malformed(f"has more than {_TOKEN_MAX_BYTES} bytes")
+        _check_types((cache, token, resource, require, environment, client_address), {})
         _check(resource, require, environment, client_address)
         try:
             request = pb.AuthenticateRequest(
@@ -69,6 +72,9 @@ class Question:
     def client_address(self) -> str:
         """Where the client is; empty if nobody told."""
         return self.request.client_address
+
+
+_check_types = checks_of(Question.of.__func__)  # type: ignore[attr-defined]  # of a class method
 
 
 def malformed(how: str) -> Unauthenticated:

@@ -89,9 +89,11 @@ class Facade(Surface[Mode]):
         Raises:
             ConfigurationError: one of these is missing or wrong.
             TypeError: one is of another type.
-            ValueError: the timeout is none at all.
+            ValueError: the timeout is none at all, or there is a key for a client without one.
         """
         check_timeout(timeout)
+        if anonymous and api_key is not None:
+            raise ValueError("an api_key is given, and anonymous: a client has a key, or none")
         uri = find_uri(uri, os.environ)
         key = Secret("") if anonymous else find_api_key(api_key, os.environ)
         tls_files = TlsFiles(ca_file, certificate_file, key_file)

@@ -111,8 +111,13 @@ def _one(kinds: Sequence[type]) -> Check:
 
 
 def _several(kind: type, check_each: Check) -> Check:
+    expected = _ONE.get(kind, f"a {kind.__name__}")
+
     def check(name: str, value: Any) -> None:
-        for index, each in enumerate(several(name, _ONE.get(kind, f"a {kind.__name__}"), value)):
+        # To look at what can be read only once would leave nothing of it: no permission required.
+        if not isinstance(value, Collection):
+            raise other(name, f"a collection, each {expected}", value)
+        for index, each in enumerate(several(name, expected, value)):
             check_each(f"{name}[{index}]", each)
 
     return check

@@ -61,7 +61,7 @@ def find_uri(given: str | None, environ: Mapping[str, str]) -> str:
             where it was found.
     """
     if given is not None:
-        return _text(given, "a server's address").strip() or DEFAULT_URI
+        return _text(given, "a server's address").strip()
     uri = environ.get(URI_VARIABLE, "").strip()
     if uri:
         return _address(uri, f"the environment variable {URI_VARIABLE}")

@@ -110,6 +110,9 @@ class BlockingTransport(_Sender):
                 return send(tries.remaining)
             except grpc.RpcError as failed:
                 error = self._error(failed)
+            except ValueError:
+                self._check_open()  # gRPC says so of a channel that another thread has closed
+                raise
             pause = tries.pause_after(error)
             if pause is None:
                 raise error
