@@ -282,6 +282,19 @@ async def test_everybodys_keys_are_for_who_may_see_them(pages: Console) -> None:
 # --- afterwards -------------------------------------------------------------------------------
 
 
+async def test_a_key_that_would_outlast_the_one_signed_in_with_is_refused_with_the_moment(
+    pages: Console,
+) -> None:
+    await pages.person("brief")
+    made = await pages.service.admin.create_key(
+        user=f"{PARENT}/users/brief", ttl=timedelta(hours=2)
+    )
+    async with pages.browser(made.token) as browser:
+        page = await browser.send(await browser.get("/new-key"), validity="none")
+        ends = made.key.expire_time.ToDatetime(UTC)
+        assert f"which ends at {ends:%-d %b %Y, %H:%M} UTC" in page.text
+
+
 async def test_a_key_is_disabled_enabled_revoked_and_deleted(pages: Console) -> None:
     async with pages.browser(await pages.person("life")) as browser:
         token = token_of(await generated(browser, display_name="Mortal"))
