@@ -337,6 +337,25 @@ async def without_a_grant(directory: Directory) -> Case:
     )
 
 
+async def of_a_narrowed_role_on_a_resource(directory: Directory) -> Case:
+    """The role is one that a grant gives, not the user's own."""
+    role_id, user = directory.id(), await directory.user("labeler")
+    _name, token = await directory.key(user=user)
+    given = {"permissions": ["projects.write"]}
+    role = (await directory.do("CreateRole", parent=PARENT, role_id=role_id, role=given)).role
+    grant = {"user": user, "resource": PROJECT, "role": role.name}
+    await directory.do("CreateGrant", parent=PARENT, grant=grant)
+    permissions = (["projects.read"], ["projects.write"])
+    return directory.case(
+        "narrow granted role",
+        "PERMISSION_MISSING",
+        token,
+        *(changing(role.name, permissions=each) for each in permissions),
+        resource=PROJECT,
+        required_permissions=["projects.write"],
+    )
+
+
 async def of_a_disabled_workspace(directory: Directory) -> Case:
     workspace = directory.id()
     token = await first_admin(directory.dsn, workspace)
@@ -383,5 +402,6 @@ AND_BACK: tuple[Make, ...] = (
     with_fewer_networks,
     bound_elsewhere,
     without_a_grant,
+    of_a_narrowed_role_on_a_resource,
     of_a_disabled_workspace,
 )

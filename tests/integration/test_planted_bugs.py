@@ -1,9 +1,11 @@
 """The guards' tests are honest: each goes red on a build that lacks its guard (STYLE, 21)."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.consistency import subjects, test_each_narrowing
 from tests.integration import (
     test_admission,
     test_audit,
@@ -39,6 +41,22 @@ BUGS = {
         guard="if not self.history.unchanged(known.rests_on, known.as_of):",
         instead="if False:",
         scenario=test_authenticate.live_role,
+    ),
+    "a key's role that nobody hears of": Bug(
+        "domain/decision.py",
+        guard="roles = [self.user.role, self.authority.narrowing.role]",
+        instead="roles = [self.user.role]",
+        scenario=partial(
+            test_each_narrowing.is_felt_at_once, make=subjects.of_a_role_that_narrows_a_key
+        ),
+    ),
+    "a granted role that nobody hears of": Bug(
+        "domain/decision.py",
+        guard="role_ids |= {each.role_internal_id for each in self.authority.grants}",
+        instead="pass",
+        scenario=partial(
+            test_each_narrowing.is_felt_at_once, make=subjects.of_a_narrowed_role_on_a_resource
+        ),
     ),
     "a patience that ends while the server stands still": Bug(
         "service/replica/replica.py",

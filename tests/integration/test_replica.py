@@ -5,20 +5,15 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import timedelta
 
-import asyncpg
 import grpc
 import pytest
 
-from keywright.domain.position import Position
-from keywright.storage.replicas import CHANGES_MAX_COUNT, replica_rows
 from tests.integration.test_imported_limits import count
 from tests.support.database import Cluster
 from tests.support.service import RefusedError, Service, another, serve, service
 from tests.support.waiting import locked_table
 
-A_LONG_TIME = timedelta(seconds=30)
 A_WHILE = {"lease_length": "2s", "metrics_listen": "127.0.0.1:0"}
 
 
@@ -167,43 +162,3 @@ async def test_a_length_of_leases_out_of_range_is_refused_by_name(
 ) -> None:
     async with serve(await cluster.migrated(), lease_length=length) as started:
         assert "KEYWRIGHT_LEASE_LENGTH" in await started.told("LEASE_LENGTH")
-
-
-async def test_after_a_very_large_revocation_servers_begin_anew_rather_than_never_be_done(
-    database: str,
-) -> None:
-    """What cannot be read within a server's patience would be asked for again without end."""
-
-    async def revision(changes: int) -> Position:
-        row = await connection.fetchrow(
-            """
-            WITH moved AS (
-                UPDATE keywright.authority_revision
-                SET revision = revision + 1, tag = gen_random_uuid() RETURNING revision, tag
-            ), changed AS (
-                INSERT INTO keywright.authority_change (revision, tag, kind, changed)
-                SELECT revision, tag, 'key', number FROM moved, generate_series(1, $1) AS number
-            )
-            SELECT revision, tag FROM moved
-            """,
-            changes,
-        )
-        assert row is not None
-        return Position(row["revision"], row["tag"])
-
-    connection = await asyncpg.connect(database)
-    try:
-        first = await revision(1)
-        large = await revision(CHANGES_MAX_COUNT)
-        async with replica_rows(database, patience=A_LONG_TIME, on_change=lambda: None) as rows:
-            told = await rows.since(first, large)
-            assert told is not None
-            assert [len(each.changed) for each in told] == [CHANGES_MAX_COUNT]
-            last = await revision(1)
-            assert await rows.since(first, last) is None
-            # Whoever has applied the large one does not read it again.
-            told = await rows.since(large, last)
-            assert told is not None
-            assert [each.position for each in told] == [last]
-    finally:
-        await connection.close()
