@@ -12,11 +12,11 @@ import pytest
 from google.api import annotations_pb2, httpbody_pb2
 
 from keywright.wire.contract import services
-from keywright.wire.json_body import PATH_KEY, WHOLE
+from keywright.wire.json_body import FIELD, PATH_KEY
 from tests.support.database import Cluster
 from tests.support.front import ENVOY, http, reason
 from tests.support.planted import Bug, assert_noticed
-from tests.support.service import METHODS, STREAMS, Service, service
+from tests.support.service import METHODS, PARENT, STREAMS, Service, service
 
 UNARY = sorted(path for path, _, _ in METHODS.values() if path not in STREAMS)
 # `{name=workspaces/*/keys/*}`, and the name without a pattern.
@@ -112,6 +112,31 @@ async def test_the_path_prevails_over_the_body(front: Service) -> None:
     assert got.json()["key"]["name"] == name
 
 
+async def test_what_is_said_in_a_body_is_heard_by_either_path(front: Service) -> None:
+    async with http(front) as client:
+        made = await client.post(
+            "/keywright.v1.KeyService/CreateKey",
+            json={"parent": PARENT, "keyId": "by-grpc-path", "key": {"displayName": "one"}},
+        )
+        assert made.json()["key"]["displayName"] == "one"
+        listed = await client.post(
+            "/keywright.v1.KeyService/ListKeys", json={"parent": PARENT, "pageSize": 1}
+        )
+        assert len(listed.json()["keys"]) == 1
+
+
+async def test_whatever_the_path_a_field_that_is_not_known_is_refused(front: Service) -> None:
+    await a_field_that_is_not_known_is_refused(front)
+
+
+async def a_field_that_is_not_known_is_refused(front: Service) -> None:
+    paths = [("POST", path) for path in UNARY] + [(verb, path) for _, verb, path in annotated()]
+    async with http(front) as client:
+        for verb, path in paths:
+            refused = await client.request(verb, path, content=b'{"noSuchField": 1}')
+            assert reason(refused) in {"REQUEST_MALFORMED", "METHOD_UNIMPLEMENTED"}, path
+
+
 async def test_an_error_has_the_status_and_the_details_that_grpc_has(front: Service) -> None:
     async with http(front) as client, http(front, token="") as nobody:
         missing = await client.get("/v1/workspaces/default/keys/none")
@@ -192,7 +217,7 @@ async def an_answer_to_head_has_nothing_after_its_headers(front: Service) -> Non
 def _in_json(request: Any, text: bytes) -> bytes:
     """A call of gRPC that looks as Envoy would have made it of JSON."""
     body = httpbody_pb2.HttpBody(data=text).SerializeToString()
-    key = WHOLE << 3 | 2
+    key = FIELD << 3 | 2
     numbers = (key & 0x7F | 0x80, key >> 7 & 0x7F | 0x80, key >> 14, len(body))
     return bytes(request.SerializeToString()) + bytes(numbers) + body
 
@@ -215,6 +240,12 @@ async def who_speaks_grpc_is_not_read_as_json(running: Service) -> None:
 
 
 BUGS = {
+    "a path has no body where the contract has none": Bug(
+        "app/front/contract.py",
+        guard="for each in (rule, *rule.additional_bindings):",
+        instead="for each in (bound, *((rule,) if rule.body else ())):",
+        scenario=a_field_that_is_not_known_is_refused,
+    ),
     "an answer to HEAD has a body": Bug(
         "front/calls.py",
         guard='_NOTHING if scope["method"] == "HEAD" else _NOT_GRPC_TEXT',
@@ -223,8 +254,8 @@ BUGS = {
     ),
     "a client says that it speaks JSON, and there is no Envoy": Bug(
         "wire/grpc.py",
-        guard="lambda _context: False",
-        instead="lambda context: _told_json(context)",
+        guard='lambda _context: ""',
+        instead="lambda context: _told_json_path(context)",
         scenario=who_speaks_grpc_is_not_read_as_json,
         settings={"front": "grpc"},
     ),

@@ -16,7 +16,6 @@ from tests.adversity.test_http2_attacks import (
     A_BOUND_OF_CONNECTIONS,
     A_SHORT_KEEPALIVE,
     A_SHORT_LIFE,
-    MEBIBYTE,
     a_silent_client_is_given_up,
     all_ended,
     connections_have_a_bound,
@@ -155,18 +154,6 @@ async def messages_that_never_end_do_not_fill_the_memory(small: Service) -> None
     assert outcome.ended > HALF_MESSAGES.connections / 4
 
 
-async def test_memory_that_was_taken_is_given_back(front: Service) -> None:
-    await memory_that_was_taken_is_given_back(front)
-
-
-async def memory_that_was_taken_is_given_back(front: Service) -> None:
-    """Not all of it: what is left is in pieces."""
-    process = front.answering
-    await attacks.half_messages(15, 300).run(front.uri)
-    most = process.memory_info().rss
-    await until(lambda: process.memory_info().rss < most - 100 * MEBIBYTE, "given back", 20)
-
-
 # So that it is not their deadline that ends calls.
 PATIENT = {"default_deadline": "1m"}
 
@@ -272,15 +259,6 @@ BUGS = {
             scenario=messages_that_never_end_do_not_fill_the_memory,
         ),
         LITTLE_MEMORY,
-    ),
-    "memory is kept": (
-        Bug(
-            "front/envoy.py",
-            guard='"bytes_to_release": _RELEASED_BYTES,',
-            instead='"bytes_to_release": 0,',
-            scenario=memory_that_was_taken_is_given_back,
-        ),
-        {},
     ),
     "who says nothing is waited for": (
         Bug(

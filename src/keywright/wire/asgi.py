@@ -110,7 +110,7 @@ class Application:
                 certified=self._certified,
                 time_remaining=_remaining(said.get(b"grpc-timeout")),
                 body=message,
-                from_json=_FROM_JSON in said,
+                json_path=said.get(_FROM_JSON, b"").decode("latin-1"),
             )
         except RefusedCall as error:
             return refused(_told(error, self._limit))

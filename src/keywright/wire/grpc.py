@@ -21,7 +21,7 @@ from keywright.wire.errors import Failure
 from keywright.wire.hot_path import Arrived
 from keywright.wire.interceptors import Proceed, chain
 from keywright.wire.methods import UNKNOWN, methods
-from keywright.wire.peers import address_of, told_address, told_certified, told_json
+from keywright.wire.peers import address_of, told_address, told_certified, told_json_path
 from keywright.wire.rpc import Backend, Method, Rpc, Stream
 from keywright.wire.unary import Outcome, Unary, of_failure, of_hit
 
@@ -37,12 +37,12 @@ class Peers:
     """How it is told who is at the other end of a call: the address, and whether it is certified.
 
     An address is None over a UNIX socket; `is_certified` is whether a client certificate was
-    verified, `speaks_json` whether the call was made of JSON.
+    verified, `json_path` that of what the call was made of, empty if it was no JSON.
     """
 
     address: Callable[[Context], Address | None]
     is_certified: Callable[[Context], bool]
-    speaks_json: Callable[[Context], bool]
+    json_path: Callable[[Context], str]
 
 
 class Transport(grpc.GenericRpcHandler):
@@ -197,7 +197,7 @@ def _rpc(backend: Backend, method: Method, context: Context, peers: Peers) -> Rp
         peer=peers.address(context),
         certified=peers.is_certified(context),
         time_remaining=context.time_remaining,
-        from_json=peers.speaks_json(context),
+        json_path=peers.json_path(context),
     )
 
 
@@ -223,7 +223,7 @@ def _parsed(peer: str) -> Address | None:
     return address_of(rest.rpartition(":")[0].strip("[]"))
 
 
-OF_THE_CONNECTION = Peers(_address, _is_certified, lambda _context: False)
+OF_THE_CONNECTION = Peers(_address, _is_certified, lambda _context: "")
 """As the connection itself has it."""
 
 
@@ -235,9 +235,9 @@ def _told_certified(context: Context) -> bool:
     return told_certified(context.invocation_metadata() or ())
 
 
-def _told_json(context: Context) -> bool:
-    return told_json(context.invocation_metadata() or ())
+def _told_json_path(context: Context) -> str:
+    return told_json_path(context.invocation_metadata() or ())
 
 
-BY_THE_PROXY = Peers(_told_address, _told_certified, _told_json)
+BY_THE_PROXY = Peers(_told_address, _told_certified, _told_json_path)
 """As the proxy tells that alone can reach the socket."""

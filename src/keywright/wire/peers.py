@@ -35,9 +35,9 @@ def told_certified(metadata: Iterable[tuple[str, str | bytes]]) -> bool:
     return _told(metadata, CERTIFIED_KEY) == CERTIFIED
 
 
-def told_json(metadata: Iterable[tuple[str, str | bytes]]) -> bool:
-    """Whether the proxy has made a call of what was JSON."""
-    return any(name == PATH_KEY for name, _ in metadata)
+def told_json_path(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    """The path of what was JSON, and the proxy has made a call of; empty if it was none."""
+    return _told(metadata, PATH_KEY)
 
 
 def _told(metadata: Iterable[tuple[str, str | bytes]], key: str) -> str:

@@ -203,7 +203,7 @@ class Rpc:
         certified: whether the transport verified a client certificate.
         time_remaining: seconds until the client's deadline, now; None without one.
         body: the request; empty where there is a `stream` of them.
-        from_json: whether a proxy has made the request out of JSON (`json_body`).
+        json_path: the path of what a proxy has made this call of (`json_body`); empty of gRPC.
         caller: who calls; None where no credential is asked for.
         asker: the same, where it asks for authentications.
     """
@@ -215,7 +215,7 @@ class Rpc:
     certified: bool
     time_remaining: Callable[[], float | None]
     body: bytes = b""
-    from_json: bool = False
+    json_path: str = ""
     stream: Stream | None = None
     call_id: str = ""
     caller: Principal | None = None

@@ -14,12 +14,12 @@ from google.rpc import error_details_pb2, status_pb2
 
 from keywright.v1 import denial_pb2
 from keywright.wire.contract import services
-from keywright.wire.json_body import WHOLE
+from keywright.wire.json_body import FIELD
 
 # What an error has in it (`wire.errors`): JSON without them would be an error of its own.
 _OF_ERRORS = (status_pb2.DESCRIPTOR, error_details_pb2.DESCRIPTOR, denial_pb2.DESCRIPTOR)
 _HTTP_BODY = httpbody_pb2.HttpBody.DESCRIPTOR
-_ALL = "*"
+_BODY = "http_body"
 
 
 def names() -> list[str]:
@@ -47,18 +47,21 @@ def _gather(files: Iterable[FileDescriptor], found: dict[str, FileDescriptor]) -
 
 
 def _bind(file: FileDescriptorProto, files: FileDescriptorSet) -> None:
-    """Give the methods of a file their paths, and the requests of those their bodies."""
+    """Give the methods of a file their paths, and the requests of those their bodies.
+
+    Envoy treats all paths of a method as the first one has it: so all have a body, and of which
+    part that is, is not told there.
+    """
     for service in file.service:
         for method in service.method:
             if method.client_streaming or method.server_streaming:
                 continue
-            request_file, request = _message(method.input_type, files)
+            _add_body(*_message(method.input_type, files))
             rule = method.options.Extensions[annotations_pb2.http]
             bound = rule.additional_bindings.add() if rule.WhichOneof("pattern") else rule
-            bound.post, bound.body = f"/{file.package}.{service.name}/{method.name}", _ALL
+            bound.post = f"/{file.package}.{service.name}/{method.name}"
             for each in (rule, *rule.additional_bindings):
-                if each.body:
-                    each.body = _body_field(each.body, request_file, request)
+                each.body = _BODY
 
 
 def _message(
@@ -73,15 +76,12 @@ def _message(
     )
 
 
-def _body_field(body: str, file: FileDescriptorProto, request: DescriptorProto) -> str:
-    """The name of the field that is in place of what is the body; made if it is not there yet."""
-    numbers = {each.name: each.number for each in request.field}
-    part = 0 if body == _ALL else numbers[body]
-    name = f"http_body_{part}"
-    if name not in numbers:
-        field = request.field.add(name=name, number=WHOLE + part)
-        field.label, field.type = field.LABEL_OPTIONAL, field.TYPE_MESSAGE
-        field.type_name = f".{_HTTP_BODY.full_name}"
-        if _HTTP_BODY.file.name not in file.dependency:
-            file.dependency.append(_HTTP_BODY.file.name)
-    return name
+def _add_body(file: FileDescriptorProto, request: DescriptorProto) -> None:
+    """The field that is in place of what is the body, if it is not there yet."""
+    if any(each.name == _BODY for each in request.field):
+        return
+    field = request.field.add(name=_BODY, number=FIELD)
+    field.label, field.type = field.LABEL_OPTIONAL, field.TYPE_MESSAGE
+    field.type_name = f".{_HTTP_BODY.full_name}"
+    if _HTTP_BODY.file.name not in file.dependency:
+        file.dependency.append(_HTTP_BODY.file.name)

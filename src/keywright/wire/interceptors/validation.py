@@ -50,7 +50,9 @@ def parsed(rpc: Rpc, body: bytes) -> Any:
             Reason.REQUEST_MALFORMED,
             f"the body is not a {request.DESCRIPTOR.full_name}, or has text that is not UTF-8",
         ) from None
-    return json_body.merged(request) if rpc.from_json else request
+    if rpc.json_path:
+        return json_body.merged(request, rpc.method.path, rpc.json_path)
+    return request
 
 
 def too_large(size: int, limit: int) -> ServiceError:
