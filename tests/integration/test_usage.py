@@ -17,8 +17,9 @@ from tests.support.service import ADMIN, PARENT, Caller, Service, another, refus
 from tests.support.waiting import held_key
 
 HOUR = timedelta(hours=1)
-# The Monday that the made-up usage begins at.
-MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
+_TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+# The Monday that the made-up usage begins at: over for long, and not so long that it is forgotten.
+MONDAY = _TODAY - timedelta(weeks=26, days=_TODAY.weekday())
 
 
 async def counts(service: Service, name: str) -> dict[str, int]:
