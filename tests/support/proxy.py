@@ -61,6 +61,10 @@ class Proxy:
         if self._server is None:
             self._server = await asyncio.start_unix_server(self._connected, self._listen)
 
+    def leads_to(self, directory: Path) -> None:
+        """Have new connections go to the PostgreSQL whose socket is there."""
+        self._forward = directory / _SOCKET
+
     def refuse(self) -> None:
         """Cut all connections and refuse new ones, as a database that is down does."""
         if self._server is not None:
