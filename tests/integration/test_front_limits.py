@@ -299,8 +299,8 @@ BUGS = {
     "any number of connections": (
         Bug(
             "front/envoy.py",
-            guard='"overload_manager": _overload(connections),',
-            instead="",
+            guard="[connected, taken]",
+            instead="[taken]",
             scenario=connections_have_a_bound,
         ),
         A_BOUND_OF_CONNECTIONS,

@@ -95,8 +95,8 @@ BUGS = {
     ),
     "a revocation that does not wait for what is being created": Bug(
         "storage/authority.py",
-        guard=', ("user", self.user), *credential]',
-        instead="]",
+        guard="rows += [(each.kind.value, each.internal_id) for each in self.calling]",
+        instead="rows = rows[:1]",
         scenario=test_user_changes.a_key_that_is_revoked_while_it_makes_keys,
     ),
     "an enabled user who may do more than who enables it": Bug(
