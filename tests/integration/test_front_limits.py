@@ -32,10 +32,11 @@ from tests.support.database import Cluster
 from tests.support.front import ENVOY, http
 from tests.support.http2 import connection
 from tests.support.planted import Bug, assert_noticed
-from tests.support.service import Service, service
+from tests.support.service import Service, refusal, service
 
 pytestmark = pytest.mark.slow
 
+LIST_KEYS = "/keywright.v1.KeyService/ListKeys"
 IDLE_CONNECTIONS = 2_000
 # The bound of both together is 288 MiB, of which an idle server takes half.
 LITTLE_MEMORY = {"max_memory_bytes": "256MiB", "cache_bytes": "16MiB"}
@@ -152,6 +153,26 @@ async def messages_that_never_end_do_not_fill_the_memory(small: Service) -> None
     """Who sends them is sent away, sooner or later."""
     outcome = await HALF_MESSAGES.run(small.uri)
     assert outcome.ended > HALF_MESSAGES.connections / 4
+
+
+YOUNG_AND_SHORT = {"max_connection_age": "1s", "max_request_bytes": "4KiB"}
+FOR_SOME_CONNECTIONS_SECONDS = 3.0
+
+
+async def test_what_is_too_long_is_told_so_by_whichever_connection_it_goes_on(
+    cluster: Cluster,
+) -> None:
+    async with service(await cluster.migrated(), **YOUNG_AND_SHORT, **ENVOY) as short:
+        await what_is_too_long_is_told_so(short)
+
+
+async def what_is_too_long_is_told_so(short: Service) -> None:
+    """Also where it is the first that the server is told on a connection of Envoy's."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + FOR_SOME_CONNECTIONS_SECONDS
+    while loop.time() < end:
+        refused = await refusal(short.admin.send(LIST_KEYS, b"x" * 100_000))
+        assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 # So that it is not their deadline that ends calls.
@@ -295,6 +316,15 @@ BUGS = {
             scenario=calls_without_a_message_end_with_the_connection,
         ),
         A_SHORT_LIFE | PATIENT,
+    ),
+    "long messages are gRPC's to refuse": (
+        Bug(
+            "app/front/listener.py",
+            guard='options["grpc.max_receive_message_length"] = _ANY_LENGTH',
+            instead="",
+            scenario=what_is_too_long_is_told_so,
+        ),
+        YOUNG_AND_SHORT,
     ),
     "any number of connections": (
         Bug(
