@@ -15,9 +15,9 @@ pytestmark = pytest.mark.slow
 
 BUGS = {
     "what one client has said wrongly is kept for all": Bug(
-        "app/front/envoy.py",
-        guard='{"hpack_table_size": 0}',
-        instead="{}",
+        "app/front/listener.py",
+        guard='("grpc.http2.hpack_table_size.decoder", 0),',
+        instead="",
         scenario=partial(
             malformed_calls_leave_nothing_behind,
             front=ENVOY,

@@ -172,7 +172,8 @@ async def what_is_too_long_is_told_so(short: Service) -> None:
     end = loop.time() + FOR_SOME_CONNECTIONS_SECONDS
     while loop.time() < end:
         refused = await refusal(short.admin.send(LIST_KEYS, b"x" * 100_000))
-        assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        if "connection termination" not in str(refused):  # of its age, at that very moment
+            assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED, refused
 
 
 # So that it is not their deadline that ends calls.
@@ -317,11 +318,11 @@ BUGS = {
         ),
         A_SHORT_LIFE | PATIENT,
     ),
-    "long messages are gRPC's to refuse": (
+    "headers are not kept because Envoy says so": (
         Bug(
-            "app/front/listener.py",
-            guard='options["grpc.max_receive_message_length"] = _ANY_LENGTH',
-            instead="",
+            "app/front/envoy.py",
+            guard='{"http2_protocol_options": streams}',
+            instead='{"http2_protocol_options": {"hpack_table_size": 0} | streams}',
             scenario=what_is_too_long_is_told_so,
         ),
         YOUNG_AND_SHORT,

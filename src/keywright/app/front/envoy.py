@@ -27,10 +27,6 @@ _CONNECT_TIMEOUT = timedelta(seconds=5)
 # After which an ending connection takes no call any more: a client has long heard of the end.
 _DRAIN_TIMEOUT = timedelta(seconds=1)
 _PLENTY = 1_000_000
-# gRPC keeps a header that it could not parse ("grpc-timeout: soon") in the table of its connection,
-# and fails every later call that refers to its name there; that connection is everybody's. So none
-# of them are kept, which costs little on a socket.
-_UNREMEMBERED = {"hpack_table_size": 0}
 _FIELD_BYTES = 32  # what each header counts for beside what is in it (RFC 9113, section 6.5.2)
 _STREAM_WINDOW_BYTES = 2**16
 _CONNECTION_WINDOW_BYTES = 2**20
@@ -201,7 +197,7 @@ def _cluster(config: Config, socket: Path) -> Message:
         "typed_extension_protocol_options": {
             f"envoy.{http2}": typed(
                 http2,
-                explicit_http_config={"http2_protocol_options": _UNREMEMBERED | streams},
+                explicit_http_config={"http2_protocol_options": streams},
             )
         },
     }

@@ -22,7 +22,6 @@ from keywright.wire.rpc import Backend
 
 # They have changed since the supervisor had them judged; Envoy would turn everybody away.
 _REFUSED = "is refused by Envoy, which has said why"
-_ANY_LENGTH = -1
 _log = structlog.get_logger("keywright.server")
 
 
@@ -45,13 +44,18 @@ class EnvoyListener:
         self._admin = Admin(self.places.admin)
         # Envoy's connections are no client's, but the streams on them end as those of clients do:
         # with a word that they may be opened again. What Envoy ends is reset.
-        options = dict((*message_options(self.config), *age_options(self.config)))
-        # gRPC's own refusal, as the first answer on a connection, breaks that (GOAWAY with
-        # COMPRESSION_ERROR: it leaves out the word that no headers are remembered). It refuses a
-        # message only once that is whole, and so does the chain.
-        options["grpc.max_receive_message_length"] = _ANY_LENGTH
+        options = [
+            *message_options(self.config),
+            *age_options(self.config),
+            # gRPC keeps a header that it could not parse ("grpc-timeout: soon") in the table of its
+            # connection, and fails every later call that refers to its name there; that connection
+            # is everybody's. So it tells Envoy to have none kept, which costs little on a socket.
+            # Not the other way: gRPC's refusals would lack a word of that, and break a connection
+            # on which one is the first answer (GOAWAY with COMPRESSION_ERROR).
+            ("grpc.http2.hpack_table_size.decoder", 0),
+        ]
         self._server = grpc_server(
-            self.config, self.backend, self.health, [*options.items()], peers=BY_THE_PROXY
+            self.config, self.backend, self.health, options, peers=BY_THE_PROXY
         )
 
     def bind(self) -> str:
