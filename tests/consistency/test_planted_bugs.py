@@ -24,10 +24,6 @@ WITHIN_SECONDS = 60
 STALE = {Fault.ALLOWED_AFTER_NARROWING, Fault.DECIDED_BEFORE_A_NARROWING}
 
 
-async def _never(_service: object) -> None:
-    raise AssertionError("the scenario is run against a fleet")
-
-
 @dataclass(frozen=True)
 class Mistake:
     """Something to plant, and the scenario that is likeliest to show it."""
@@ -95,7 +91,7 @@ MISTAKES = {
 @pytest.mark.parametrize("name", MISTAKES)
 async def test_the_checker_finds(name: str, cluster: Cluster, tmp_path: Path) -> None:
     mistake = MISTAKES[name]
-    build(Bug(mistake.file, mistake.guard, mistake.instead, _never), tmp_path)
+    build(Bug(mistake.file, mistake.guard, mistake.instead), tmp_path)
     async with fleet(
         cluster, count=2, proxied=True, build=tmp_path, **mistake.settings
     ) as processes:
@@ -106,7 +102,7 @@ async def test_the_checker_finds_a_client_cache_without_its_guard(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     guard = "if self._told.stands(answer.revision, answer.depends_on):"
-    build(Bug("sdk/authenticating/leased_cache.py", guard, "if True:", _never), tmp_path)
+    build(Bug("sdk/authenticating/leased_cache.py", guard, "if True:"), tmp_path)
     cache = _module(tmp_path / "keywright/sdk/authenticating/leased_cache.py").LeasedCache()
     async with fleet(cluster, count=2) as processes:
         scenario = partial(scenarios.an_answer_on_its_way_to_a_client_cache, cache=cache)
@@ -114,7 +110,7 @@ async def test_the_checker_finds_a_client_cache_without_its_guard(
 
 
 _ANSWERS_WITHOUT_LEASE = Bug(
-    "sdk/authenticating/leased_cache.py", "if now >= self._lease_end:", "if False:", _never
+    "sdk/authenticating/leased_cache.py", "if now >= self._lease_end:", "if False:"
 )
 _REMEMBERED = """
             asked = plan.rule, *credentials
@@ -126,7 +122,6 @@ _REMEMBERS_DECISIONS = Bug(
     "sidecar/gate.py",
     "decision = await self._asked(plan, credentials)",
     _REMEMBERED.strip(),
-    _never,
 )
 PROGRAMS_MISTAKES = {
     "threads that answer when their lease is over": ("threads", _ANSWERS_WITHOUT_LEASE),

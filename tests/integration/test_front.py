@@ -457,7 +457,7 @@ async def test_when_python_is_stuck_all_of_it_is_replaced(
     built, flag = tmp_path / "built", tmp_path / "flag"
     guard = "    beating = asyncio.create_task(control.beat())\n"
     block = BLOCK.format(flag=str(flag))
-    build(Bug("app/workers/worker.py", guard, block + guard, _nobody_asks), built)
+    build(Bug("app/workers/worker.py", guard, block + guard), built)
     plant(IMPATIENT, built)
     monkeypatch.setenv("PYTHONPATH", str(built))
     async with service(await cluster.migrated(), **ENVOY) as running:
@@ -468,10 +468,6 @@ async def test_when_python_is_stuck_all_of_it_is_replaced(
         flag.unlink()
         await running.process.logged("a worker serves", seen)
         assert running.answering != first
-
-
-async def _nobody_asks(_running: Service) -> None:
-    """For a build that is there to be seen."""
 
 
 async def test_a_port_in_use_is_told(fronts: Fronts) -> None:

@@ -20,7 +20,7 @@ from keywright.front.admin import Admin
 from keywright.front.places import Places
 from keywright.sidecar.envoy_api.envoy.service.auth.v3.external_auth_pb2 import CheckResponse
 from tests.support.planted import Bug, build
-from tests.support.service import Service, running
+from tests.support.service import running
 from tests.support.sidecar import CHECK, Sidecar, argv, check_of, environment, sidecar
 
 CONFIG = """
@@ -135,15 +135,11 @@ async def test_a_planted_end_by_the_signal_itself_is_noticed(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guard = "    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)\n"
-    bug = Bug("sidecar/front/program.py", guard, "", nobody_asks_a_server)
+    bug = Bug("sidecar/front/program.py", guard, "")
     build(bug, tmp_path / "built")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "built"))
     with pytest.raises(grpc.aio.AioRpcError):
         await the_check_under_way_is_answered(config, "envoy")
-
-
-async def nobody_asks_a_server(_running: Service) -> None:
-    """For a build whose sidecar is tried."""
 
 
 @FRONTS

@@ -278,15 +278,11 @@ def _broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Break:
     """Breaks what workers run: a text of it becomes another; returns what finds who runs it."""
 
     def break_(guard: str, instead: str) -> Callable[[], list[psutil.Process]]:
-        build(Bug("app/workers/worker.py", guard, instead, nobody_asks), tmp_path)
+        build(Bug("app/workers/worker.py", guard, instead), tmp_path)
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
         return lambda: left_of(tmp_path)
 
     return break_
-
-
-async def nobody_asks(_several: Service) -> None:
-    """For builds that are there to be seen, not to be noticed."""
 
 
 def left_of(directory: Path) -> list[psutil.Process]:
@@ -331,9 +327,7 @@ async def test_a_worker_that_never_serves_is_tried_less_and_less_often_and_other
 
 
 # A worker whose event loop can be blocked for ever, and a supervisor that waits for seconds only.
-IMPATIENT = Bug(
-    "app/workers/process.py", "_MISSED_MOST = 30", f"_MISSED_MOST = {MISSED_MOST}", nobody_asks
-)
+IMPATIENT = Bug("app/workers/process.py", "_MISSED_MOST = 30", f"_MISSED_MOST = {MISSED_MOST}")
 BLOCK = """
     import signal, time
     signal.signal(signal.SIGUSR1, lambda *_: time.sleep(3600))

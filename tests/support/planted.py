@@ -14,17 +14,22 @@ from tests.support.service import Service, service
 SOURCE = Path(keywright.__file__).parent
 
 
+async def _not_asked(_service: Service) -> None:
+    raise AssertionError("what this build does is seen by its test itself")
+
+
 @dataclass(frozen=True)
 class Bug:
     """A defect to plant: in `file`, each `guard` becomes `instead`; `scenario` has to notice.
 
-    `settings` are those of the server that the scenario needs.
+    A build that its test itself looks at has none. `settings` are those of the server that the
+    scenario needs.
     """
 
     file: str
     guard: str
     instead: str
-    scenario: Callable[[Service], Awaitable[None]]
+    scenario: Callable[[Service], Awaitable[None]] = _not_asked
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
